@@ -1,0 +1,19 @@
+#pragma once
+#include <string>
+#include <vector>
+
+namespace loragrad {
+
+/// The words after the subcommand.
+using Words = std::vector<std::string>;
+
+// Each runs one subcommand and returns the process's exit code; errors are thrown (engine/error.h).
+int run_train(const Words& words);
+int run_eval(const Words& words);
+int run_tokenize(const Words& words);
+int run_generate(const Words& words);
+int run_merge(const Words& words);
+int run_inspect(const Words& words);
+int run_pretrain(const Words& words);
+
+}  // namespace loragrad

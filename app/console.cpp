@@ -1,0 +1,72 @@
+#include "app/console.h"
+
+#include <fmt/format.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+
+#include "engine/error.h"
+
+namespace loragrad {
+namespace {
+
+// The one thing this program shows that outlives a call: whether the cursor stands behind a bar.
+bool bar_stands = false;
+
+[[noreturn]] void output_failed() {
+  throw IoError(std::string("standard output: cannot write: ") + std::strerror(errno));
+}
+
+int terminal_width() {
+  winsize size{};
+  return ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 20 ? size.ws_col - 1 : 79;
+}
+
+}  // namespace
+
+void print(const std::string& text) {
+  if (std::fwrite(text.data(), 1, text.size(), stdout) != text.size()) output_failed();
+}
+
+void print_json(const Json& json) { print(json.dump() + "\n"); }
+
+void print_table(const std::vector<std::pair<std::string, std::string>>& rows) {
+  std::size_t width = 0;
+  for (const auto& [label, value] : rows) width = std::max(width, label.size());
+  for (const auto& [label, value] : rows) print(fmt::format("{:{}}  {}\n", label, width, value));
+}
+
+void flush_output() {
+  if (std::fflush(stdout) != 0 || std::ferror(stdout)) output_failed();
+}
+
+void note(const std::string& line) {
+  end_progress_line();
+  fmt::print(stderr, "{}\n", line);
+}
+
+void warn(const std::string& message) { note("warning: " + escaped(message, std::string::npos)); }
+
+void show_progress(const Progress& progress) {
+  if (!isatty(STDERR_FILENO)) return note(progress_text(progress));
+  fmt::print(stderr, "\r{}\033[K", progress_bar(progress, terminal_width()));
+  std::fflush(stderr);
+  bar_stands = true;
+}
+
+void end_progress_line() {
+  if (bar_stands) std::fputc('\n', stderr);
+  bar_stands = false;
+}
+
+std::string grouped(std::int64_t n) {
+  std::string text = std::to_string(n);
+  for (auto at = static_cast<std::int64_t>(text.size()) - 3; at > (n < 0 ? 1 : 0); at -= 3)
+    text.insert(static_cast<std::size_t>(at), ",");
+  return text;
+}
+
+}  // namespace loragrad

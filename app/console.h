@@ -1,0 +1,31 @@
+#pragma once
+#include <cstdio>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "io/json.h"
+#include "train/progress.h"
+
+namespace loragrad {
+
+/// To stdout. IoError when it does not take it.
+void print(const std::string& text);
+void print_json(const Json& json);
+/// Rows of "label  value", labels padded to one width.
+void print_table(const std::vector<std::pair<std::string, std::string>>& rows);
+/// IoError when stdout has not taken everything (a full disk).
+void flush_output();
+
+/// A line to stderr, above a progress bar that stands there: what a person reads and no program parses.
+void note(const std::string& line);
+void warn(const std::string& message);
+/// A progress bar that replaces itself where stderr is a terminal, else a line.
+void show_progress(const Progress& progress);
+/// Ends a bar's line, if one stands.
+void end_progress_line();
+
+/// "1,234,567"
+std::string grouped(std::int64_t n);
+
+}  // namespace loragrad

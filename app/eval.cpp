@@ -1,0 +1,107 @@
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <limits>
+
+#include "app/commands.h"
+#include "app/console.h"
+#include "app/inputs.h"
+#include "app/interrupt.h"
+#include "app/training.h"
+#include "engine/error.h"
+#include "io/safetensors.h"
+#include "train/evaluate.h"
+
+namespace loragrad {
+namespace {
+
+namespace fs = std::filesystem;
+
+/// A file of logits may replace an earlier one, and nothing else.
+void require_logits_file(const std::string& path) {
+  fs::path parent = fs::path(path).has_parent_path() ? fs::path(path).parent_path() : ".";
+  require_folder(parent.string());
+  if (!fs::exists(path) || (fs::is_regular_file(path) && fs::is_empty(path))) return;
+  try {
+    SafetensorsFile file = open_safetensors(path);
+    if (std::all_of(file.tensors.begin(), file.tensors.end(),
+                    [](const StoredTensor& t) { return t.name.starts_with("row."); }))
+      return;
+  } catch (const Error&) {
+    // Not ours either.
+  }
+  throw IoError(path + ": expected no file, or an earlier file of logits, found something else");
+}
+
+/// The logits of all rows, [tokens, vocab] f32 each.
+class LogitsFile {
+ public:
+  void add(std::int64_t row, const Tensor& logits) {
+    rows_.push_back({fmt::format("row.{}", row), DType::f32, {logits.rows(), logits.cols()}, nullptr});
+    values_.push_back(logits.values<float>());
+  }
+  void write(const std::string& path) {
+    for (std::size_t i = 0; i < rows_.size(); ++i) rows_[i].data = values_[i].data();
+    write_safetensors(path, rows_);
+  }
+
+ private:
+  std::vector<TensorToWrite> rows_;
+  std::vector<std::vector<float>> values_;
+};
+
+}  // namespace
+
+int run_eval(const Words& words) {
+  Flags flags("eval", "Loss and perplexity of a model, with or without adapters, over a data set.");
+  std::string model_folder, data_path, split = "valid";
+  std::vector<std::string> adapter_arguments;
+  std::optional<std::string> logits_path;
+  EvalOptions options;
+  DataFlags data_flags;
+  ComputeFlags compute;
+  bool json = false;
+  flags.text("model", model_folder, "DIR", "a Hugging Face model folder");
+  flags.list("adapter", adapter_arguments, "DIR[:WEIGHT]", "an adapter to use; several add up");
+  flags.text("data", data_path, "PATH", "a .jsonl or .txt file, or a folder");
+  flags.choice("split", split, {"train", "valid", "test"}, "which .jsonl of a folder");
+  flags.text("logits", logits_path, "FILE", "write each row's logits to a safetensors file, as row.0, row.1, ...");
+  flags.integer("tokens-per-batch", options.tokens_per_batch, 1, std::numeric_limits<std::int32_t>::max(),
+                "most tokens taken at once; a longer row goes alone");
+  data_flags.add(flags);
+  compute.add(flags);
+  flags.toggle("json", json, "print the result as JSON");
+  flags.require({"model", "data"});
+  if (!flags.parse(words)) return print(flags.help()), 0;
+  require_folder(model_folder);
+  if (logits_path) require_logits_file(*logits_path);
+
+  std::unique_ptr<CausalLm> model = load_model(model_folder, compute.device(), compute.load_options());
+  for (const WeightedAdapter& a : open_adapters(adapter_arguments, *model)) model->attach(a.adapter, a.weight);
+  std::optional<Tokenizer> tokenizer = find_tokenizer(model_folder);
+  Dataset data = data_flags.open(data_path, split, pointer(tokenizer), model->config());
+  if (data.cut_rows > 0)
+    warn(fmt::format("{}: {} of {} rows were longer than --seq-len and lost their end", data.path, data.cut_rows,
+                     data.rows.size()));
+
+  catch_interrupts();
+  LogitsFile logits;
+  options.stop = [] { return interrupted_by() != 0; };
+  if (logits_path) options.logits = [&](std::int64_t row, const Tensor& values) { logits.add(row, values); };
+  EvalReport report = evaluate(*model, data, options);
+  stop_if_interrupted();
+  if (logits_path) logits.write(*logits_path);
+  if (json)
+    print_json(eval_json(report));
+  else
+    print_table({{"loss", fmt::format("{:.6f}", report.loss)},
+                 {"perplexity", fmt::format("{:.4f}", report.perplexity)},
+                 {"supervised tokens", grouped(report.supervised_tokens)},
+                 {"tokens", grouped(report.tokens)},
+                 {"rows", grouped(report.rows)},
+                 {"seconds", fmt::format("{:.2f}", report.seconds)}});
+  return 0;
+}
+
+}  // namespace loragrad

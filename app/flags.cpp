@@ -1,0 +1,244 @@
+#include "app/flags.h"
+
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <charconv>
+#include <cmath>
+#include <numeric>
+
+#include "engine/error.h"
+#include "io/json.h"
+
+namespace loragrad {
+
+struct Flags::Entry {
+  std::string name, word, help, fallback;
+  std::function<void(const std::string&)> set;
+  bool positional = false, required = false, repeated = false;
+  std::vector<std::string> given;
+
+  std::string label() const { return positional ? word : "--" + name; }
+  bool is_toggle() const { return word.empty(); }
+};
+
+namespace {
+
+[[noreturn]] void wrong(const std::string& name, const std::string& expected, const std::string& found) {
+  throw UsageError(fmt::format("--{}: expected {}, found \"{}\"", name, expected, escaped(found)));
+}
+
+template <class T>
+T read_integer(const std::string& name, const std::string& text, T min, T max) {
+  T value{};
+  auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (error != std::errc() || end != text.data() + text.size() || value < min || value > max)
+    wrong(name,
+          max >= std::numeric_limits<T>::max() ? fmt::format("an integer >= {}", min)
+                                               : fmt::format("an integer in [{}, {}]", min, max),
+          text);
+  return value;
+}
+
+double read_number(const std::string& name, const std::string& text, double min, double max) {
+  double value{};
+  auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  bool bounded = max < std::numeric_limits<double>::max();
+  if (error != std::errc() || end != text.data() + text.size() || !std::isfinite(value) || value < min || value > max)
+    wrong(name, bounded ? fmt::format("a number in [{}, {}]", min, max) : fmt::format("a number >= {}", min), text);
+  return value;
+}
+
+std::size_t edit_distance(const std::string& a, const std::string& b) {
+  std::vector<std::size_t> row(b.size() + 1);
+  std::iota(row.begin(), row.end(), std::size_t{0});
+  for (std::size_t i = 1; i <= a.size(); ++i) {
+    std::size_t diagonal = row[0];
+    row[0] = i;
+    for (std::size_t j = 1; j <= b.size(); ++j) {
+      std::size_t above = row[j];
+      row[j] = std::min({above + 1, row[j - 1] + 1, diagonal + (a[i - 1] != b[j - 1])});
+      diagonal = above;
+    }
+  }
+  return row.back();
+}
+
+}  // namespace
+
+std::string nearest(const std::string& name, const std::vector<std::string>& names) {
+  std::string best;
+  std::size_t least = std::max<std::size_t>(2, name.size() / 2);
+  for (const std::string& candidate : names) {
+    // A name cut short or run on ("--epoch", "--learning-rate") counts as near.
+    std::size_t distance =
+        candidate.starts_with(name) || name.starts_with(candidate) ? 1 : edit_distance(name, candidate);
+    if (distance <= least && (best.empty() || distance < least)) {
+      best = candidate;
+      least = distance;
+    }
+  }
+  return best;
+}
+
+Flags::Flags(std::string command, std::string summary) : command_(std::move(command)), summary_(std::move(summary)) {}
+Flags::~Flags() = default;
+
+Flags::Entry& Flags::add(const std::string& name, const std::string& word, const std::string& help,
+                         std::function<void(const std::string&)> set) {
+  auto entry = std::make_unique<Entry>();
+  entry->name = name;
+  entry->word = word;
+  entry->help = help;
+  entry->set = std::move(set);
+  entries_.push_back(std::move(entry));
+  return *entries_.back();
+}
+
+void Flags::text(const std::string& name, std::string& value, const std::string& word, const std::string& help) {
+  add(name, word, help, [&value](const std::string& v) { value = v; }).fallback = value;
+}
+void Flags::text(const std::string& name, std::optional<std::string>& value, const std::string& word,
+                 const std::string& help) {
+  add(name, word, help, [&value](const std::string& v) { value = v; }).fallback = value.value_or("");
+}
+void Flags::integer(const std::string& name, std::int64_t& value, std::int64_t min, std::int64_t max,
+                    const std::string& help) {
+  add(name, "N", help, [=, &value](const std::string& v) { value = read_integer(name, v, min, max); }).fallback =
+      std::to_string(value);
+}
+void Flags::integer(const std::string& name, std::optional<std::int64_t>& value, std::int64_t min, std::int64_t max,
+                    const std::string& help) {
+  add(name, "N", help, [=, &value](const std::string& v) { value = read_integer(name, v, min, max); });
+}
+void Flags::seed(const std::string& name, std::uint64_t& value, const std::string& help) {
+  add(name, "N", help, [=, &value](const std::string& v) {
+    value = read_integer<std::uint64_t>(name, v, 0, std::numeric_limits<std::uint64_t>::max());
+  }).fallback = std::to_string(value);
+}
+void Flags::number(const std::string& name, double& value, double min, double max, const std::string& help) {
+  add(name, "X", help, [=, &value](const std::string& v) { value = read_number(name, v, min, max); }).fallback =
+      fmt::format("{}", value);
+}
+void Flags::number(const std::string& name, std::optional<double>& value, double min, double max,
+                   const std::string& help) {
+  add(name, "X", help, [=, &value](const std::string& v) { value = read_number(name, v, min, max); });
+}
+void Flags::choice(const std::string& name, std::string& value, const std::vector<std::string>& choices,
+                   const std::string& help) {
+  std::string word = fmt::format("{}", fmt::join(choices, "|"));
+  add(name, word, help, [=, &value](const std::string& v) {
+    if (std::find(choices.begin(), choices.end(), v) == choices.end())
+      wrong(name, fmt::format("one of {}", fmt::join(choices, ", ")), v);
+    value = v;
+  }).fallback = value;
+}
+void Flags::toggle(const std::string& name, bool& value, const std::string& help) {
+  add(name, "", help, [&value](const std::string&) { value = true; });
+}
+void Flags::list(const std::string& name, std::vector<std::string>& values, const std::string& word,
+                 const std::string& help) {
+  add(name, word, help, [&values](const std::string& v) { values.push_back(v); }).repeated = true;
+}
+void Flags::positional(const std::string& name, std::string& value, const std::string& help) {
+  Entry& entry = add(name, name, help, [&value](const std::string& v) { value = v; });
+  entry.positional = entry.required = true;
+}
+void Flags::require(const std::vector<std::string>& names) {
+  for (const std::string& name : names) find(name)->required = true;
+}
+
+Flags::Entry* Flags::find(const std::string& name) const {
+  for (const auto& entry : entries_)
+    if (entry->name == name) return entry.get();
+  return nullptr;
+}
+
+bool Flags::given(const std::string& name) const {
+  const Entry* entry = find(name);
+  return entry && !entry->given.empty();
+}
+
+bool Flags::parse(const std::vector<std::string>& words) {
+  CLI::App app;
+  app.allow_extras();
+  app.set_help_flag();
+  bool help = false;
+  app.add_flag("-h,--help", help);
+  for (const auto& entry : entries_) {
+    Entry* e = entry.get();
+    if (e->is_toggle()) {
+      app.add_flag_function("--" + e->name,
+                            [e](std::int64_t count) { e->given.assign(static_cast<std::size_t>(count), ""); })
+          ->disable_flag_override();
+      continue;
+    }
+    // The raw words: CLI11's own conversions give "{}" and "[a,b]" meanings.
+    auto take = [e](const CLI::results_t& results) {
+      e->given = results;
+      return true;
+    };
+    app.add_option(e->positional ? e->name : "--" + e->name, CLI::callback_t(take))
+        ->expected(1)
+        ->allow_extra_args(false)
+        ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+  }
+  std::vector<std::string> reversed;  // as CLI11 takes them
+  for (const std::string& word : words) {
+    // CLI11 would take the next word as the value of "--name=".
+    bool empty = word.size() > 3 && word.starts_with("--") && word.find('=') == word.size() - 1 &&
+                 find(word.substr(2, word.size() - 3));
+    reversed.push_back(empty ? word.substr(0, word.size() - 1) : word);
+    if (empty) reversed.emplace_back();
+  }
+  std::reverse(reversed.begin(), reversed.end());
+  try {
+    app.parse(reversed);
+  } catch (const CLI::ParseError& error) {
+    throw UsageError(fmt::format("{}: {}", command_, error.what()));
+  }
+  if (help) return false;
+  check_words(app.remaining());
+  for (const auto& entry : entries_) {
+    if (entry->given.size() > 1 && !entry->repeated)
+      throw UsageError(fmt::format("{}: given {} times, expected once", entry->label(), entry->given.size()));
+    if (entry->given.empty() && entry->required)
+      throw UsageError(fmt::format("{}: {} is required (see loragrad {} --help)", command_, entry->label(), command_));
+    for (const std::string& value : entry->given) entry->set(value);
+  }
+  return true;
+}
+
+void Flags::check_words(const std::vector<std::string>& extras) const {
+  if (extras.empty()) return;
+  const std::string& word = extras.front();
+  if (!word.starts_with("-"))
+    throw UsageError(
+        fmt::format("{}: unexpected word \"{}\" (see loragrad {} --help)", command_, escaped(word), command_));
+  std::vector<std::string> names;
+  for (const auto& entry : entries_)
+    if (!entry->positional) names.push_back(entry->label());
+  std::string name = word.substr(0, word.find('='));
+  std::string near = nearest(name, names);
+  throw UsageError(fmt::format("{}: unknown flag {}{}", command_, escaped(name),
+                               near.empty() ? "" : ": did you mean " + near + "?"));
+}
+
+std::string Flags::help() const {
+  std::string out = fmt::format("loragrad {}", command_);
+  for (const auto& e : entries_)
+    if (e->required) out += e->positional ? " " + e->word : fmt::format(" {} {}", e->label(), e->word);
+  out += fmt::format(" [flags]\n{}\n\n", summary_);
+  for (const auto& e : entries_) {
+    std::string left = e->positional ? e->word : e->is_toggle() ? e->label() : e->label() + " " + e->word;
+    std::string note = e->required && !e->positional ? " (required)" : e->repeated ? " (may be repeated)" : "";
+    if (!e->fallback.empty()) note += fmt::format(" (default: {})", e->fallback);
+    // A long left side has a line of its own.
+    out += left.size() > 28 ? fmt::format("  {}\n  {:28}  {}{}\n", left, "", e->help, note)
+                            : fmt::format("  {:28}  {}{}\n", left, e->help, note);
+  }
+  return out + fmt::format("  {:28}  {}\n", "-h, --help", "this text");
+}
+
+}  // namespace loragrad

@@ -1,0 +1,96 @@
+#include "app/fresh_folder.h"
+
+#include <limits>
+
+#include "data/byte_level.h"
+#include "engine/error.h"
+#include "io/atomic.h"
+#include "io/mapped_file.h"
+
+namespace loragrad {
+namespace {
+
+constexpr TokenId end_of_bytes = 256;
+constexpr const char* end_text = "<|endoftext|>";
+
+/// The bytes tokenizer in the words of the `tokenizers` library: byte-level BPE without merges.
+Json bytes_tokenizer_json() {
+  Json::Object vocabulary;
+  for (int byte = 0; byte < 256; ++byte) {
+    char c = static_cast<char>(byte);
+    vocabulary.emplace_back(to_byte_level({&c, 1}), byte);
+  }
+  vocabulary.emplace_back(end_text, end_of_bytes);
+  Json::Object byte_level{
+      {"type", "ByteLevel"}, {"add_prefix_space", false}, {"trim_offsets", true}, {"use_regex", false}};
+  Json::Object end{{"id", end_of_bytes}, {"content", end_text}, {"single_word", false}, {"lstrip", false},
+                   {"rstrip", false},    {"normalized", false}, {"special", true}};
+  Json::Object model{{"type", "BPE"},
+                     {"dropout", nullptr},
+                     {"unk_token", nullptr},
+                     {"continuing_subword_prefix", nullptr},
+                     {"end_of_word_suffix", nullptr},
+                     {"fuse_unk", false},
+                     {"byte_fallback", false},
+                     {"ignore_merges", false},
+                     {"vocab", vocabulary},
+                     {"merges", Json::Array{}}};
+  return Json::Object{{"version", "1.0"},
+                      {"truncation", nullptr},
+                      {"padding", nullptr},
+                      {"added_tokens", Json::Array{end}},
+                      {"normalizer", nullptr},
+                      {"pre_tokenizer", byte_level},
+                      {"post_processor", nullptr},
+                      {"decoder", byte_level},
+                      {"model", model}};
+}
+
+const char* class_of(const std::string& model_type) {
+  if (model_type == "opt") return "OPTForCausalLM";
+  if (model_type == "gpt2") return "GPT2LMHeadModel";
+  if (model_type == "llama") return "LlamaForCausalLM";
+  throw InputError("architectures: no class is known for model type " + model_type);
+}
+
+std::vector<TokenId> read_ids(const JsonRef& value) {
+  constexpr std::int64_t largest = std::numeric_limits<TokenId>::max();
+  std::vector<TokenId> ids;
+  if (!value.is_array()) return {static_cast<TokenId>(value.integer(0, largest))};
+  for (const JsonRef& id : value.elements()) ids.push_back(static_cast<TokenId>(id.integer(0, largest)));
+  return ids;
+}
+
+}  // namespace
+
+FreshFolder::FreshFolder(const std::string& config_file, Tokenizer tokenizer)
+    : tokenizer_(std::move(tokenizer)), config_(read_json_file(config_file)) {
+  JsonRef root(config_, config_file);
+  std::string type = root.at("model_type").string();
+  if (auto ids = root.find("eos_token_id"))
+    end_tokens_ = read_ids(*ids);
+  else if (tokenizer_.source().empty())
+    end_tokens_ = {end_of_bytes};
+  config_.set("architectures", Json::Array{class_of(type)});
+  // An absent key would mean the family's own tokens to transformers, which another vocabulary has not.
+  for (const char* key : {"bos_token_id", "eos_token_id"})
+    if (!config_.find(key)) config_.set(key, nullptr);
+  if (end_tokens_.size() == 1) config_.set("eos_token_id", end_tokens_[0]);
+  config_.set("dtype", "float32");
+}
+
+void FreshFolder::write(const std::string& folder) const {
+  write_file(folder + "/config.json", config_.dump(2) + "\n");
+  Json generation{Json::Object{}};
+  for (const char* key : {"bos_token_id", "eos_token_id"})
+    if (const Json* value = config_.find(key); value && !std::holds_alternative<std::nullptr_t>(value->value()))
+      generation.set(key, *value);
+  write_file(folder + "/generation_config.json", generation.dump(2) + "\n");
+  if (!tokenizer_.source().empty()) return write_file(folder + "/tokenizer.json", read_file(tokenizer_.source()));
+  write_file(folder + "/tokenizer.json", bytes_tokenizer_json().dump(2) + "\n");
+  Json::Object settings{
+      {"tokenizer_class", "PreTrainedTokenizerFast"}, {"eos_token", end_text}, {"clean_up_tokenization_spaces", false}};
+  write_file(folder + "/tokenizer_config.json", Json(settings).dump(2) + "\n");
+}
+
+}  // namespace loragrad

@@ -1,0 +1,84 @@
+#include "models/generate.h"
+
+#include <fmt/format.h>
+
+#include <chrono>
+#include <limits>
+
+#include "app/commands.h"
+#include "app/console.h"
+#include "app/inputs.h"
+#include "app/interrupt.h"
+#include "app/text_stream.h"
+#include "engine/error.h"
+
+namespace loragrad {
+namespace {
+
+/// The prompt's ids; an empty one is the model's beginning of a text.
+std::vector<TokenId> prompt_ids(const Tokenizer& tokenizer, const std::string& prompt, const ModelConfig& config) {
+  std::vector<TokenId> ids = tokenizer.encode(prompt);
+  if (!ids.empty()) return ids;
+  if (!config.bos_token_id)
+    throw UsageError("--prompt: expected a text, as the model has no beginning-of-sequence token, found \"\"");
+  return {*config.bos_token_id};
+}
+
+}  // namespace
+
+int run_generate(const Words& words) {
+  Flags flags("generate", "Continues a text, and prints the continuation as it comes.");
+  std::string model_folder, prompt;
+  std::vector<std::string> adapter_arguments;
+  GenerateOptions options;
+  ComputeFlags compute;
+  bool json = false;
+  flags.text("model", model_folder, "DIR", "a Hugging Face model folder");
+  flags.list("adapter", adapter_arguments, "DIR[:WEIGHT]", "an adapter to use; several add up");
+  flags.text("prompt", prompt, "TEXT", "what to continue; \"\": the model's beginning of a text");
+  flags.integer("max-tokens", options.max_tokens, 1, std::numeric_limits<std::int32_t>::max(), "most tokens to add");
+  flags.number("temperature", options.temperature, 0, std::numeric_limits<double>::max(),
+               "0: always the likeliest token");
+  flags.number("top-p", options.top_p, 0, 1,
+               "draw from the likeliest tokens that together have this probability, above 0");
+  flags.seed("seed", options.seed, "of the draws");
+  compute.add(flags);
+  flags.toggle("json", json, "print one JSON object when done");
+  flags.require({"model", "prompt"});
+  if (!flags.parse(words)) return print(flags.help()), 0;
+  options.check();
+  require_folder(model_folder);
+
+  std::unique_ptr<CausalLm> model = load_model(model_folder, compute.device(), compute.load_options());
+  Tokenizer tokenizer = Tokenizer::from_folder(model_folder);
+  for (const WeightedAdapter& a : open_adapters(adapter_arguments, *model)) model->attach(a.adapter, a.weight);
+  std::vector<TokenId> ids = prompt_ids(tokenizer, prompt, model->config());
+
+  catch_interrupts();
+  TextStream stream(tokenizer, ids);
+  std::string text;
+  auto give = [&](const std::string& piece) {
+    text += piece;
+    if (json || piece.empty()) return;
+    print(piece);
+    flush_output();
+  };
+  auto start = std::chrono::steady_clock::now();
+  std::vector<TokenId> added = generate(*model, ids, options, [&](TokenId id) {
+    // A vocabulary padded beyond the tokenizer's has ids without a text.
+    if (id < tokenizer.vocab_size()) give(stream.push(id));
+    return interrupted_by() == 0;
+  });
+  double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  give(stream.finish());
+  if (json)
+    print_json(Json::Object{{"text", text},
+                            {"ids", Json::Array(added.begin(), added.end())},
+                            {"prompt_ids", Json::Array(ids.begin(), ids.end())},
+                            {"tokens_per_s", seconds > 0 ? static_cast<double>(added.size()) / seconds : 0.0}});
+  else
+    print("\n");
+  return interrupted_by() ? 128 + interrupted_by() : 0;
+}
+
+}  // namespace loragrad

@@ -1,0 +1,102 @@
+#include "app/inputs.h"
+
+#include <fmt/format.h>
+
+#include <charconv>
+#include <cmath>
+#include <filesystem>
+#include <limits>
+
+#include "app/console.h"
+#include "engine/error.h"
+#include "lora/adapter_file.h"
+#include "models/parameter.h"
+#include "ops/cpu/cpu_device.h"
+
+namespace loragrad {
+
+namespace fs = std::filesystem;
+
+void ComputeFlags::add(Flags& flags) {
+  flags.choice("precision", precision, {"auto", "f32", "bf16"},
+               "type of products; auto: the checkpoint's own where the processor has it");
+  flags.integer("threads", threads, 0, 4096, "threads; 0: all that may be used");
+}
+
+DevicePtr ComputeFlags::device() const { return cpu_device(static_cast<int>(threads)); }
+
+LoadOptions ComputeFlags::load_options() const {
+  return {.precision = precision == "f32"    ? Precision::f32
+                       : precision == "bf16" ? Precision::bf16
+                                             : Precision::automatic};
+}
+
+void DataFlags::add(Flags& flags) {
+  flags.integer("seq-len", seq_len, 1, std::numeric_limits<std::int32_t>::max(),
+                "tokens of a row; longer rows are cut");
+  flags.toggle("no-eos", no_eos, "add no end token to text and completion");
+}
+
+Dataset DataFlags::open(const std::string& path, const std::string& split, const Tokenizer* tokenizer,
+                        const ModelConfig& config) const {
+  DatasetOptions options{.seq_len = seq_len, .eos = std::nullopt, .vocab_size = config.vocab_size};
+  if (!no_eos && !config.eos_token_ids.empty()) options.eos = config.eos_token_ids.front();
+  return load_dataset(dataset_file(path, split), tokenizer, options);
+}
+
+AdapterArgument AdapterArgument::parse(const std::string& text) {
+  std::size_t colon = text.rfind(':');
+  if (colon == std::string::npos || fs::exists(text)) return {text, 1};
+  AdapterArgument argument{text.substr(0, colon), 0};
+  const char *begin = text.data() + colon + 1, *end = text.data() + text.size();
+  auto [stop, error] = std::from_chars(begin, end, argument.weight);
+  if (error != std::errc() || stop != end || !std::isfinite(argument.weight))
+    throw UsageError(
+        fmt::format("--adapter: expected DIR or DIR:WEIGHT with a finite number, found \"{}\"", escaped(text)));
+  return argument;
+}
+
+std::vector<WeightedAdapter> open_adapters(const std::vector<std::string>& arguments, const CausalLm& model) {
+  std::vector<WeightedAdapter> adapters;
+  for (const std::string& text : arguments) {
+    AdapterArgument argument = AdapterArgument::parse(text);
+    require_folder(argument.folder);
+    std::vector<std::string> warnings;
+    Adapter adapter = load_adapter(argument.folder, model.device(), model.linear_shapes(), false, &warnings);
+    for (const std::string& warning : warnings) warn(warning);
+    adapters.push_back({std::move(adapter), argument.weight});
+  }
+  return adapters;
+}
+
+std::optional<Tokenizer> find_tokenizer(const std::string& folder) {
+  fs::path base(folder);
+  if (fs::exists(base / "tokenizer.json") || fs::exists(base / "vocab.json") || fs::exists(base / "merges.txt"))
+    return Tokenizer::from_folder(folder);
+  return std::nullopt;
+}
+
+void require_folder(const std::string& path) {
+  if (!fs::exists(path)) throw IoError(path + ": expected a folder, found nothing");
+  if (!fs::is_directory(path)) throw IoError(path + ": expected a folder, found a file");
+}
+
+void require_apart(const std::string& output, const std::vector<std::string>& inputs) {
+  for (const std::string& input : inputs) {
+    std::error_code error;
+    if (fs::equivalent(output, input, error))
+      throw UsageError(fmt::format("--output: {} is an input of this command too", output));
+  }
+}
+
+void warn_of_bad_weights(const CausalLm& model) {
+  std::string first;
+  int bad = 0;
+  for (const auto& [name, parameter] : model.parameters()) {
+    if (std::isfinite(model.device()->kernels().squared_norm(*model.device(), matrix_of(parameter)))) continue;
+    if (bad++ == 0) first = name;
+  }
+  if (bad > 0) warn(fmt::format("{} of the base's tensors hold NaN or Inf, {} is the first", bad, first));
+}
+
+}  // namespace loragrad

@@ -1,0 +1,229 @@
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <map>
+#include <set>
+#include <sstream>
+
+#include "app/commands.h"
+#include "app/console.h"
+#include "app/inputs.h"
+#include "engine/error.h"
+#include "io/mapped_file.h"
+#include "io/safetensors.h"
+#include "lora/adapter_file.h"
+#include "ops/cpu/cpu_device.h"
+#include "ops/meta_device.h"
+#include "train/progress.h"
+
+namespace loragrad {
+namespace {
+
+namespace fs = std::filesystem;
+
+/// What was found out: one JSON object, shown as a table to people.
+using Facts = Json::Object;
+
+struct TensorTotals {
+  std::int64_t tensors = 0, elements = 0;
+  std::size_t bytes = 0;
+  std::map<std::string, std::int64_t> elements_by_dtype;
+};
+
+TensorTotals totals(const SafetensorsFile& file) {
+  TensorTotals sum;
+  for (const StoredTensor& tensor : file.tensors) {
+    std::int64_t elements = 1;
+    for (std::int64_t dim : tensor.shape) elements *= dim;
+    ++sum.tensors;
+    sum.elements += elements;
+    sum.bytes += tensor.byte_count;
+    sum.elements_by_dtype[tensor.dtype_name] += elements;
+  }
+  return sum;
+}
+
+void add_totals(Facts& facts, const TensorTotals& sum) {
+  Json::Object dtypes;
+  for (const auto& [name, elements] : sum.elements_by_dtype) dtypes.emplace_back(name, elements);
+  facts.emplace_back("tensors", sum.tensors);
+  facts.emplace_back("bytes", sum.bytes);
+  facts.emplace_back("dtypes", std::move(dtypes));
+}
+
+/// A model of a folder whose weights are not read.
+std::unique_ptr<CausalLm> outline(const std::string& folder) { return load_model(folder, meta_device(cpu_device(1))); }
+
+double percent(std::int64_t part, std::int64_t whole) {
+  return whole > 0 ? 100.0 * static_cast<double>(part) / static_cast<double>(whole) : 0;
+}
+
+Facts inspect_model(const std::string& folder) {
+  std::unique_ptr<CausalLm> model = outline(folder);
+  const ModelConfig& c = model->config();
+  Facts facts{
+      {"kind", "model"}, {"path", folder}, {"model_type", c.model_type}, {"parameters", model->parameter_count()}};
+  add_totals(facts, totals(open_model_folder(folder)));
+  facts.insert(facts.end(), {{"layers", c.num_hidden_layers},
+                             {"hidden_size", c.hidden_size},
+                             {"intermediate_size", c.intermediate_size},
+                             {"heads", c.num_attention_heads},
+                             {"kv_heads", c.num_key_value_heads},
+                             {"vocab_size", c.vocab_size},
+                             {"max_position_embeddings", c.max_position_embeddings},
+                             {"tie_word_embeddings", c.tie_word_embeddings}});
+  TargetModules targets = default_targets(c.model_type);
+  std::int64_t trainable = 0;
+  constexpr std::int64_t rank = 16;
+  for (const LinearShape& linear : match_targets(targets, model->linear_shapes()))
+    trainable += rank * (linear.in + linear.out);
+  facts.emplace_back("default_targets", targets.text());
+  facts.emplace_back("trainable_at_rank_16", trainable);
+  facts.emplace_back("trainable_percent_at_rank_16", percent(trainable, model->parameter_count() + trainable));
+  std::optional<Tokenizer> tokenizer = find_tokenizer(folder);
+  facts.emplace_back("tokenizer_vocab_size", tokenizer ? Json(tokenizer->vocab_size()) : Json());
+  return facts;
+}
+
+Facts inspect_adapter(const std::string& folder) {
+  std::string base;
+  std::vector<std::string> warnings;
+  LoraConfig config = read_adapter_config(folder, &base, &warnings);
+  for (const std::string& warning : warnings) warn(warning);
+  TensorTotals sum = totals(open_safetensors((fs::path(folder) / "adapter_model.safetensors").string()));
+  Facts facts{{"kind", "adapter"}, {"path", folder}, {"base_model", base}, {"parameters", sum.elements}};
+  add_totals(facts, sum);
+  facts.insert(facts.end(), {{"rank", config.r},
+                             {"alpha", config.lora_alpha},
+                             {"scaling", config.scaling()},
+                             {"dropout", config.lora_dropout},
+                             {"rslora", config.use_rslora},
+                             {"targets", config.target_modules.text()}});
+  // The share can be told only where the base is.
+  if (fs::is_directory(base)) {
+    std::int64_t all = outline(base)->parameter_count() + sum.elements;
+    facts.emplace_back("all_parameters", all);
+    facts.emplace_back("trainable_percent", percent(sum.elements, all));
+  }
+  return facts;
+}
+
+Facts inspect_safetensors(const std::string& path) {
+  SafetensorsFile file = open_safetensors(path);
+  TensorTotals sum = totals(file);
+  Facts facts{{"kind", "safetensors"}, {"path", path}, {"elements", sum.elements}};
+  add_totals(facts, sum);
+  Json::Object metadata, shapes;
+  for (const auto& [key, value] : file.metadata) metadata.emplace_back(key, value);
+  for (const StoredTensor& tensor : file.tensors)
+    shapes.emplace_back(tensor.name, tensor.dtype_name + " " + tensor.shape_text());
+  facts.emplace_back("metadata", std::move(metadata));
+  facts.emplace_back("contents", std::move(shapes));
+  return facts;
+}
+
+/// The fields of a data row tell its format (data/dataset.h).
+std::string format_of(const JsonRef& row) {
+  for (auto [field, format] :
+       {std::pair("input_ids", "input_ids"), {"completion", "prompt/completion"}, {"text", "text"}})
+    if (row.find(field)) return format;
+  row.fail("an object with text, prompt and completion, or input_ids");
+}
+
+Facts inspect_data(const std::string& path) {
+  std::string text = read_file(path);
+  Facts facts{{"kind", "data"}, {"path", path}, {"bytes", text.size()}};
+  if (fs::path(path).extension() == ".txt") {
+    facts.emplace_back("format", "txt");
+    facts.emplace_back("lines", std::count(text.begin(), text.end(), '\n'));
+    return facts;
+  }
+  if (text.starts_with("\xef\xbb\xbf")) text.erase(0, 3);
+  std::istringstream lines(text);
+  std::string line, format;
+  std::int64_t rows = 0, number = 0;
+  std::size_t longest = 0;
+  while (std::getline(lines, line)) {
+    ++number;
+    if (line.find_first_not_of(" \t\r") == std::string::npos) continue;
+    std::string where = fmt::format("{}:{}", path, number);
+    Json json = parse_json(line, where);
+    std::string found = format_of(JsonRef(json, where));
+    if (rows++ > 0 && found != format)
+      throw InputError(fmt::format("{}: expected a row of {} as before, found {}", where, format, found));
+    format = found;
+    longest = std::max(longest, line.size());
+  }
+  if (rows == 0) throw InputError(path + ": expected at least one row, found none");
+  facts.insert(facts.end(), {{"format", format}, {"rows", rows}, {"longest_row_bytes", longest}});
+  return facts;
+}
+
+Facts inspect_data_folder(const std::string& folder) {
+  Facts facts{{"kind", "data"}, {"path", folder}};
+  for (const char* split : {"train", "valid", "test"}) {
+    fs::path file = fs::path(folder) / (std::string(split) + ".jsonl");
+    if (fs::exists(file)) facts.emplace_back(split, inspect_data(file.string()));
+  }
+  return facts;
+}
+
+Facts inspect(const std::string& path) {
+  fs::path at(path);
+  if (!fs::exists(at)) throw IoError(path + ": expected a file or folder, found nothing");
+  if (fs::is_directory(at)) {
+    if (fs::exists(at / "adapter_config.json")) return inspect_adapter(path);
+    if (fs::exists(at / "config.json")) return inspect_model(path);
+    for (const char* split : {"train.jsonl", "valid.jsonl", "test.jsonl"})
+      if (fs::exists(at / split)) return inspect_data_folder(path);
+    throw InputError(path +
+                     ": expected config.json (a model), adapter_config.json (an adapter) or train.jsonl (data) in this "
+                     "folder, found none");
+  }
+  std::string extension = at.extension().string();
+  if (extension == ".safetensors") return inspect_safetensors(path);
+  if (extension == ".jsonl" || extension == ".txt") return inspect_data(path);
+  throw InputError(path + ": expected a folder or a .safetensors, .jsonl or .txt file");
+}
+
+std::string shown(const std::string& key, const Json& value) {
+  if (auto* n = std::get_if<std::int64_t>(&value.value()))
+    return key == "bytes" ? fmt::format("{} ({})", grouped(*n), bytes_text(static_cast<std::size_t>(*n))) : grouped(*n);
+  if (auto* x = std::get_if<double>(&value.value())) return fmt::format("{:.6g}", *x);
+  if (auto* text = std::get_if<std::string>(&value.value())) return escaped(*text, std::string::npos);
+  if (std::holds_alternative<std::nullptr_t>(value.value())) return "none";
+  if (auto* yes = std::get_if<bool>(&value.value())) return *yes ? "yes" : "no";
+  return value.dump();
+}
+
+void show(const Facts& facts, const std::string& indent, std::vector<std::pair<std::string, std::string>>& rows) {
+  for (const auto& [key, value] : facts) {
+    std::string label = key;
+    std::replace(label.begin(), label.end(), '_', ' ');
+    auto* object = std::get_if<Json::Object>(&value.value());
+    // A tensor's name is shown as it is.
+    if (indent.size() > 0 && key.find('.') != std::string::npos) label = key;
+    rows.emplace_back(indent + escaped(label, std::string::npos), object ? "" : shown(key, value));
+    if (object) show(*object, indent + "  ", rows);
+  }
+}
+
+}  // namespace
+
+int run_inspect(const Words& words) {
+  Flags flags("inspect", "Says what a model folder, adapter folder, data file or folder, or safetensors file is.");
+  std::string path;
+  bool json = false;
+  flags.positional("PATH", path, "what to look at");
+  flags.toggle("json", json, "print one JSON object");
+  if (!flags.parse(words)) return print(flags.help()), 0;
+  Facts facts = inspect(path);
+  if (json) return print_json(facts), 0;
+  std::vector<std::pair<std::string, std::string>> rows;
+  show(facts, "", rows);
+  print_table(rows);
+  return 0;
+}
+
+}  // namespace loragrad

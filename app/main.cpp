@@ -1,0 +1,81 @@
+#include <cstdio>
+#include <new>
+
+#include "app/commands.h"
+#include "app/console.h"
+#include "app/flags.h"
+#include "app/interrupt.h"
+#include "engine/error.h"
+#include "io/json.h"
+
+namespace loragrad {
+namespace {
+
+struct Command {
+  const char* name;
+  const char* summary;
+  int (*run)(const Words&);
+};
+
+// A new subcommand is one line here and one in app/commands.h.
+constexpr Command commands[] = {
+    {"train", "train a LoRA adapter (or, with --full, all parameters)", run_train},
+    {"eval", "loss and perplexity over a data set", run_eval},
+    {"generate", "continue a text", run_generate},
+    {"tokenize", "JSON strings to token ids, line by line", run_tokenize},
+    {"merge", "write a checkpoint with adapters merged into it", run_merge},
+    {"inspect", "say what a model, adapter, data or safetensors file is", run_inspect},
+    {"pretrain", "train all parameters from scratch", run_pretrain},
+};
+
+std::string usage() {
+  std::string text = "loragrad SUBCOMMAND [flags]\nLoRA fine-tuning of language models.\n\n";
+  for (const Command& command : commands)
+    text += std::string("  ") + command.name + std::string(10 - std::string(command.name).size(), ' ') +
+            command.summary + "\n";
+  return text + "\nloragrad SUBCOMMAND --help lists its flags.\n";
+}
+
+int dispatch(const Words& words) {
+  if (words.empty()) throw UsageError("expected a subcommand, found none (see loragrad --help)");
+  if (words[0] == "--help" || words[0] == "-h" || words[0] == "help") {
+    print(usage());
+    return 0;
+  }
+  std::vector<std::string> names;
+  for (const Command& command : commands) {
+    if (words[0] == command.name) return command.run({words.begin() + 1, words.end()});
+    names.emplace_back(command.name);
+  }
+  std::string near = nearest(words[0], names);
+  throw UsageError("unknown subcommand " + escaped(words[0]) +
+                   (near.empty() ? " (see loragrad --help)" : ": did you mean " + near + "?"));
+}
+
+int fail(int code, const std::string& message) {
+  end_progress_line();
+  std::fprintf(stderr, "error: %s\n", escaped(message, std::string::npos).c_str());
+  return code;
+}
+
+int run(const Words& words) {
+  try {
+    int code = dispatch(words);
+    flush_output();
+    return code;
+  } catch (const Interrupted& stop) {
+    return fail(128 + stop.signal, "interrupted");
+  } catch (const Error& error) {
+    return fail(static_cast<int>(error.kind()), error.what());
+  } catch (const std::bad_alloc&) {
+    return fail(static_cast<int>(ErrorKind::io), "out of memory");
+  } catch (const std::exception& error) {
+    // What the library did not foresee comes from the system: file systems, threads.
+    return fail(static_cast<int>(ErrorKind::io), error.what());
+  }
+}
+
+}  // namespace
+}  // namespace loragrad
+
+int main(int argc, char** argv) { return loragrad::run({argv + 1, argv + argc}); }

@@ -1,0 +1,71 @@
+#include <fmt/format.h>
+
+#include "app/commands.h"
+#include "app/console.h"
+#include "app/fresh_folder.h"
+#include "app/interrupt.h"
+#include "app/training.h"
+#include "engine/error.h"
+#include "train/output.h"
+
+namespace loragrad {
+namespace {
+
+Tokenizer open_tokenizer(const std::optional<std::string>& file) {
+  return file ? Tokenizer::from_file(*file) : Tokenizer::bytes();
+}
+
+void check_vocabulary(const std::string& config_file, std::int64_t vocab_size, const FreshFolder& folder) {
+  for (TokenId id : folder.end_tokens())
+    if (id >= vocab_size)
+      throw InputError(
+          fmt::format("{}: eos_token_id: expected an id below vocab_size ({}), found {}", config_file, vocab_size, id));
+  const Tokenizer& tokenizer = folder.tokenizer();
+  if (vocab_size >= tokenizer.vocab_size()) return;
+  throw InputError(fmt::format("{}: vocab_size: expected at least the {} tokens of {}, found {}", config_file,
+                               tokenizer.vocab_size(),
+                               tokenizer.source().empty() ? "the bytes tokenizer" : tokenizer.source(), vocab_size));
+}
+
+}  // namespace
+
+int run_pretrain(const Words& words) {
+  Flags flags("pretrain", "Trains all parameters of a new model from scratch and writes a Hugging Face model folder.");
+  std::string config_file;
+  std::optional<std::string> tokenizer_file;
+  TrainingFlags training;
+  DataFlags data_flags;
+  std::int64_t threads = 0;
+  flags.text("config-json", config_file, "FILE", "config.json of the model to make");
+  flags.text("tokenizer", tokenizer_file, "FILE", "tokenizer.json (default: 256 bytes and an end token)");
+  flags.require({"config-json"});
+  training.add(flags);
+  data_flags.add(flags);
+  flags.integer("threads", threads, 0, 4096, "threads; 0: all that may be used");
+  if (!flags.parse(words)) return print(flags.help()), 0;
+  training.finish();
+
+  catch_interrupts();
+  ComputeFlags compute;
+  compute.threads = threads;
+  FreshFolder folder(config_file, open_tokenizer(tokenizer_file));
+  std::unique_ptr<CausalLm> model = new_model(config_file, compute.device(), training.options.seed);
+  check_vocabulary(config_file, model->config().vocab_size, folder);
+  ModelConfig config = model->config();
+  config.eos_token_ids = folder.end_tokens();
+  TrainingData data = open_training_data(training, data_flags, &folder.tokenizer(), config);
+  TrainingOutput output(training.output, training.overwrite);
+  folder.write(output.file(""));
+
+  std::int64_t parameters = model->parameter_count();
+  report_plan(training, fmt::format("new {} model: {} parameters", config.model_type, grouped(parameters)));
+  report_data(training, data);
+  TrainResult result = run_training(*model, nullptr, data, training, output);
+  CardFacts facts = card_facts(training, data_flags, data, result);
+  facts.trainable = facts.parameters = parameters;
+  output.save_checkpoint(*model, output.file(""), model_card(facts, nullptr));
+  output.commit();
+  return report_result(training, result, parameters, parameters);
+}
+
+}  // namespace loragrad

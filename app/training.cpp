@@ -1,0 +1,157 @@
+#include "app/training.h"
+
+#include <fmt/format.h>
+
+#include <filesystem>
+#include <limits>
+
+#include "app/console.h"
+#include "app/interrupt.h"
+#include "engine/error.h"
+#include "train/metrics.h"
+#include "train/process_memory.h"
+#include "train/progress.h"
+
+namespace loragrad {
+namespace {
+
+constexpr double any = std::numeric_limits<double>::max();
+constexpr std::int64_t many = 1'000'000'000;
+
+}  // namespace
+
+Json eval_json(const EvalReport& report) {
+  return Json::Object{{"loss", report.loss},
+                      {"perplexity", report.perplexity},
+                      {"supervised_tokens", report.supervised_tokens},
+                      {"tokens", report.tokens},
+                      {"rows", report.rows},
+                      {"seconds", report.seconds}};
+}
+
+void TrainingFlags::add(Flags& flags) {
+  flags.text("data", data, "PATH", "training rows: a .jsonl or .txt file, or a folder with train.jsonl");
+  flags.text("output", output, "DIR", "the folder to write");
+  flags.number("lr", options.lr, 0, any, "learning rate");
+  flags.number("weight-decay", options.weight_decay, 0, any, "AdamW's decoupled weight decay");
+  flags.number("beta1", options.beta1, 0, 1, "AdamW's first beta, below 1");
+  flags.number("beta2", options.beta2, 0, 1, "AdamW's second beta, below 1");
+  flags.number("eps", options.eps, 0, any, "AdamW's epsilon");
+  flags.choice("schedule", schedule, {"linear", "constant", "cosine"}, "of the learning rate, as transformers'");
+  flags.integer("warmup-steps", options.warmup_steps, 0, many, "steps over which the learning rate rises");
+  flags.number("clip", options.clip, 0, any, "largest norm of all gradients together; 0: off");
+  flags.integer("batch-size", options.batch_size, 1, many, "rows taken at once");
+  flags.integer("grad-accum", options.grad_accum, 1, many, "batches of a step");
+  flags.integer("steps", options.steps, 1, many, "optimiser steps, going around the rows as often as it takes");
+  flags.integer("epochs", options.epochs, 1, many, "times over all rows, unless --steps says when to end");
+  flags.seed("seed", options.seed, "of order, initial values and dropout");
+  flags.toggle("no-shuffle", no_shuffle, "take the rows in the file's order");
+  flags.text("eval-data", eval_data, "PATH", "rows to evaluate on: a file, or a folder with valid.jsonl");
+  flags.integer("eval-every", options.eval_every, 0, many, "steps between evaluations; 0: only at the end");
+  flags.text("metrics", metrics, "FILE", "a line of JSON for each step (default: OUTPUT/metrics.jsonl)");
+  flags.toggle("overwrite", overwrite, "replace an earlier output");
+  flags.toggle("json", json, "print the result as JSON to stdout, all else to stderr");
+  flags.require({"data", "output"});
+}
+
+void TrainingFlags::finish() {
+  options.schedule = *schedule_named(schedule);
+  options.shuffle = !no_shuffle;
+  if (options.eval_every > 0 && !eval_data)
+    throw UsageError("--eval-every: expected --eval-data beside it, found none");
+  options.check();
+}
+
+TrainingData open_training_data(const TrainingFlags& flags, const DataFlags& data, const Tokenizer* tokenizer,
+                                const ModelConfig& config) {
+  TrainingData sets{data.open(flags.data, "train", tokenizer, config), std::nullopt};
+  if (flags.eval_data) sets.eval = data.open(*flags.eval_data, "valid", tokenizer, config);
+  return sets;
+}
+
+void report_plan(const TrainingFlags& flags, const std::string& line) {
+  if (flags.json) return note(line);
+  print(line + "\n");
+  flush_output();
+}
+
+void report_data(const TrainingFlags& flags, const TrainingData& data) {
+  auto line = [&](const char* label, const Dataset& set) {
+    report_plan(flags, fmt::format("{}: {} rows ({}), {} tokens, {} supervised", label,
+                                   grouped(static_cast<std::int64_t>(set.rows.size())), set.format, grouped(set.tokens),
+                                   grouped(set.supervised_tokens)));
+    if (set.cut_rows > 0)
+      warn(fmt::format("{}: {} of {} rows were longer than --seq-len and lost their end", set.path, set.cut_rows,
+                       set.rows.size()));
+  };
+  line("data", data.train);
+  if (data.eval) line("evaluation data", *data.eval);
+  std::int64_t steps = flags.options.total_steps(static_cast<std::int64_t>(data.train.rows.size()));
+  report_plan(flags, fmt::format("steps: {} of {} rows", grouped(steps), grouped(flags.options.rows_per_step())));
+}
+
+TrainResult run_training(const CausalLm& model, const Adapter* adapter, const TrainingData& data,
+                         const TrainingFlags& flags, const TrainingOutput& output) {
+  MetricsWriter metrics(flags.metrics ? *flags.metrics : output.file("metrics.jsonl"));
+  Progress progress;
+  progress.total_steps = flags.options.total_steps(static_cast<std::int64_t>(data.train.rows.size()));
+  TrainObserver observer;
+  observer.on_step = [&](const StepReport& report) {
+    metrics.write(report);
+    progress.report = report;
+    progress.seconds += report.seconds;
+    show_progress(progress);
+  };
+  observer.on_eval = [&](std::int64_t step, const EvalReport& report) {
+    note(fmt::format("evaluation after step {}: loss {:.4f}, perplexity {:.3f}", step, report.loss, report.perplexity));
+  };
+  observer.stop = [] { return interrupted_by() != 0; };
+  TrainResult result = train(model, adapter, data.train, flags.options, data.eval ? &*data.eval : nullptr, observer);
+  end_progress_line();
+  metrics.close();
+  return result;
+}
+
+CardFacts card_facts(const TrainingFlags& flags, const DataFlags& data_flags, const TrainingData& data,
+                     const TrainResult& result) {
+  // Names, not paths: a card is read elsewhere.
+  auto name = [](const std::string& path) {
+    std::filesystem::path normal = std::filesystem::path(path).lexically_normal();
+    return (normal.has_filename() ? normal : normal.parent_path()).filename().string();
+  };
+  CardFacts facts;
+  facts.data = name(flags.data);
+  if (flags.eval_data) facts.eval_data = name(*flags.eval_data);
+  facts.rows = static_cast<std::int64_t>(data.train.rows.size());
+  facts.supervised_tokens = data.train.supervised_tokens;
+  facts.seq_len = data_flags.seq_len;
+  facts.options = flags.options;
+  facts.result = result;
+  return facts;
+}
+
+int report_result(const TrainingFlags& flags, const TrainResult& result, std::int64_t trainable,
+                  std::int64_t parameters) {
+  bool interrupted = result.stopped && interrupted_by() != 0;
+  if (flags.json) {
+    print_json(Json::Object{{"output", flags.output},
+                            {"steps", result.steps},
+                            {"interrupted", interrupted},
+                            {"loss", result.loss ? Json(*result.loss) : Json()},
+                            {"eval", result.eval ? eval_json(*result.eval) : Json()},
+                            {"tokens", result.tokens},
+                            {"supervised_tokens", result.supervised_tokens},
+                            {"seconds", result.seconds},
+                            {"trainable_parameters", trainable},
+                            {"all_parameters", parameters},
+                            {"peak_bytes", peak_resident_bytes()}});
+  } else {
+    if (result.loss)
+      print(fmt::format("loss {:.4f} at step {}", *result.loss, result.steps) +
+            (result.eval ? fmt::format(", {:.4f} on the evaluation data", result.eval->loss) : "") + "\n");
+    print(fmt::format("{}wrote {}\n", interrupted ? "interrupted; " : "", flags.output));
+  }
+  return interrupted ? 128 + interrupted_by() : 0;
+}
+
+}  // namespace loragrad

@@ -1,0 +1,54 @@
+#pragma once
+#include <optional>
+#include <string>
+
+#include "app/flags.h"
+#include "app/inputs.h"
+#include "io/json.h"
+#include "train/model_card.h"
+#include "train/output.h"
+#include "train/trainer.h"
+
+namespace loragrad {
+
+/// What train and pretrain have in common: the flags of the run, its reports, its end.
+struct TrainingFlags {
+  TrainOptions options;
+  std::string data, output, schedule = "linear";
+  std::optional<std::string> eval_data, metrics;
+  bool no_shuffle = false, overwrite = false, json = false;
+
+  void add(Flags& flags);
+  /// Brings `options` up to date with the flags and checks them.
+  void finish();
+};
+
+/// The two data sets of a run.
+struct TrainingData {
+  Dataset train;
+  std::optional<Dataset> eval;
+};
+TrainingData open_training_data(const TrainingFlags& flags, const DataFlags& data, const Tokenizer* tokenizer,
+                                const ModelConfig& config);
+
+/// What is known before the first step: to stdout, or with --json to stderr.
+void report_plan(const TrainingFlags& flags, const std::string& line);
+/// The plan's lines about the data.
+void report_data(const TrainingFlags& flags, const TrainingData& data);
+
+/// Trains with progress and metrics. Signals end it after a step.
+TrainResult run_training(const CausalLm& model, const Adapter* adapter, const TrainingData& data,
+                         const TrainingFlags& flags, const TrainingOutput& output);
+
+/// {"loss", "perplexity", "supervised_tokens", "tokens", "rows", "seconds"}
+Json eval_json(const EvalReport& report);
+
+/// The model card's facts, as far as the flags and the data tell them.
+CardFacts card_facts(const TrainingFlags& flags, const DataFlags& data_flags, const TrainingData& data,
+                     const TrainResult& result);
+
+/// Says how the run ended, after it has been saved; returns the exit code: 0, or 128 + signal when it was interrupted.
+int report_result(const TrainingFlags& flags, const TrainResult& result, std::int64_t trainable,
+                  std::int64_t parameters);
+
+}  // namespace loragrad

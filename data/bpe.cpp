@@ -1,0 +1,126 @@
+#include "data/bpe.h"
+
+#include <algorithm>
+#include <bit>
+#include <queue>
+#include <tuple>
+
+#include "io/utf8.h"
+
+namespace loragrad {
+namespace {
+
+std::uint64_t key_of(TokenId left, TokenId right) {
+  return static_cast<std::uint64_t>(static_cast<std::uint32_t>(left)) << 32 | static_cast<std::uint32_t>(right);
+}
+
+// A token of the word being merged, in a doubly linked list by index; id -1 once merged into its left neighbour.
+struct Symbol {
+  TokenId id;
+  std::int32_t previous, next;
+};
+
+struct Candidate {
+  std::uint32_t rank;
+  std::int32_t at;  // left symbol
+  TokenId merged;
+  // The queue's top is its largest.
+  bool operator<(const Candidate& other) const { return std::tie(other.rank, other.at) < std::tie(rank, at); }
+};
+
+}  // namespace
+
+MergeTable::MergeTable(std::size_t count) : slots_(std::bit_ceil(std::max<std::size_t>(2 * count, 2))) {}
+
+std::size_t MergeTable::slot_of(std::uint64_t key) const {
+  std::size_t mask = slots_.size() - 1;
+  std::size_t at = static_cast<std::size_t>((key * 0x9e3779b97f4a7c15u) >> 32) & mask;
+  while (slots_[at].key != key && slots_[at].key != empty) at = (at + 1) & mask;
+  return at;
+}
+
+void MergeTable::add(TokenId left, TokenId right, Merge merge) {
+  std::uint64_t key = key_of(left, right);
+  slots_[slot_of(key)] = {key, merge};
+}
+
+const MergeTable::Merge* MergeTable::find(TokenId left, TokenId right) const {
+  const Slot& slot = slots_[slot_of(key_of(left, right))];
+  return slot.key == empty ? nullptr : &slot.merge;
+}
+
+std::vector<TokenId> Bpe::characters(std::string_view word) const {
+  std::vector<TokenId> ids;
+  ids.reserve(word.size());
+  bool pending = false;  // an unknown token, held back to be fused with the next
+  for (std::size_t at = 0; at < word.size();) {
+    std::size_t size = code_point_at(word, at).size;
+    std::string_view character = word.substr(at, size);
+    std::string affixed;
+    if ((!prefix.empty() && at > 0) || (!suffix.empty() && at + size == word.size())) {
+      affixed = (at > 0 ? prefix : "") + std::string(character) + (at + size == word.size() ? suffix : "");
+      character = affixed;
+    }
+    at += size;
+    if (auto id = vocabulary.find(character)) {
+      if (pending) ids.push_back(*unknown);
+      pending = false;
+      ids.push_back(*id);
+      continue;
+    }
+    auto byte_token = [&](char c) { return byte_tokens[static_cast<unsigned char>(c)]; };
+    if (!byte_tokens.empty() &&
+        std::all_of(character.begin(), character.end(), [&](char c) { return byte_token(c) >= 0; })) {
+      // Goes before an unknown token that is held back: the library does so too.
+      for (char c : character) ids.push_back(byte_token(c));
+      continue;
+    }
+    if (!unknown) continue;
+    if (pending && !fuse_unknown) ids.push_back(*unknown);
+    pending = true;
+  }
+  if (pending) ids.push_back(*unknown);
+  return ids;
+}
+
+void Bpe::encode(std::string_view word, std::vector<TokenId>& out) const {
+  if (ignore_merges) {
+    if (auto id = vocabulary.find(word)) return out.push_back(*id);
+  }
+  std::vector<TokenId> ids = characters(word);
+  std::int32_t count = static_cast<std::int32_t>(ids.size());
+  std::vector<Symbol> symbols;
+  symbols.reserve(ids.size());
+  for (std::int32_t i = 0; i < count; ++i)
+    symbols.push_back({ids[static_cast<std::size_t>(i)], i - 1, i + 1 < count ? i + 1 : -1});
+  auto symbol = [&](std::int32_t at) -> Symbol& { return symbols[static_cast<std::size_t>(at)]; };
+
+  std::vector<Candidate> first;
+  for (std::int32_t i = 0; i + 1 < count; ++i)
+    if (const auto* merge = merges.find(symbol(i).id, symbol(i + 1).id)) first.push_back({merge->rank, i, merge->id});
+  std::priority_queue<Candidate> queue(std::less<Candidate>{}, std::move(first));
+  auto consider = [&](std::int32_t left) {
+    if (left < 0 || symbol(left).next < 0) return;
+    if (const auto* merge = merges.find(symbol(left).id, symbol(symbol(left).next).id))
+      queue.push({merge->rank, left, merge->id});
+  };
+  while (!queue.empty()) {
+    Candidate best = queue.top();
+    queue.pop();
+    Symbol& left = symbol(best.at);
+    if (left.id < 0 || left.next < 0) continue;
+    Symbol& right = symbol(left.next);
+    const auto* merge = merges.find(left.id, right.id);
+    if (!merge || merge->id != best.merged) continue;  // one of the two has merged with another since
+    left.id = merge->id;
+    right.id = -1;
+    left.next = right.next;
+    if (right.next >= 0) symbol(right.next).previous = best.at;
+    consider(left.previous);
+    consider(best.at);
+  }
+  for (const Symbol& left : symbols)
+    if (left.id >= 0) out.push_back(left.id);
+}
+
+}  // namespace loragrad

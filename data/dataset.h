@@ -1,0 +1,47 @@
+#pragma once
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "data/tokenizer.h"
+
+namespace loragrad {
+
+/// A row as the model takes it. labels.size() == input_ids.size(); -100 means "no loss"; the shift by one happens in
+/// the loss.
+struct Row {
+  std::vector<TokenId> input_ids;
+  std::vector<TokenId> labels;
+};
+constexpr TokenId no_label = -100;
+
+struct DatasetOptions {
+  std::int64_t seq_len = 512;
+  std::optional<TokenId>
+      eos;  ///< appended to `text` and `completion`, supervised, unless already there; nullopt for --no-eos
+  std::int64_t vocab_size = 0;  ///< ids must be below it (InputError with FILE:LINE and the id)
+};
+
+struct Dataset {
+  std::string path;
+  std::string format;  ///< "text", "prompt/completion", "input_ids", "txt"
+  std::vector<Row> rows;
+  std::int64_t cut_rows = 0;           ///< rows that were longer than seq_len
+  std::int64_t supervised_tokens = 0;  ///< after the shift by one
+  std::int64_t tokens = 0;
+};
+
+/// Number of labels that count in the loss: labels[1:] that are not -100.
+std::int64_t supervised_tokens(const Row& row);
+
+/// Which file a PATH means: itself, or for a folder train.jsonl / valid.jsonl / test.jsonl (`split` is "train", "valid"
+/// or "test").
+std::string dataset_file(const std::string& path, const std::string& split);
+
+/// Reads a .jsonl or .txt file; the format is told from the first row (CLI contract, "data"). `tokenizer` may be null
+/// for input_ids only. InputError as FILE:LINE: KEY for bad UTF-8, bad JSON, a missing field, a wrong type, mixed
+/// formats; no rows and no supervised token are errors too.
+Dataset load_dataset(const std::string& file, const Tokenizer* tokenizer, const DatasetOptions& options);
+
+}  // namespace loragrad

@@ -1,0 +1,100 @@
+#include "data/decode.h"
+
+#include <fmt/ranges.h>
+
+#include <optional>
+
+#include "data/byte_level.h"
+#include "data/unicode.h"
+
+namespace loragrad {
+namespace {
+
+using Tokens = std::vector<std::string>;
+
+std::string join(const Tokens& tokens) {
+  std::string text;
+  for (const std::string& token : tokens) text += token;
+  return text;
+}
+
+int hex_digit(char c) {
+  if (c >= '0' && c <= '9') return c - '0';
+  if (c >= 'A' && c <= 'F') return c - 'A' + 10;
+  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
+  return -1;
+}
+
+// The byte of a token "<0xNN>".
+std::optional<char> byte_of(const std::string& token) {
+  if (token.size() != 6 || !token.starts_with("<0x") || token.back() != '>') return std::nullopt;
+  int high = hex_digit(token[3]), low = hex_digit(token[4]);
+  if (high < 0 || low < 0) return std::nullopt;
+  return static_cast<char>(high << 4 | low);
+}
+
+Tokens byte_fallback(const Tokens& tokens) {
+  Tokens out;
+  std::string bytes;
+  auto flush = [&] {
+    if (bytes.empty()) return;
+    if (invalid_utf8(bytes) == std::string::npos) {
+      out.push_back(bytes);
+    } else {
+      for (std::size_t i = 0; i < bytes.size(); ++i) out.push_back("\xef\xbf\xbd");
+    }
+    bytes.clear();
+  };
+  for (const std::string& token : tokens) {
+    if (auto byte = byte_of(token)) {
+      bytes.push_back(*byte);
+      continue;
+    }
+    flush();
+    out.push_back(token);
+  }
+  flush();
+  return out;
+}
+
+std::string strip(const Decoder& step, std::string_view token) {
+  for (std::size_t i = 0; i < step.start && token.starts_with(step.content); ++i)
+    token.remove_prefix(step.content.size());
+  for (std::size_t i = 0; i < step.stop && token.ends_with(step.content); ++i) token.remove_suffix(step.content.size());
+  return std::string(token);
+}
+
+Tokens apply(const Decoder& step, Tokens tokens) {
+  switch (step.kind) {
+    case Decoder::Kind::byte_level: {
+      std::string bytes;
+      for (const std::string& token : tokens) append_byte_level(bytes, token);
+      return {to_valid_utf8(bytes)};
+    }
+    case Decoder::Kind::byte_fallback:
+      return byte_fallback(tokens);
+    case Decoder::Kind::fuse:
+      return {join(tokens)};
+    case Decoder::Kind::replace:
+      for (std::string& token : tokens) token = step.pattern.replace_all(token, step.content);
+      return tokens;
+    case Decoder::Kind::strip:
+      for (std::string& token : tokens) token = strip(step, token);
+      return tokens;
+    case Decoder::Kind::metaspace:
+      for (std::size_t i = 0; i < tokens.size(); ++i)
+        tokens[i] = Pattern::literal(step.content).replace_all(tokens[i], i == 0 && step.drop_first ? "" : " ");
+      return tokens;
+  }
+  return tokens;
+}
+
+}  // namespace
+
+std::string decode_tokens(const std::vector<Decoder>& steps, std::vector<std::string> tokens) {
+  if (steps.empty()) return fmt::format("{}", fmt::join(tokens, " "));
+  for (const Decoder& step : steps) tokens = apply(step, std::move(tokens));
+  return join(tokens);
+}
+
+}  // namespace loragrad

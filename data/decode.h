@@ -1,0 +1,22 @@
+#pragma once
+#include <string>
+#include <vector>
+
+#include "data/split.h"
+
+namespace loragrad {
+
+/// One step that turns the tokens of a text back into text.
+struct Decoder {
+  enum class Kind { byte_level, byte_fallback, fuse, replace, strip, metaspace };
+  Kind kind = Kind::byte_level;
+  Pattern pattern;                  ///< replace
+  std::string content;              ///< replace: put for each match; strip, metaspace: one character
+  std::size_t start = 0, stop = 0;  ///< strip: how many of `content` go from either end of each token
+  bool drop_first = false;          ///< metaspace: no spaces from the first token's
+};
+
+/// The text of `tokens` after all steps in order; without any, the tokens with spaces between.
+std::string decode_tokens(const std::vector<Decoder>& steps, std::vector<std::string> tokens);
+
+}  // namespace loragrad

@@ -1,0 +1,113 @@
+#include "data/tokenizer.h"
+
+#include <fmt/format.h>
+
+#include <filesystem>
+#include <unordered_map>
+#include <unordered_set>
+
+#include "data/byte_level.h"
+#include "data/tokenizer_parts.h"
+#include "data/unicode.h"
+#include "engine/error.h"
+
+namespace loragrad {
+
+std::optional<TokenId> TokenizerParts::find(std::string_view token) const {
+  if (auto id = added_vocabulary.find(token)) return id;
+  return model.vocabulary.find(token);
+}
+
+const std::string* TokenizerParts::token(TokenId id) const {
+  if (const std::string* token = added_vocabulary.token(id)) return token;
+  return model.vocabulary.token(id);
+}
+
+struct Tokenizer::Impl : TokenizerParts {
+  explicit Impl(TokenizerParts parts) : TokenizerParts(std::move(parts)) {
+    for (const AddedToken& token : added.tokens()) {
+      if (token.special) special.insert(token.id);
+      if (token.normalized) spelled[token.id] = normalize(normalizer, token.content);
+    }
+  }
+  std::unordered_set<TokenId> special;
+  std::unordered_map<TokenId, std::string> spelled;  // `normalized` tokens are decoded as they are found
+};
+
+Tokenizer::Tokenizer(std::unique_ptr<const Impl> impl) : impl_(std::move(impl)) {}
+Tokenizer::Tokenizer(Tokenizer&&) noexcept = default;
+Tokenizer& Tokenizer::operator=(Tokenizer&&) noexcept = default;
+Tokenizer::~Tokenizer() = default;
+
+Tokenizer Tokenizer::from_folder(const std::string& folder) {
+  std::filesystem::path base(folder);
+  if (std::filesystem::exists(base / "tokenizer.json")) return from_file((base / "tokenizer.json").string());
+  if (!std::filesystem::exists(base / "vocab.json") || !std::filesystem::exists(base / "merges.txt"))
+    throw IoError(folder + ": expected tokenizer.json, or vocab.json and merges.txt, found neither");
+  return Tokenizer(std::make_unique<const Impl>(read_vocab_and_merges(folder)));
+}
+
+Tokenizer Tokenizer::from_file(const std::string& path) {
+  return Tokenizer(std::make_unique<const Impl>(read_tokenizer_json(path)));
+}
+
+Tokenizer Tokenizer::bytes() {
+  TokenizerParts parts;
+  for (int byte = 0; byte < 256; ++byte) {
+    char c = static_cast<char>(byte);
+    parts.model.vocabulary.add(to_byte_level({&c, 1}), byte);
+  }
+  AddedToken end;
+  end.id = 256;
+  end.content = "<|endoftext|>";
+  end.special = true;
+  parts.added_vocabulary.add(end.content, end.id);
+  parts.added = AddedTokens({end}, {});
+  parts.pre_tokenizer.emplace_back().use_regex = false;
+  parts.decoder.emplace_back();
+  return Tokenizer(std::make_unique<const Impl>(std::move(parts)));
+}
+
+std::vector<TokenId> Tokenizer::encode(std::string_view text, bool add_special) const {
+  if (std::size_t at = invalid_utf8(text); at != std::string_view::npos)
+    throw InputError(
+        fmt::format("text: byte {}: expected UTF-8, found 0x{:02x}", at + 1, static_cast<unsigned char>(text[at])));
+  std::vector<TokenId> ids;
+  if (add_special) ids = impl_->before;
+  for (AddedTokens::Part& part : impl_->added.split(text, impl_->normalizer)) {
+    if (part.id >= 0) {
+      ids.push_back(part.id);
+      continue;
+    }
+    std::vector<Piece> pieces;
+    pieces.push_back(std::move(part.piece));
+    for (const Piece& piece : pre_tokenize(impl_->pre_tokenizer, std::move(pieces)))
+      impl_->model.encode(piece.text, ids);
+  }
+  if (add_special) ids.insert(ids.end(), impl_->after.begin(), impl_->after.end());
+  return ids;
+}
+
+std::string Tokenizer::decode(const std::vector<TokenId>& ids, bool skip_special) const {
+  std::vector<std::string> tokens;
+  tokens.reserve(ids.size());
+  for (TokenId id : ids) {
+    const std::string* token = impl_->token(id);
+    if (!token)
+      throw InputError(fmt::format("token id: expected one of the {} tokens' ids, found {}", vocab_size(), id));
+    if (skip_special && impl_->special.contains(id)) continue;
+    auto spelled = impl_->spelled.find(id);
+    tokens.push_back(spelled == impl_->spelled.end() ? *token : spelled->second);
+  }
+  return decode_tokens(impl_->decoder, std::move(tokens));
+}
+
+std::int64_t Tokenizer::vocab_size() const {
+  return static_cast<std::int64_t>(std::max(impl_->model.vocabulary.size(), impl_->added_vocabulary.size()));
+}
+
+std::optional<TokenId> Tokenizer::id_of(std::string_view token) const { return impl_->find(token); }
+
+const std::string& Tokenizer::source() const { return impl_->source; }
+
+}  // namespace loragrad

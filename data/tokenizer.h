@@ -1,0 +1,47 @@
+#pragma once
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace loragrad {
+
+using TokenId = std::int32_t;
+
+/// Text to token ids and back, as the `tokenizers` library does it for the styles in docs/formats.md. Immutable and
+/// thread-safe.
+class Tokenizer {
+ public:
+  /// Reads `folder`/tokenizer.json, or vocab.json + merges.txt with tokenizer_config.json (OPT, GPT-2), as transformers
+  /// would. IoError when there is neither; InputError naming file and key for anything unknown: never silently ignored.
+  static Tokenizer from_folder(const std::string& folder);
+  /// Reads one tokenizer.json.
+  static Tokenizer from_file(const std::string& path);
+  /// 256 tokens, one a byte, and an end token with id 256: for `pretrain` without a tokenizer.
+  static Tokenizer bytes();
+
+  Tokenizer(Tokenizer&&) noexcept;
+  Tokenizer& operator=(Tokenizer&&) noexcept;
+  ~Tokenizer();
+
+  /// Ids of `text` (UTF-8; InputError otherwise). `add_special` applies the post-processor (BOS and the like).
+  /// Special tokens spelled in the text are recognised. O(n log n) in the length of the text.
+  std::vector<TokenId> encode(std::string_view text, bool add_special = true) const;
+  /// Text of `ids`; an id outside the vocabulary is an InputError.
+  std::string decode(const std::vector<TokenId>& ids, bool skip_special = true) const;
+
+  /// One more than the largest id.
+  std::int64_t vocab_size() const;
+  std::optional<TokenId> id_of(std::string_view token) const;
+  /// The file this came from ("" for bytes()), so that a model folder can be given the same one.
+  const std::string& source() const;
+
+ private:
+  struct Impl;
+  explicit Tokenizer(std::unique_ptr<const Impl> impl);
+  std::unique_ptr<const Impl> impl_;
+};
+
+}  // namespace loragrad

@@ -1,0 +1,54 @@
+#include "data/tokenizer_read.h"
+
+namespace loragrad {
+
+void add_token(TokenizerParts& parts, std::vector<AddedToken>& tokens, AddedToken token, const JsonRef& json) {
+  if (auto id = parts.model.vocabulary.find(token.content); id && *id != token.id)
+    json.fail("id " + std::to_string(*id) + " for \"" + escaped(token.content) + "\", as in the vocabulary");
+  if (const std::string* other = parts.model.vocabulary.token(token.id); other && *other != token.content)
+    json.fail("an id that is not \"" + escaped(*other) + "\"'s");
+  if (!parts.added_vocabulary.add(token.content, token.id)) json.fail("a token and an id that are not added twice");
+  tokens.push_back(std::move(token));
+}
+
+namespace {
+
+void read_added_tokens(const JsonRef& json, TokenizerParts& parts) {
+  std::vector<AddedToken> tokens;
+  for (const JsonRef& item : json.elements()) {
+    expect_only_keys(item, {"id", "content", "single_word", "lstrip", "rstrip", "normalized", "special"});
+    AddedToken token;
+    token.id = static_cast<TokenId>(item.at("id").integer(0, Vocabulary::max_id));
+    token.content = item.at("content").string();
+    if (token.content.empty()) item.at("content").fail("a token that is not empty");
+    token.special = boolean_or(item, "special", false);
+    token.single_word = boolean_or(item, "single_word", false);
+    token.lstrip = boolean_or(item, "lstrip", false);
+    token.rstrip = boolean_or(item, "rstrip", false);
+    token.normalized = boolean_or(item, "normalized", !token.special);
+    add_token(parts, tokens, std::move(token), item);
+  }
+  parts.added = AddedTokens(std::move(tokens), parts.normalizer);
+}
+
+}  // namespace
+
+TokenizerParts read_tokenizer_json(const std::string& path) {
+  Json json = read_json_file(path);
+  JsonRef root(json, path);
+  // Truncation and padding are how the file's author called it last, not how a text is read.
+  expect_only_keys(root, {"version", "truncation", "padding", "added_tokens", "normalizer", "pre_tokenizer",
+                          "post_processor", "decoder", "model"});
+  if (auto version = root.find("version"); version && version->string() != "1.0") version->fail("\"1.0\"");
+  TokenizerParts parts;
+  parts.source = path;
+  if (auto normalizer = root.find("normalizer")) parts.normalizer = read_normalizer(*normalizer);
+  if (auto pre_tokenizer = root.find("pre_tokenizer")) parts.pre_tokenizer = read_pre_tokenizer(*pre_tokenizer);
+  parts.model = read_model(root.at("model"));
+  if (auto added = root.find("added_tokens")) read_added_tokens(*added, parts);
+  if (auto post_processor = root.find("post_processor")) read_post_processor(*post_processor, parts);
+  if (auto decoder = root.find("decoder")) parts.decoder = read_decoder(*decoder);
+  return parts;
+}
+
+}  // namespace loragrad

@@ -1,0 +1,159 @@
+#include "data/unicode.h"
+
+#include <utf8proc.h>
+
+#include <algorithm>
+#include <vector>
+
+#include "engine/error.h"
+#include "io/utf8.h"
+
+namespace loragrad {
+
+std::size_t invalid_utf8(std::string_view text) {
+  for (std::size_t at = 0; at < text.size();) {
+    CodePoint point = code_point_at(text, at);
+    if (!point.valid) return at;
+    at += point.size;
+  }
+  return std::string_view::npos;
+}
+
+std::string to_valid_utf8(std::string_view bytes) {
+  std::string out;
+  out.reserve(bytes.size());
+  for (std::size_t at = 0; at < bytes.size();) {
+    CodePoint point = code_point_at(bytes, at);
+    out += point.valid ? bytes.substr(at, point.size) : std::string_view("\xef\xbf\xbd");
+    at += point.size;
+  }
+  return out;
+}
+
+void append_utf8(std::string& out, char32_t code) {
+  auto byte = [&](char32_t value) { out.push_back(static_cast<char>(value)); };
+  if (code < 0x80) {
+    byte(code);
+  } else if (code < 0x800) {
+    byte(0xc0 | code >> 6);
+    byte(0x80 | (code & 0x3f));
+  } else if (code < 0x10000) {
+    byte(0xe0 | code >> 12);
+    byte(0x80 | (code >> 6 & 0x3f));
+    byte(0x80 | (code & 0x3f));
+  } else {
+    byte(0xf0 | code >> 18);
+    byte(0x80 | (code >> 12 & 0x3f));
+    byte(0x80 | (code >> 6 & 0x3f));
+    byte(0x80 | (code & 0x3f));
+  }
+}
+
+bool is_white_space(char32_t code) {
+  return (code >= 0x09 && code <= 0x0d) || code == 0x20 || code == 0x85 || code == 0xa0 || code == 0x1680 ||
+         (code >= 0x2000 && code <= 0x200a) || code == 0x2028 || code == 0x2029 || code == 0x202f || code == 0x205f ||
+         code == 0x3000;
+}
+
+bool is_word(char32_t code) {
+  switch (utf8proc_category(static_cast<utf8proc_int32_t>(code))) {
+    case UTF8PROC_CATEGORY_LU:
+    case UTF8PROC_CATEGORY_LL:
+    case UTF8PROC_CATEGORY_LT:
+    case UTF8PROC_CATEGORY_LM:
+    case UTF8PROC_CATEGORY_LO:
+    case UTF8PROC_CATEGORY_MN:
+    case UTF8PROC_CATEGORY_MC:
+    case UTF8PROC_CATEGORY_ME:
+    case UTF8PROC_CATEGORY_ND:
+    case UTF8PROC_CATEGORY_NL:
+    case UTF8PROC_CATEGORY_PC:
+      return true;
+    default:
+      break;
+  }
+  // The joiners, and the circled and squared letters: symbols that are Alphabetic all the same.
+  return code == 0x200c || code == 0x200d || (code >= 0x24b6 && code <= 0x24e9) ||
+         (code >= 0x1f130 && code <= 0x1f149) || (code >= 0x1f150 && code <= 0x1f169) ||
+         (code >= 0x1f170 && code <= 0x1f189);
+}
+
+bool is_numeric(char32_t code) {
+  utf8proc_category_t category = utf8proc_category(static_cast<utf8proc_int32_t>(code));
+  return category == UTF8PROC_CATEGORY_ND || category == UTF8PROC_CATEGORY_NL || category == UTF8PROC_CATEGORY_NO;
+}
+
+std::size_t leading_white_space(std::string_view text) {
+  std::size_t at = 0;
+  while (at < text.size()) {
+    CodePoint point = code_point_at(text, at);
+    if (!is_white_space(point.value)) break;
+    at += point.size;
+  }
+  return at;
+}
+
+namespace {
+
+// Where the last code point of text[0, end) begins.
+std::size_t last_start(std::string_view text, std::size_t end) {
+  std::size_t at = end - 1;
+  while (at > 0 && (static_cast<unsigned char>(text[at]) & 0xc0) == 0x80) --at;
+  return at;
+}
+
+}  // namespace
+
+std::size_t trailing_white_space(std::string_view text) {
+  std::size_t end = text.size();
+  while (end > 0) {
+    std::size_t at = last_start(text, end);
+    if (!is_white_space(code_point_at(text, at).value)) break;
+    end = at;
+  }
+  return text.size() - end;
+}
+
+char32_t last_code_point(std::string_view text) { return code_point_at(text, last_start(text, text.size())).value; }
+
+std::string normal_form(std::string_view text, NormalForm form) {
+  if (std::all_of(text.begin(), text.end(), [](char c) { return static_cast<unsigned char>(c) < 0x80; }))
+    return std::string(text);
+  int options = UTF8PROC_STABLE | UTF8PROC_DECOMPOSE;
+  if (form == NormalForm::nfkc || form == NormalForm::nfkd) options |= UTF8PROC_COMPAT;
+  std::vector<utf8proc_int32_t> points;
+  points.reserve(text.size());
+  for (std::size_t at = 0; at < text.size();) {
+    CodePoint point = code_point_at(text, at);
+    at += point.size;
+    utf8proc_int32_t parts[32];  // the longest decomposition, of U+FDFA, has 18
+    int boundary = 0;
+    utf8proc_ssize_t count = utf8proc_decompose_char(static_cast<utf8proc_int32_t>(point.value), parts, 32,
+                                                     static_cast<utf8proc_option_t>(options), &boundary);
+    if (count < 0 || count > 32) throw InputError(std::string("text: ") + utf8proc_errmsg(count));
+    points.insert(points.end(), parts, parts + count);
+  }
+  // Canonical order. utf8proc_decompose would do it too, but in quadratic time for a long run of marks.
+  auto order = [](utf8proc_int32_t code) { return utf8proc_get_property(code)->combining_class; };
+  for (std::size_t begin = 0; begin < points.size();) {
+    std::size_t end = begin;
+    while (end < points.size() && order(points[end]) != 0) ++end;
+    std::stable_sort(points.begin() + static_cast<std::ptrdiff_t>(begin),
+                     points.begin() + static_cast<std::ptrdiff_t>(end),
+                     [&](utf8proc_int32_t a, utf8proc_int32_t b) { return order(a) < order(b); });
+    begin = end + 1;
+  }
+  if (form == NormalForm::nfc || form == NormalForm::nfkc) {
+    utf8proc_ssize_t count =
+        utf8proc_normalize_utf32(points.data(), static_cast<utf8proc_ssize_t>(points.size()),
+                                 static_cast<utf8proc_option_t>(UTF8PROC_STABLE | UTF8PROC_COMPOSE));
+    if (count < 0) throw InputError(std::string("text: ") + utf8proc_errmsg(count));
+    points.resize(static_cast<std::size_t>(count));
+  }
+  std::string out;
+  out.reserve(text.size());
+  for (utf8proc_int32_t point : points) append_utf8(out, static_cast<char32_t>(point));
+  return out;
+}
+
+}  // namespace loragrad

@@ -1,0 +1,33 @@
+#pragma once
+#include <cstddef>
+#include <string>
+#include <string_view>
+
+namespace loragrad {
+
+/// Offset of the first byte of `text` that is no UTF-8 (Unicode 3.9, table 3-7), or npos.
+std::size_t invalid_utf8(std::string_view text);
+/// `bytes` with each maximal invalid part (same table) replaced by one U+FFFD.
+std::string to_valid_utf8(std::string_view bytes);
+/// Appends the UTF-8 of a scalar value.
+void append_utf8(std::string& out, char32_t code);
+
+/// Unicode White_Space.
+bool is_white_space(char32_t code);
+/// A word character by Unicode's regular expressions (UTS 18, annex C): Alphabetic, marks, decimal digits, connectors,
+/// joiners.
+bool is_word(char32_t code);
+/// General categories Nd, Nl and No.
+bool is_numeric(char32_t code);
+
+/// Bytes of white space at the start, and at the end, of valid text.
+std::size_t leading_white_space(std::string_view text);
+std::size_t trailing_white_space(std::string_view text);
+/// The code point that ends valid, non-empty text.
+char32_t last_code_point(std::string_view text);
+
+enum class NormalForm { nfc, nfd, nfkc, nfkd };
+/// Unicode normal form (UAX 15) of valid text, O(n log n).
+std::string normal_form(std::string_view text, NormalForm form);
+
+}  // namespace loragrad

@@ -1,0 +1,65 @@
+#pragma once
+#include <cstddef>
+#include <memory>
+#include <string_view>
+
+#include "engine/kernels.h"
+#include "engine/memory.h"
+#include "engine/threads.h"
+
+namespace loragrad {
+
+/// Where tensors live and ops run: memory, a kernel table and threads. Created by the program (cpu_device, meta_device),
+/// kept alive by every tensor on it. One thread at a time runs ops on a device.
+class Device {
+ public:
+  virtual ~Device() = default;
+  virtual std::string_view name() const = 0;
+  /// True for the device that only counts: its tensors have no memory (data() is null).
+  virtual bool is_meta() const { return false; }
+  /// 64-byte aligned, uninitialised; IoError when memory runs out.
+  virtual void* allocate(std::size_t bytes) = 0;
+  virtual void release(void* pointer, std::size_t bytes) noexcept = 0;
+  virtual void upload(void* to, const void* from_host, std::size_t bytes) = 0;
+  virtual void download(void* to_host, const void* from, std::size_t bytes) = 0;
+  /// True when the device multiplies bf16 matrices natively.
+  virtual bool has_bf16() const = 0;
+
+  const Kernels& kernels() const { return *kernels_; }
+  MemoryMeter& memory() { return memory_; }
+  ThreadPool& threads() { return threads_; }
+
+ protected:
+  Device(const Kernels& kernels, int threads) : kernels_(&kernels), threads_(threads) {}
+
+ private:
+  const Kernels* kernels_;
+  MemoryMeter memory_;
+  ThreadPool threads_;
+};
+using DevicePtr = std::shared_ptr<Device>;
+
+/// Scratch space for one kernel call, counted like a tensor and given back at the end of the scope.
+class Workspace {
+ public:
+  Workspace(Device& device, std::size_t bytes) : device_(device), bytes_(bytes) {
+    if (bytes == 0) return;
+    data_ = device.allocate(bytes);
+    device.memory().add(bytes);
+  }
+  Workspace(const Workspace&) = delete;
+  Workspace& operator=(const Workspace&) = delete;
+  ~Workspace() {
+    if (bytes_ == 0) return;
+    device_.release(data_, bytes_);
+    device_.memory().remove(bytes_);
+  }
+  void* data() const { return data_; }
+
+ private:
+  Device& device_;
+  std::size_t bytes_;
+  void* data_ = nullptr;
+};
+
+}  // namespace loragrad

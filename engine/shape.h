@@ -1,0 +1,19 @@
+#pragma once
+#include <array>
+#include <cstdint>
+#include <string>
+
+namespace loragrad {
+
+/// Rows and columns. Everything in a transformer is a matrix here: activations are [tokens, features], a vector is one row,
+/// a scalar is [1, 1]. Row-major.
+struct Shape {
+  std::int64_t rows = 0;
+  std::int64_t cols = 0;
+  std::int64_t numel() const { return rows * cols; }
+  bool operator==(const Shape&) const = default;
+  /// "[4, 768]"
+  std::string text() const;
+};
+
+}  // namespace loragrad

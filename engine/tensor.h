@@ -1,0 +1,104 @@
+#pragma once
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "engine/device.h"
+#include "engine/dtype.h"
+#include "engine/shape.h"
+
+namespace loragrad {
+
+class Node;
+class Recipe;
+struct TensorImpl;
+
+/// A contiguous row-major matrix on a device, with its place in the tape. A handle: copies share the values.
+///
+/// Read through matrix() and data<T>(); every write goes through mutable_matrix() or mutable_data<T>(), which bump the
+/// version: that is how the tape notices that a value saved for backward has been changed.
+class Tensor {
+ public:
+  Tensor() = default;  ///< undefined
+  static Tensor empty(const DevicePtr& device, Shape shape, DType dtype);
+  static Tensor zeros(const DevicePtr& device, Shape shape, DType dtype);
+  /// Copies shape.numel() elements of T from host memory.
+  template <class T> static Tensor from(const DevicePtr& device, Shape shape, const T* values) {
+    return from_host(device, shape, dtype_of<T>, values);
+  }
+
+  bool defined() const { return impl_ != nullptr; }
+  Shape shape() const;
+  std::int64_t rows() const { return shape().rows; }
+  std::int64_t cols() const { return shape().cols; }
+  std::int64_t numel() const { return shape().numel(); }
+  DType dtype() const;
+  std::size_t bytes() const { return static_cast<std::size_t>(numel()) * size_of(dtype()); }
+  const DevicePtr& device() const;
+
+  ConstMatrix matrix() const;
+  Matrix mutable_matrix();
+  template <class T> const T* data() const { return static_cast<const T*>(checked(dtype_of<T>)); }
+  template <class T> T* mutable_data() {
+    checked(dtype_of<T>);
+    return static_cast<T*>(mutable_matrix().data);
+  }
+  /// The values on the host; T is the tensor's type. On a meta device: zeros.
+  template <class T> std::vector<T> values() const {
+    std::vector<T> out(static_cast<std::size_t>(numel()));
+    copy_to_host(dtype_of<T>, out.data());
+    return out;
+  }
+  /// A new tensor of another type, outside the tape.
+  Tensor to(DType dtype) const;
+  /// Sets all elements.
+  void fill(double value);
+  std::uint64_t version() const;
+  /// How many tensors (and saved values) share this storage.
+  long owners() const;
+
+  /// Makes a leaf whose gradient backward computes. f32 or f64 only.
+  Tensor& set_trainable();
+  /// True for a trainable leaf and for whatever was computed from one.
+  bool needs_grad() const;
+  /// The gradient of a trainable leaf; undefined before the first backward.
+  Tensor grad() const;
+  void clear_grad();
+  /// The same values without a past.
+  Tensor detach() const;
+
+  const std::shared_ptr<TensorImpl>& impl() const { return impl_; }
+  explicit Tensor(std::shared_ptr<TensorImpl> impl) : impl_(std::move(impl)) {}
+
+ private:
+  static Tensor from_host(const DevicePtr& device, Shape shape, DType dtype, const void* values);
+  const void* checked(DType dtype) const;
+  void copy_to_host(DType dtype, void* out) const;
+
+  std::shared_ptr<TensorImpl> impl_;
+};
+
+/// The bytes under one or more tensors.
+struct Storage {
+  Storage(DevicePtr device, std::size_t bytes);
+  Storage(const Storage&) = delete;
+  Storage& operator=(const Storage&) = delete;
+  ~Storage();
+  DevicePtr device;
+  void* data = nullptr;
+  std::size_t bytes = 0;
+  std::uint64_t version = 0;
+};
+
+/// What a tensor handle points to.
+struct TensorImpl {
+  std::shared_ptr<Storage> storage;
+  Shape shape;
+  DType dtype = DType::f32;
+  bool trainable = false;
+  std::shared_ptr<Node> node;      // what computed it, when a gradient will flow through
+  std::shared_ptr<Recipe> recipe;  // how to compute it again, when that is cheaper than keeping it
+  Tensor grad;                     // of a trainable leaf
+};
+
+}  // namespace loragrad

@@ -1,0 +1,139 @@
+#include "io/atomic.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <filesystem>
+
+#include "engine/error.h"
+#include "io/json.h"
+#include "io/mapped_file.h"
+#include "io/siblings.h"
+
+namespace loragrad {
+namespace {
+
+namespace fs = std::filesystem;
+
+[[noreturn]] void fail(const std::string& path, int error) { throw IoError(system_message(path, "write", error)); }
+
+bool exists(const std::string& path) {
+  struct stat status {};
+  return ::lstat(path.c_str(), &status) == 0;
+}
+
+/// The folder meant by `path`: without a slash at its end, and where it is a link to a folder, that folder.
+std::string resolved(const std::string& path) {
+  fs::path target(path);
+  if (!target.has_filename()) target = target.parent_path();
+  std::error_code error;
+  if (fs::is_symlink(target, error)) {
+    fs::path pointed_to = fs::canonical(target, error);
+    if (!error) target = pointed_to;
+  }
+  return target.string();
+}
+
+/// Renames without replacing anything, or swaps the two; false where the file system knows neither.
+bool rename_with(const std::string& from, const std::string& to, unsigned flag) {
+  if (::renameat2(AT_FDCWD, from.c_str(), AT_FDCWD, to.c_str(), flag) == 0) return true;
+  if (errno != EINVAL && errno != ENOSYS) fail(to, errno);
+  return false;
+}
+
+void rename_to(const std::string& from, const std::string& to) {
+  if (::rename(from.c_str(), to.c_str()) != 0) fail(to, errno);
+}
+
+}  // namespace
+
+AtomicFolder::AtomicFolder(std::string path, Existing existing) : path_(resolved(path)), existing_(existing) {
+  if (exists(path_)) {
+    if (existing == Existing::refuse)
+      throw IoError(escaped(path_, 4096) + ": expected a folder that does not exist yet, found one (or a file)");
+    std::error_code error;
+    if (!fs::is_directory(path_, error)) throw IoError(escaped(path_, 4096) + ": expected a folder, found a file");
+  }
+  staging_ = make_sibling(path_, [](const std::string& name) { return ::mkdir(name.c_str(), 0777) == 0; });
+}
+
+AtomicFolder::~AtomicFolder() {
+  std::error_code error;
+  if (!committed_) fs::remove_all(staging_, error);
+}
+
+void AtomicFolder::commit() {
+  std::error_code error;
+  sync_folder(staging_);
+  for (fs::recursive_directory_iterator at(staging_, error), end; !error && at != end; at.increment(error))
+    if (at->is_directory() && !at->is_symlink()) sync_folder(at->path().string());
+  if (error) fail(staging_, error.value());
+
+  std::string old;
+  if (existing_ == Existing::refuse || !exists(path_)) {
+    if (!rename_with(staging_, path_, RENAME_NOREPLACE)) {
+      if (exists(path_)) fail(path_, EEXIST);
+      rename_to(staging_, path_);
+    }
+  } else if (rename_with(staging_, path_, RENAME_EXCHANGE)) {
+    old = staging_;
+  } else {
+    // rename replaces an empty folder, so that the name is ours before the old folder goes there.
+    old = make_sibling(path_, [](const std::string& name) { return ::mkdir(name.c_str(), 0777) == 0; });
+    if (::rename(path_.c_str(), old.c_str()) != 0) {
+      int reason = errno;
+      ::rmdir(old.c_str());
+      fail(path_, reason);
+    }
+    if (::rename(staging_.c_str(), path_.c_str()) != 0) {
+      int reason = errno;
+      rename_to(old, path_);
+      fail(path_, reason);
+    }
+  }
+  committed_ = true;
+  sync_folder(parent_of(path_));
+  if (old.empty()) return;
+  fs::remove_all(old, error);
+  if (error)
+    throw IoError(system_message(old, "remove", error.value()) + " (the new " + escaped(path_, 4096) + " is in place)");
+}
+
+FolderLock::FolderLock(const std::string& folder) : path_((fs::path(folder) / ".lock").string()) {
+  for (;;) {
+    fd_ = ::open(path_.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0666);
+    if (fd_ < 0) throw IoError(system_message(path_, "lock", errno));
+    if (::flock(fd_, LOCK_EX | LOCK_NB) != 0) {
+      int error = errno;
+      std::array<char, 21> holder{};
+      ssize_t count = ::pread(fd_, holder.data(), holder.size() - 1, 0);
+      ::close(fd_);
+      if (error != EWOULDBLOCK) throw IoError(system_message(path_, "lock", error));
+      throw IoError(escaped(folder, 4096) +
+                    ": expected a folder that no other process writes to, found it locked by process " +
+                    (count > 0 ? escaped(holder.data()) : "unknown"));
+    }
+    // The holder before us removes the file as it leaves: a lock on a file without a name keeps nobody out.
+    struct stat ours {
+    }, named{};
+    if (::fstat(fd_, &ours) == 0 && ::stat(path_.c_str(), &named) == 0 && ours.st_ino == named.st_ino &&
+        ours.st_dev == named.st_dev)
+      break;
+    ::close(fd_);
+  }
+  // The process id only serves the message above: a full disk does not matter.
+  std::string id = std::to_string(::getpid());
+  if (::ftruncate(fd_, 0) != 0 || ::pwrite(fd_, id.data(), id.size(), 0) < 0) return;
+}
+
+FolderLock::~FolderLock() {
+  ::unlink(path_.c_str());
+  ::close(fd_);
+}
+
+}  // namespace loragrad

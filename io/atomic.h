@@ -1,0 +1,69 @@
+#pragma once
+#include <cstddef>
+#include <string>
+#include <string_view>
+
+namespace loragrad {
+
+/// Writes `content` to a temporary sibling, fsyncs it, renames it over `path` and fsyncs the folder. Every call's
+/// result, close included, is checked: IoError with the path and the system's reason, and the old file is whole.
+void write_file(const std::string& path, std::string_view content);
+
+/// The same for content that comes in pieces: write() to the temporary sibling `.NAME.tmp-PID`, then commit(). Without
+/// commit the temporary is removed on destruction and the old file stays. All calls throw IoError.
+class AtomicFile {
+ public:
+  explicit AtomicFile(std::string path);
+  AtomicFile(const AtomicFile&) = delete;
+  AtomicFile& operator=(const AtomicFile&) = delete;
+  ~AtomicFile();
+  /// A file-size limit (RLIMIT_FSIZE) is an IoError too: the signal that comes with it is taken away here.
+  void write(const void* data, std::size_t size);
+  void write(std::string_view text) { write(text.data(), text.size()); }
+  void commit();
+
+ private:
+  std::string path_, temporary_;
+  int fd_ = -1;
+  bool committed_ = false;
+};
+
+/// A folder that appears complete or not at all: fill `staging()`, then `commit()`. Files in it are fsynced by whoever
+/// writes them (write_file, write_safetensors). Without commit the staging folder is removed on destruction.
+class AtomicFolder {
+ public:
+  enum class Existing { refuse, replace };
+  /// The staging folder is the sibling `.NAME.tmp-PID`. `replace` removes an existing folder only after the new one is
+  /// in place: the two change places at once where the file system can, else the old one is moved aside first, and
+  /// moved back should the second step fail. Throws IoError at once when `path` exists and may not be replaced, or its
+  /// parent cannot be written. A `path` that is a link to a folder means that folder.
+  AtomicFolder(std::string path, Existing existing);
+  AtomicFolder(const AtomicFolder&) = delete;
+  AtomicFolder& operator=(const AtomicFolder&) = delete;
+  ~AtomicFolder();
+  const std::string& staging() const { return staging_; }
+  /// Puts the folder in place. IoError leaves what was there before, except when only the removal of the old one
+  /// failed: then the message says so.
+  void commit();
+
+ private:
+  std::string path_, staging_;
+  Existing existing_;
+  bool committed_ = false;
+};
+
+/// Holds an exclusive flock on `folder`/.lock for as long as it lives, then removes the file; IoError, with the process
+/// id, when another process has it.
+class FolderLock {
+ public:
+  explicit FolderLock(const std::string& folder);
+  FolderLock(const FolderLock&) = delete;
+  FolderLock& operator=(const FolderLock&) = delete;
+  ~FolderLock();
+
+ private:
+  int fd_ = -1;
+  std::string path_;
+};
+
+}  // namespace loragrad

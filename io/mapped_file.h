@@ -1,0 +1,38 @@
+#pragma once
+#include <cstddef>
+#include <memory>
+#include <string>
+#include <string_view>
+
+namespace loragrad {
+
+/// A regular file mapped read-only and shared, so that processes share it through the page cache. Immutable; unmapped
+/// on destruction.
+class MappedFile {
+ public:
+  /// Throws IoError (missing, a folder, unreadable), with the path and the system's reason.
+  static std::shared_ptr<const MappedFile> open(const std::string& path);
+  MappedFile(const MappedFile&) = delete;
+  MappedFile& operator=(const MappedFile&) = delete;
+  ~MappedFile();
+
+  const std::byte* data() const { return data_; }
+  std::size_t size() const { return size_; }
+  const std::string& path() const { return path_; }
+  std::string_view text() const { return {reinterpret_cast<const char*>(data_), size_}; }
+
+ private:
+  MappedFile() = default;
+  const std::byte* data_ = nullptr;
+  std::size_t size_ = 0;
+  std::string path_;
+};
+
+/// A whole regular file as a string, for what is parsed and let go (a map would die with SIGBUS if the file were cut
+/// short meanwhile). IoError as MappedFile::open.
+std::string read_file(const std::string& path);
+
+/// "PATH: cannot DO: REASON", for an IoError; REASON is what the system says of `error` (an errno).
+std::string system_message(const std::string& path, std::string_view what, int error);
+
+}  // namespace loragrad

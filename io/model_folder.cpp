@@ -1,0 +1,138 @@
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <set>
+
+#include "engine/error.h"
+#include "io/json.h"
+#include "io/safetensors.h"
+
+namespace loragrad {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr std::string_view index_name = "model.safetensors.index.json";
+
+// Also true of a link that leads nowhere, whose opening then says so.
+bool is_there(const fs::path& path) {
+  std::error_code error;
+  return fs::exists(fs::symlink_status(path, error));
+}
+
+/// For a POSIX shell.
+std::string quoted(const std::string& text) {
+  std::string out = "'";
+  for (char c : text) out += c == '\'' ? "'\\''" : std::string(1, c);
+  return out + "'";
+}
+
+/// Refuses a shard that lies outside the model's folder, by name or by link.
+fs::path shard_path(const fs::path& folder, const JsonRef& name) {
+  const std::string& text = name.string();
+  if (text.empty() || text == "." || text == ".." ||
+      text.find_first_of(std::string_view("/\\\0", 3)) != std::string::npos)
+    name.fail("a plain file name in the same folder");
+  fs::path path = folder / text;
+  std::error_code error;
+  fs::path target = fs::canonical(path, error);
+  if (error)
+    throw IoError(
+        fmt::format("{}: cannot read: {} ({} names it)", escaped(path.string(), 4096), error.message(), index_name));
+  // The hub's cache keeps index and shards elsewhere, side by side, and links to them.
+  fs::path here = fs::canonical(folder, error), beside_index = fs::canonical(folder / index_name, error).parent_path();
+  if (target.parent_path() != here && target.parent_path() != beside_index)
+    name.fail(fmt::format("a file in the same folder, not a link to {}", escaped(target.string(), 4096)));
+  return path;
+}
+
+struct Shards {
+  std::map<std::string, std::string> shard_of;  // by tensor, as the index has it
+  std::map<std::string, fs::path> paths;        // by shard
+};
+
+Shards read_index(const fs::path& folder) {
+  Json index = read_json_file((folder / index_name).string());
+  Shards shards;
+  for (const auto& [tensor, shard] : JsonRef(index, (folder / index_name).string()).at("weight_map").members()) {
+    if (!shards.paths.contains(shard.string())) shards.paths[shard.string()] = shard_path(folder, shard);
+    shards.shard_of[tensor] = shard.string();
+  }
+  return shards;
+}
+
+SafetensorsFile open_shards(const fs::path& folder) {
+  Shards shards = read_index(folder);
+  SafetensorsFile result;
+  std::map<std::string, std::string> found_in;
+  std::vector<std::string> wrong;
+  for (const auto& [shard, path] : shards.paths) {
+    SafetensorsFile file = open_safetensors(path.string());
+    result.metadata.merge(file.metadata);
+    for (StoredTensor& tensor : file.tensors) {
+      auto [first, is_new] = found_in.emplace(tensor.name, shard);
+      auto listed = shards.shard_of.find(tensor.name);
+      if (!is_new)
+        wrong.push_back(fmt::format("{} in both {} and {}", tensor.name, first->second, shard));
+      else if (listed == shards.shard_of.end())
+        wrong.push_back(fmt::format("unlisted {} in {}", tensor.name, shard));
+      else if (listed->second != shard)
+        wrong.push_back(fmt::format("{} in {} instead of {}", tensor.name, shard, listed->second));
+      if (is_new) result.tensors.push_back(std::move(tensor));
+    }
+  }
+  for (const auto& [tensor, shard] : shards.shard_of)
+    if (!found_in.contains(tensor)) wrong.push_back(fmt::format("no {} in {}", tensor, shard));
+  if (!wrong.empty())
+    throw InputError(fmt::format("{}: weight_map: expected every tensor in exactly the shard listed, found {}",
+                                 escaped((folder / index_name).string(), 4096),
+                                 escaped(fmt::format("{}", fmt::join(wrong, "; ")), 1'000'000)));
+  std::sort(result.tensors.begin(), result.tensors.end(),
+            [](const StoredTensor& a, const StoredTensor& b) { return a.name < b.name; });
+  return result;
+}
+
+/// Why a folder has no model that we read: what lies there instead.
+[[noreturn]] void refuse_folder(const fs::path& folder) {
+  std::error_code error;
+  std::set<std::string> others;
+  bool pickled = false;
+  for (fs::directory_iterator at(folder, error), end; !error && at != end; at.increment(error)) {
+    std::string name = at->path().filename().string(), extension = at->path().extension().string();
+    bool model = name.starts_with("pytorch_model") && extension == ".bin";
+    pickled |= model;
+    for (const char* known : {".safetensors", ".gguf", ".bin", ".pt", ".pth", ".h5", ".msgpack", ".onnx"})
+      if (extension == known) others.insert(name);
+  }
+  std::string where = escaped(folder.string(), 4096) + ": ";
+  if (error) throw IoError(where + "cannot read: " + error.message());
+  if (pickled)
+    throw InputError(
+        where +
+        "expected model.safetensors, found pytorch_model.bin, which can run code when read; convert it "
+        "with: cd " +
+        escaped(quoted(folder.string()), 4096) +
+        " && python3 -c \"import glob, torch; from safetensors.torch import save_file; save_file({k: "
+        "v.clone().contiguous() for f in sorted(glob.glob('pytorch_model*.bin')) for k, v in torch.load(f, "
+        "map_location='cpu', weights_only=True).items()}, 'model.safetensors', {'format': 'pt'})\"");
+  throw IoError(
+      where + fmt::format("expected model.safetensors or {}, found {}", index_name,
+                          others.empty() ? "no model file" : escaped(fmt::format("{}", fmt::join(others, ", ")), 400)));
+}
+
+}  // namespace
+
+SafetensorsFile open_model_folder(const std::string& folder) {
+  std::error_code error;
+  fs::file_status status = fs::status(folder, error);
+  if (error) throw IoError(system_message(folder, "read", error.value()));
+  if (!fs::is_directory(status)) throw IoError(escaped(folder, 4096) + ": expected a model folder, found a file");
+  fs::path path(folder);
+  if (is_there(path / "model.safetensors")) return open_safetensors((path / "model.safetensors").string());
+  if (is_there(path / index_name)) return open_shards(path);
+  refuse_folder(path);
+}
+
+}  // namespace loragrad

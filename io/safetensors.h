@@ -1,0 +1,59 @@
+#pragma once
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "engine/dtype.h"
+#include "io/mapped_file.h"
+
+namespace loragrad {
+
+/// One tensor of a safetensors file. `bytes` points into the map and may be misaligned.
+struct StoredTensor {
+  std::string name;
+  std::string dtype_name;  // as the file has it: "F32", "BF16", "U8", ...
+  std::vector<std::int64_t> shape;
+  const std::byte* bytes = nullptr;
+  std::size_t byte_count = 0;
+  std::shared_ptr<const MappedFile> file;  // keeps `bytes` valid
+
+  /// F32, BF16, F16, F64 as DType. Others throw InputError that names file, tensor and dtype.
+  DType dtype() const;
+  /// "[768, 768]"
+  std::string shape_text() const;
+};
+
+/// The tensors of one .safetensors file, mapped read-only, sorted by name. Everything the format forbids is refused
+/// with InputError "FILE: TENSOR: expected X, found Y" (docs/formats.md lists it); nothing is read beyond the header.
+struct SafetensorsFile {
+  std::vector<StoredTensor> tensors;
+  std::map<std::string, std::string> metadata;
+  const StoredTensor* find(std::string_view name) const;
+};
+SafetensorsFile open_safetensors(const std::string& path);
+
+/// The tensors of a Hugging Face model folder: model.safetensors, or the shards that model.safetensors.index.json names
+/// (plain file names in the same folder, every tensor in exactly one). Where both are there, model.safetensors is read,
+/// as transformers does. A shard may be a link only within the folder, or into the folder where the index itself really
+/// lies: the hub's cache is made of such links. InputError for a folder that has only pytorch_model.bin, with the one
+/// line of Python that converts it; IoError for a missing folder or file.
+SafetensorsFile open_model_folder(const std::string& folder);
+
+/// One tensor to be written.
+struct TensorToWrite {
+  std::string name;
+  DType dtype = DType::f32;
+  std::vector<std::int64_t> shape;
+  const void* data = nullptr;
+};
+/// Writes a file as the reference library does, byte for byte (header padded with spaces to 8 bytes; tensors F64, F32,
+/// I32, BF16, F16, then by name), through a temporary sibling that is fsynced and renamed. Throws IoError, and
+/// UsageError for a name given twice, a negative dimension or missing data; the old file stays whole.
+void write_safetensors(const std::string& path, const std::vector<TensorToWrite>& tensors,
+                       const std::map<std::string, std::string>& metadata = {{"format", "pt"}});
+
+}  // namespace loragrad

@@ -1,0 +1,18 @@
+#pragma once
+#include <functional>
+#include <string>
+
+namespace loragrad {
+
+/// The folder that holds `path`; "." for a plain name.
+std::string parent_of(const std::string& path);
+
+/// Creates something new beside `path` and returns its name, `.NAME.tmp-PID` (`.NAME.tmp-PID.1` and on where that is
+/// taken, as after a crash). `create` returns false with errno set; any errno but EEXIST is an IoError about `path`.
+std::string make_sibling(const std::string& path, const std::function<bool(const std::string&)>& create);
+
+/// Makes renames and new names in `folder` durable. IoError when the system cannot; a file system that knows no such
+/// call is let pass.
+void sync_folder(const std::string& folder);
+
+}  // namespace loragrad

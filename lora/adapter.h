@@ -1,0 +1,54 @@
+#pragma once
+#include <cstdint>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "engine/tensor.h"
+#include "engine/weight.h"
+#include "lora/config.h"
+
+namespace loragrad {
+
+/// A linear map that may be adapted, as the model names it ("model.decoder.layers.0.self_attn.q_proj"; PEFT's name less
+/// its "base_model.model." prefix).
+struct LinearShape {
+  std::string name;
+  std::int64_t in = 0, out = 0;
+  WeightLayout layout = WeightLayout::out_in;
+};
+
+/// A [r, in] and B [out, r] of one module, and s.
+struct LoraModule {
+  std::string name;
+  Tensor a, b;
+  double scale = 1;
+  WeightLayout layout = WeightLayout::out_in;  ///< of the base's weight; A and B are the same for both
+};
+
+/// A LoRA adapter: its configuration and its modules, in the model's order.
+struct Adapter {
+  LoraConfig config;
+  std::string base_model;  ///< base_model_name_or_path
+  std::vector<LoraModule> modules;
+
+  std::int64_t parameters() const;
+  std::size_t bytes() const;
+  /// A and B of all modules, in order, as "NAME.lora_A.weight", "NAME.lora_B.weight".
+  std::vector<std::pair<std::string, Tensor>> tensors() const;
+};
+
+/// The modules of `all` (in their order) that the targets select. UsageError when a name or the pattern matches
+/// nothing, with the nearest names; or when no target is given.
+std::vector<LinearShape> match_targets(const TargetModules& targets, const std::vector<LinearShape>& all);
+
+/// A fresh adapter, trainable: A by config.init_lora_weights, each module from its own stream (seed, name); B = 0, so
+/// that training starts at the base model. standard: A ~ U(-1/sqrt(in), 1/sqrt(in)) (PEFT's kaiming_uniform(sqrt 5));
+/// gaussian: A ~ N(0, (1/r)²). `dtype` f32, or f64 for gradient checks.
+Adapter make_adapter(const DevicePtr& device, const LoraConfig& config, const std::vector<LinearShape>& all,
+                     std::uint64_t seed, DType dtype = DType::f32);
+
+/// "trainable params: 294,912 || all params: 125,534,208 || trainable%: 0.2349", as PEFT prints it.
+std::string trainable_parameters_text(std::int64_t trainable, std::int64_t all);
+
+}  // namespace loragrad

@@ -1,0 +1,185 @@
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <string_view>
+
+#include "engine/error.h"
+#include "io/json.h"
+#include "lora/adapter_config_json.h"
+#include "lora/patterns.h"
+
+namespace loragrad {
+namespace {
+
+struct Field {
+  std::string_view name, why;
+};
+
+/// Read below, or true of every result: who made the adapter, and defaults of what is off.
+constexpr std::string_view used[] = {"peft_type",
+                                     "r",
+                                     "lora_alpha",
+                                     "lora_dropout",
+                                     "target_modules",
+                                     "use_rslora",
+                                     "rank_pattern",
+                                     "alpha_pattern",
+                                     "init_lora_weights",
+                                     "base_model_name_or_path",
+                                     "bias",
+                                     "task_type",
+                                     "exclude_modules",
+                                     "layers_to_transform",
+                                     "layers_pattern",
+                                     "peft_version",
+                                     "revision",
+                                     "auto_mapping",
+                                     "inference_mode",
+                                     "fan_in_fan_out",
+                                     "megatron_core",
+                                     "qalora_group_size"};
+
+/// Change the result where they are not null, false or empty.
+constexpr Field unsupported[] = {{"use_dora", "DoRA"},
+                                 {"lora_bias", "a bias in B"},
+                                 {"modules_to_save", "modules trained whole"},
+                                 {"trainable_token_indices", "trained tokens"},
+                                 {"target_parameters", "adapted parameters"},
+                                 {"layer_replication", "repeated layers"},
+                                 {"alora_invocation_tokens", "activated LoRA"},
+                                 {"use_qalora", "QALoRA"},
+                                 {"use_bdlora", "block-diagonal LoRA"},
+                                 {"arrow_config", "Arrow"},
+                                 {"corda_config", "CorDA"},
+                                 {"kasa_config", "KaSA"},
+                                 {"lora_ga_config", "LoRA-GA"},
+                                 {"monteclora_config", "MonteCLoRA"},
+                                 {"velora_config", "VeLoRA"}};
+
+/// Matter while training only, or to what an adapter like ours does not have.
+constexpr std::string_view without_effect[] = {"eva_config", "loftq_config", "megatron_config", "ensure_weight_tying"};
+
+template <class List, class Name>
+bool has(const List& list, const Name& name) {
+  return std::find(std::begin(list), std::end(list), name) != std::end(list);
+}
+
+bool is_off(const JsonRef& field) {
+  if (field.is_null()) return true;
+  if (field.is_boolean()) return !field.boolean();
+  return (field.is_array() || field.is_object()) && field.size() == 0;
+}
+
+void check_fields(const JsonRef& file, std::vector<std::string>& warnings) {
+  for (const auto& [name, field] : file.members()) {
+    if (has(used, name)) continue;
+    auto refused = std::find_if(std::begin(unsupported), std::end(unsupported),
+                                [&, &name = name](const Field& entry) { return entry.name == name; });
+    if (refused != std::end(unsupported)) {
+      if (!is_off(field)) field.fail("none (" + std::string(refused->why) + ": not supported)");
+    } else if (!has(without_effect, name)) {
+      warnings.push_back(file.where() + ": " + escaped(name) + ": unknown field, ignored");
+    } else if (!is_off(field)) {
+      warnings.push_back(file.where() + ": " + name + ": has no effect on a saved adapter, ignored");
+    }
+  }
+}
+
+/// A list of names, or a pattern as a string.
+TargetModules read_targets(const JsonRef& field) {
+  TargetModules result;
+  if (field.is_string()) {
+    if (field.string() == "all-linear") {
+      result.kind = TargetModules::Kind::all_linear;
+      return result;
+    }
+    result.kind = TargetModules::Kind::regex;
+    result.pattern = field.string();
+    try {
+      NamePattern check(field.path(), result.pattern);
+    } catch (const UsageError&) {
+      field.fail("a regular expression");
+    }
+    return result;
+  }
+  if (!field.is_array() || field.size() == 0) field.fail("a list of modules' names, or a pattern");
+  result.names = field.strings();
+  for (std::size_t i = 0; i < result.names.size(); ++i)
+    if (result.names[i].empty()) field[i].fail("a module's name");
+  return result;
+}
+
+void check_bias_and_type(const JsonRef& file) {
+  JsonRef type = file.at("peft_type");
+  if (!type.is_string() || type.string() != "LORA") type.fail("\"LORA\"");
+  if (auto bias = file.find("bias"); bias && (!bias->is_string() || bias->string() != "none"))
+    bias->fail("\"none\" (trained biases: not supported)");
+}
+
+/// All inits but those that have changed the base leave no trace in a saved adapter.
+LoraInit read_init(const JsonRef& file, std::vector<std::string>& warnings) {
+  auto field = file.find("init_lora_weights");
+  if (!field || field->is_boolean()) return LoraInit::standard;
+  if (!field->is_string()) field->fail("true, false or a name");
+  const std::string& name = field->string();
+  if (name == "gaussian") return LoraInit::gaussian;
+  if (name != "orthogonal" && name != "eva")
+    field->fail("true, false, \"gaussian\", \"orthogonal\" or \"eva\" (others change the base, or are unknown)");
+  warnings.push_back(file.where() + ": init_lora_weights: has no effect on a saved adapter, ignored");
+  return LoraInit::standard;
+}
+
+constexpr std::int64_t largest_rank = 1 << 20;
+constexpr double largest_alpha = std::numeric_limits<double>::max();
+
+void read_patterns(const JsonRef& file, LoraConfig& config) {
+  auto read = [&](const char* name, auto& list, auto value_of) {
+    auto field = file.find(name);
+    if (!field) return;
+    if (!field->is_object()) field->fail("an object");
+    for (const auto& [key, value] : field->members()) list.emplace_back(key, value_of(value));
+  };
+  read("rank_pattern", config.rank_pattern, [](const JsonRef& value) { return value.integer(1, largest_rank); });
+  read("alpha_pattern", config.alpha_pattern,
+       [](const JsonRef& value) { return value.number(-largest_alpha, largest_alpha); });
+  try {
+    ModuleRanks compiled(config);
+  } catch (const UsageError& error) {
+    throw InputError(file.where() + ": " + error.what());
+  }
+}
+
+}  // namespace
+
+AdapterConfigFile read_adapter_config_file(const std::string& path, std::vector<std::string>* warnings) {
+  Json json = read_json_file(path);
+  JsonRef file(json, path);
+  std::vector<std::string> ignored;
+  check_bias_and_type(file);
+  check_fields(file, ignored);
+
+  AdapterConfigFile result;
+  LoraConfig& config = result.config;
+  if (auto r = file.find("r")) config.r = r->integer(1, largest_rank);
+  if (auto alpha = file.find("lora_alpha")) config.lora_alpha = alpha->number(-largest_alpha, largest_alpha);
+  if (auto dropout = file.find("lora_dropout")) {
+    config.lora_dropout = dropout->number(0, 1);
+    if (config.lora_dropout == 1) dropout->fail("a number in [0, 1)");
+  }
+  if (auto rslora = file.find("use_rslora")) config.use_rslora = rslora->boolean();
+  config.init_lora_weights = read_init(file, ignored);
+  config.target_modules = read_targets(file.at("target_modules"));
+  read_patterns(file, config);
+  if (auto base = file.find("base_model_name_or_path")) result.base_model = base->string();
+  if (auto exclude = file.find("exclude_modules"); exclude && !is_off(*exclude)) {
+    result.exclude = read_targets(*exclude);
+    // PEFT knows "all-linear" for targets only: here it is a pattern that no module's name has.
+    result.excludes = result.exclude.kind != TargetModules::Kind::all_linear;
+  }
+  auto layers = file.find("layers_to_transform");
+  result.chooses_layers = layers && !is_off(*layers);
+  if (warnings) warnings->insert(warnings->end(), ignored.begin(), ignored.end());
+  return result;
+}
+
+}  // namespace loragrad

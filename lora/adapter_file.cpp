@@ -1,0 +1,155 @@
+#include "lora/adapter_file.h"
+
+#include <algorithm>
+#include <cmath>
+#include <set>
+
+#include "engine/error.h"
+#include "io/atomic.h"
+#include "io/json.h"
+#include "io/safetensors.h"
+#include "lora/adapter_config_json.h"
+#include "lora/matching.h"
+#include "lora/patterns.h"
+
+namespace loragrad {
+namespace {
+
+constexpr const char* prefix = "base_model.model.";
+constexpr const char* config_file = "/adapter_config.json";
+constexpr const char* tensor_file = "/adapter_model.safetensors";
+
+bool is_finite(const Tensor& tensor) {
+  return std::isfinite(tensor.device()->kernels().squared_norm(*tensor.device(), tensor.matrix()));
+}
+
+/// What is wrong with a file's tensors, all of it.
+class Complaints {
+ public:
+  void missing(const std::string& key) { missing_.push_back(key); }
+  void unexpected(const std::string& key) { unexpected_.push_back(key); }
+  void shape(const std::string& key, const Shape& expected, const StoredTensor& found) {
+    shapes_.push_back(key + " (expected " + expected.text() + ", found " + found.shape_text() + ")");
+  }
+  void raise(const std::string& path) const {
+    std::string text;
+    add(text, "missing", missing_);
+    add(text, "unexpected", unexpected_);
+    add(text, "of another shape", shapes_);
+    if (text.empty()) return;
+    throw InputError(path + ": expected A and B of the modules that " + (config_file + 1) +
+                     " selects from the model, found " + text);
+  }
+
+ private:
+  static void add(std::string& text, const char* what, const std::vector<std::string>& items) {
+    if (items.empty()) return;
+    if (!text.empty()) text += "; ";
+    text += std::string(what) + ": ";
+    for (std::size_t i = 0; i < items.size(); ++i) text += (i ? ", " : "") + items[i];
+  }
+  std::vector<std::string> missing_, unexpected_, shapes_;
+};
+
+/// The modules that the configuration gives an adapter, and then the targets that say so without exclude_modules and
+/// layers_to_transform, which are not kept.
+std::vector<LinearShape> select_modules(AdapterConfigFile& file, const SafetensorsFile& tensors,
+                                        const std::string& path, const std::vector<LinearShape>& all,
+                                        std::vector<std::string>* warnings) {
+  TargetModules& targets = file.config.target_modules;
+  TargetSelection selection = select_targets(targets, all);
+  std::set<std::string> left_out;
+  if (file.excludes)
+    for (const LinearShape& shape : select_targets(file.exclude, all).modules) left_out.insert(shape.name);
+  if (file.chooses_layers)
+    for (const LinearShape& shape : selection.modules)
+      if (!tensors.find(prefix + shape.name + ".lora_A.weight") &&
+          !tensors.find(prefix + shape.name + ".lora_B.weight"))
+        left_out.insert(shape.name);
+
+  std::vector<LinearShape> modules;
+  for (const LinearShape& shape : selection.modules)
+    if (!left_out.count(shape.name)) modules.push_back(shape);
+  if (modules.empty()) {
+    std::string first = selection.unmatched.empty() ? targets.text() : selection.unmatched.front();
+    throw InputError(path + ": target_modules: expected modules of this model, found \"" + escaped(first, 200) +
+                     "\", which gives none" + nearest_targets_text(targets, first, all));
+  }
+  if (warnings)
+    for (const std::string& name : selection.unmatched)
+      warnings->push_back(path + ": target_modules: \"" + escaped(name, 200) + "\" matches no module of the model");
+  if (file.excludes || file.chooses_layers) {
+    targets = {};
+    for (const LinearShape& shape : modules) targets.names.push_back(shape.name);
+  }
+  return modules;
+}
+
+Tensor read_tensor(const StoredTensor& stored, const Shape& shape, const DevicePtr& device, DType dtype, bool trainable,
+                   const std::string& path) {
+  Tensor tensor = Weight(device, stored.bytes, stored.dtype(), shape, stored.file).to_tensor(dtype);
+  if (!is_finite(tensor)) throw InputError(path + ": " + stored.name + ": expected finite numbers, found NaN or Inf");
+  if (trainable) tensor.set_trainable();
+  return tensor;
+}
+
+}  // namespace
+
+void save_adapter(const Adapter& adapter, const std::string& folder) {
+  std::vector<std::vector<float>> values;
+  std::vector<TensorToWrite> tensors;
+  for (const auto& [name, tensor] : adapter.tensors()) {
+    if (!is_finite(tensor)) throw NumericError(name + ": expected finite numbers to save, found NaN or Inf");
+    values.push_back((tensor.dtype() == DType::f32 ? tensor : tensor.to(DType::f32)).values<float>());
+    tensors.push_back({prefix + name, DType::f32, {tensor.rows(), tensor.cols()}, values.back().data()});
+  }
+  write_safetensors(folder + tensor_file, tensors);
+  write_file(folder + config_file, adapter_config_text(adapter));
+}
+
+Adapter load_adapter(const std::string& folder, const DevicePtr& device, const std::vector<LinearShape>& all,
+                     bool trainable, std::vector<std::string>* warnings, DType dtype) {
+  AdapterConfigFile file = read_adapter_config_file(folder + config_file, warnings);
+  std::string path = folder + tensor_file;
+  SafetensorsFile stored = open_safetensors(path);
+  std::vector<LinearShape> modules = select_modules(file, stored, folder + config_file, all, warnings);
+  ModuleRanks ranks(file.config);
+
+  Complaints complaints;
+  std::set<std::string> expected;
+  auto check = [&](const std::string& key, const Shape& shape) {
+    expected.insert(key);
+    const StoredTensor* tensor = stored.find(key);
+    if (!tensor) return complaints.missing(key);
+    if (tensor->shape != std::vector<std::int64_t>{shape.rows, shape.cols}) complaints.shape(key, shape, *tensor);
+  };
+  for (const LinearShape& shape : modules) {
+    std::int64_t rank = ranks.rank(shape.name);
+    check(prefix + shape.name + ".lora_A.weight", {rank, shape.in});
+    check(prefix + shape.name + ".lora_B.weight", {shape.out, rank});
+  }
+  for (const StoredTensor& tensor : stored.tensors)
+    if (!expected.count(tensor.name)) complaints.unexpected(escaped(tensor.name, 200));
+  complaints.raise(path);
+
+  Adapter adapter;
+  adapter.config = file.config;
+  adapter.base_model = file.base_model;
+  for (const LinearShape& shape : modules) {
+    auto read = [&](const char* which, const Shape& matrix) {
+      return read_tensor(*stored.find(prefix + shape.name + which), matrix, device, dtype, trainable, path);
+    };
+    std::int64_t rank = ranks.rank(shape.name);
+    adapter.modules.push_back({shape.name, read(".lora_A.weight", {rank, shape.in}),
+                               read(".lora_B.weight", {shape.out, rank}), ranks.scale(shape.name), shape.layout});
+  }
+  return adapter;
+}
+
+LoraConfig read_adapter_config(const std::string& folder, std::string* base_model, std::vector<std::string>* warnings) {
+  AdapterConfigFile file = read_adapter_config_file(folder + config_file, warnings);
+  if (base_model) *base_model = file.base_model;
+  return file.config;
+}
+
+}  // namespace loragrad

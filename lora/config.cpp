@@ -1,0 +1,72 @@
+#include "lora/config.h"
+
+#include <fmt/format.h>
+
+#include <cmath>
+
+#include "engine/error.h"
+#include "io/json.h"
+
+namespace loragrad {
+namespace {
+
+std::string_view trimmed(std::string_view text) {
+  while (!text.empty() && text.front() == ' ') text.remove_prefix(1);
+  while (!text.empty() && text.back() == ' ') text.remove_suffix(1);
+  return text;
+}
+
+[[noreturn]] void fail(std::string_view field, std::string_view expected, const std::string& found) {
+  throw UsageError(fmt::format("{}: expected {}, found {}", field, expected, found));
+}
+
+}  // namespace
+
+TargetModules TargetModules::parse(std::string_view text) {
+  constexpr std::string_view regex = "regex:";
+  TargetModules result;
+  if (text == "all-linear") {
+    result.kind = Kind::all_linear;
+  } else if (text.starts_with(regex)) {
+    result.kind = Kind::regex;
+    result.pattern = text.substr(regex.size());
+    if (result.pattern.empty()) fail("target_modules", "a pattern after regex:", "none");
+  } else {
+    for (std::size_t begin = 0, end; begin <= text.size(); begin = end + 1) {
+      end = std::min(text.find(',', begin), text.size());
+      std::string_view name = trimmed(text.substr(begin, end - begin));
+      if (name.empty())
+        fail("target_modules", "names with commas between, all-linear or regex:PATTERN", '"' + escaped(text) + '"');
+      result.names.emplace_back(name);
+    }
+  }
+  return result;
+}
+
+std::string TargetModules::text() const {
+  if (kind == Kind::all_linear) return "all-linear";
+  if (kind == Kind::regex) return "regex:" + pattern;
+  return fmt::format("{}", fmt::join(names, ","));
+}
+
+double LoraConfig::scaling(std::int64_t rank, double alpha) const {
+  double width = static_cast<double>(rank);
+  return alpha / (use_rslora ? std::sqrt(width) : width);
+}
+
+void LoraConfig::check() const {
+  auto check_rank = [](std::string_view field, std::int64_t value) {
+    if (value < 1) fail(field, "an integer of at least 1", fmt::to_string(value));
+  };
+  auto check_alpha = [](std::string_view field, double value) {
+    if (!std::isfinite(value)) fail(field, "a finite number", fmt::to_string(value));
+  };
+  check_rank("r", r);
+  check_alpha("lora_alpha", lora_alpha);
+  for (const auto& [key, value] : rank_pattern) check_rank("rank_pattern." + escaped(key), value);
+  for (const auto& [key, value] : alpha_pattern) check_alpha("alpha_pattern." + escaped(key), value);
+  if (!(lora_dropout >= 0 && lora_dropout < 1))
+    fail("lora_dropout", "a number in [0, 1)", fmt::to_string(lora_dropout));
+}
+
+}  // namespace loragrad

@@ -1,0 +1,111 @@
+#include "lora/lora_linear.h"
+
+#include "engine/error.h"
+#include "engine/node.h"
+#include "ops/gemm.h"
+#include "ops/linear.h"
+
+namespace loragrad {
+namespace {
+
+/// A or B as the products take it: the type of the activations.
+Tensor operand(const Tensor& matrix, DType dtype) { return matrix.dtype() == dtype ? matrix.detach() : matrix.to(dtype); }
+
+struct LoraLinearNode final : Node {
+  struct Term {
+    double scale;
+    Dropout dropout;
+    std::size_t a, b, x, h;
+  };
+
+  LoraLinearNode(const Tensor& x, const Weight& w, const std::vector<LoraTerm>& terms, const std::vector<Tensor>& dropped,
+                 const std::vector<Tensor>& h)
+      : w(w) {
+    std::vector<Tensor> inputs{x};
+    for (std::size_t i = 0; i < terms.size(); ++i) {
+      const LoraTerm& term = terms[i];
+      inputs.push_back(term.a);
+      inputs.push_back(term.b);
+      // drop(x) is a recipe from x, so what stays in memory is x, once for all who share it.
+      this->terms.push_back({term.scale, term.dropout, save(term.a), save(term.b),
+                             term.a.needs_grad() ? save(dropped[i]) : 0, term.b.needs_grad() ? save(h[i]) : 0});
+    }
+    set_inputs(inputs);
+  }
+
+  std::string_view name() const override { return "lora_linear"; }
+
+  void backward(const Tensor& dy, GradSink& sink) override {
+    Device& device = *dy.device();
+    if (sink.needs(0)) {
+      auto dx = sink.into(0);
+      gemm(device, {.c = dx.matrix, .a = dy.matrix(), .b = w.matrix(),
+                    .transpose_b = w.layout() == WeightLayout::in_out, .beta = dx.beta});
+    }
+    for (std::size_t i = 0; i < terms.size(); ++i) backward_term(terms[i], 1 + 2 * i, dy, sink);
+  }
+
+  void backward_term(const Term& term, std::size_t input_a, const Tensor& dy, GradSink& sink) {
+    Device& device = *dy.device();
+    std::size_t input_b = input_a + 1;
+    if (sink.needs(input_b)) {  // dB = s dyᵀ h
+      auto db = sink.into(input_b);
+      gemm(device, {.c = db.matrix, .a = dy.matrix(), .b = saved(term.h).matrix(), .transpose_a = true, .alpha = term.scale,
+                    .beta = db.beta});
+    }
+    if (!sink.needs(0) && !sink.needs(input_a)) return;
+    Tensor a = operand(saved(term.a), dy.dtype()), b = operand(saved(term.b), dy.dtype());
+    Tensor dh = Tensor::empty(dy.device(), {dy.rows(), b.cols()}, dy.dtype());  // dh = s dy B
+    gemm(device, {.c = dh.mutable_matrix(), .a = dy.matrix(), .b = b.matrix(), .alpha = term.scale});
+    if (sink.needs(input_a)) {  // dA = dhᵀ drop(x)
+      auto da = sink.into(input_a);
+      gemm(device, {.c = da.matrix, .a = dh.matrix(), .b = saved(term.x).matrix(), .transpose_a = true, .beta = da.beta});
+    }
+    if (!sink.needs(0)) return;
+    auto dx = sink.into(0);
+    if (!term.dropout.on()) {  // dx += dh A
+      gemm(device, {.c = dx.matrix, .a = dh.matrix(), .b = a.matrix(), .beta = dx.beta});
+      return;
+    }
+    Tensor dropped = Tensor::empty(dy.device(), {dy.rows(), a.cols()}, dy.dtype());  // dx += drop(dh A)
+    gemm(device, {.c = dropped.mutable_matrix(), .a = dh.matrix(), .b = a.matrix()});
+    device.kernels().dropout(device, {.x = dropped.matrix(), .y = dx.matrix, .mask = term.dropout.mask(), .beta = dx.beta});
+  }
+
+  Weight w;
+  std::vector<Term> terms;
+};
+
+void check(const Tensor& x, const Weight& w, const LoraTerm& term) {
+  if (term.a.cols() != w.in_features() || term.b.rows() != w.out_features() || term.a.rows() != term.b.cols())
+    throw ShapeError("lora_linear: A " + term.a.shape().text() + " and B " + term.b.shape().text() +
+                     " do not fit a weight of in = " + std::to_string(w.in_features()) +
+                     ", out = " + std::to_string(w.out_features()));
+  if (term.dropout.on() && (!term.dropout.tokens.defined() || term.dropout.tokens.rows() != x.rows()))
+    throw ShapeError("lora_linear: dropout needs one (row, position) for each of x's " + std::to_string(x.rows()) + " tokens");
+}
+
+}  // namespace
+
+Tensor lora_linear(const Tensor& x, const Weight& w, const Weight& bias, const std::vector<LoraTerm>& terms) {
+  for (const LoraTerm& term : terms) check(x, w, term);
+  bool record = x.needs_grad();
+  for (const LoraTerm& term : terms) record = record || term.a.needs_grad() || term.b.needs_grad();
+
+  Tensor y = linear(x.detach(), w, bias);
+  std::vector<Tensor> dropped, kept_h;
+  for (const LoraTerm& term : terms) {
+    Tensor with_recipe = x.detach();
+    with_recipe.impl()->recipe = x.impl()->recipe;
+    Tensor input = dropout(with_recipe, term.dropout);
+    Tensor h = Tensor::empty(x.device(), {x.rows(), term.a.rows()}, x.dtype());
+    gemm(*x.device(), {.c = h.mutable_matrix(), .a = input.matrix(), .b = operand(term.a, x.dtype()).matrix(), .transpose_b = true});
+    gemm(*x.device(), {.c = y.mutable_matrix(), .a = h.matrix(), .b = operand(term.b, x.dtype()).matrix(), .transpose_b = true,
+                       .alpha = term.scale, .beta = 1});
+    dropped.push_back(input);
+    kept_h.push_back(h);
+  }
+  return record ? attach(y, std::make_shared<LoraLinearNode>(x, w, terms, dropped, kept_h)) : y;
+}
+
+}  // namespace loragrad

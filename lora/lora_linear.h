@@ -1,0 +1,25 @@
+#pragma once
+#include <vector>
+
+#include "engine/tensor.h"
+#include "engine/weight.h"
+#include "ops/dropout.h"
+
+namespace loragrad {
+
+/// One adapter's part in a linear map: A [r, in], B [out, r] (f32, or f64 with f64 x), scale s = alpha/r times the
+/// adapter's weight.
+struct LoraTerm {
+  Tensor a, b;
+  double scale = 1;
+  Dropout dropout;
+};
+
+/// y = x Wᵀ + bias + Σ_i s_i (drop_i(x) A_iᵀ) B_iᵀ.                                    Hu et al. 2021, section 4.1
+/// x [tokens, in], W [out, in] frozen (or stored [in, out]) -> [tokens, out] in x's dtype.
+/// Backward, per term, with h = drop(x) Aᵀ [tokens, r] kept: dh = s dy B, dA = dhᵀ drop(x), dB = s dyᵀ h,
+/// dx = dy W + drop(dh A). There is no dW. Keeps x (or its recipe, shared with the others who read x) and h.
+/// Throws ShapeError naming both shapes.
+Tensor lora_linear(const Tensor& x, const Weight& w, const Weight& bias, const std::vector<LoraTerm>& terms);
+
+}  // namespace loragrad

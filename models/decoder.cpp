@@ -1,0 +1,48 @@
+#include "engine/error.h"
+#include "models/family.h"
+
+namespace loragrad {
+
+Decoder::Decoder(const ModelParts& parts) {
+  config_ = parts.config;
+  device_ = parts.device;
+  dtype_ = parts.dtype;
+}
+
+namespace {
+
+/// The first `rows` rows of a tensor, sharing its memory.
+Tensor prefix(const Tensor& t, std::int64_t rows) {
+  Tensor view = t.detach();
+  view.impl()->shape.rows = rows;
+  return view;
+}
+
+void append_rows(const Tensor& from, Tensor& to, std::int64_t at) {
+  Matrix target = to.mutable_matrix();
+  target.rows = from.rows();
+  if (target.data) target.data = static_cast<std::byte*>(target.data) + static_cast<std::size_t>(at * target.stride) * size_of(target.dtype);
+  from.device()->kernels().accumulate(*from.device(), from.matrix(), 1, target, 0);
+}
+
+}  // namespace
+
+Tensor Decoder::attend(const Tensor& q, const Tensor& k, const Tensor& v, const Batch& batch, const AttentionConfig& config,
+                       std::size_t layer, KeyValueCache* cache) const {
+  if (!cache) return attention(q, k, v, batch.offsets, config);
+  std::int64_t keys = cache->length + batch.tokens;
+  if (batch.offsets->rows() != 1) throw UsageError("attention: a cache holds one row, found " + std::to_string(batch.offsets->rows()));
+  if (keys > cache->capacity)
+    throw UsageError("attention: the cache holds " + std::to_string(cache->capacity) + " tokens, found " + std::to_string(keys));
+  append_rows(k, cache->k.at(layer), cache->length);
+  append_rows(v, cache->v.at(layer), cache->length);
+  return attention(q, prefix(cache->k[layer], keys), prefix(cache->v[layer], keys), batch.offsets, config);
+}
+
+Tensor shifted(const Tensor& positions, std::int32_t offset) {
+  auto values = positions.values<std::int32_t>();
+  for (auto& value : values) value += offset;
+  return Tensor::from(positions.device(), positions.shape(), values.data());
+}
+
+}  // namespace loragrad

@@ -1,0 +1,97 @@
+#include "models/generate.h"
+
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+#include <string>
+
+#include "engine/error.h"
+#include "engine/random.h"
+
+namespace loragrad {
+namespace {
+
+/// The last row of x, on its own.
+Tensor last_row(const Tensor& x) {
+  if (x.rows() == 1) return x;
+  ConstMatrix from = x.matrix();
+  from.data = static_cast<const std::byte*>(from.data) +
+              static_cast<std::size_t>((from.rows - 1) * from.stride) * size_of(from.dtype);
+  from.rows = 1;
+  Tensor row = Tensor::empty(x.device(), {1, x.cols()}, x.dtype());
+  x.device()->kernels().accumulate(*x.device(), from, 1, row.mutable_matrix(), 0);
+  return row;
+}
+
+std::vector<double> next_logits(const CausalLm& model, std::span<const std::int32_t> ids, KeyValueCache& cache) {
+  BatchRow row{.ids = ids, .labels = {}, .first_position = static_cast<std::int32_t>(cache.length)};
+  Batch batch = make_batch(model.device(), {row}, model.config().vocab_size, model.config().max_position_embeddings);
+  Tensor hidden = model.hidden(batch, ForwardContext{}, &cache);
+  cache.length += batch.tokens;
+  Tensor z = model.logits(last_row(hidden));
+  if (z.dtype() == DType::f64) return z.values<double>();
+  std::vector<float> values = z.values<float>();
+  return {values.begin(), values.end()};
+}
+
+std::int32_t draw(std::vector<double> logits, const GenerateOptions& options, Random& random) {
+  auto best = std::max_element(logits.begin(), logits.end());
+  if (options.temperature == 0) return static_cast<std::int32_t>(best - logits.begin());
+  double largest = *best, sum = 0;
+  for (double& z : logits) sum += z = std::exp((z - largest) / options.temperature);
+  std::vector<std::int32_t> order(logits.size());
+  std::iota(order.begin(), order.end(), 0);
+  // Stable, so that equal probabilities keep the order of their ids on every machine.
+  std::stable_sort(order.begin(), order.end(), [&](auto a, auto b) {
+    return logits[static_cast<std::size_t>(a)] > logits[static_cast<std::size_t>(b)];
+  });
+  auto weight = [&](std::int32_t id) { return logits[static_cast<std::size_t>(id)]; };
+  std::size_t kept = 0;
+  double mass = 0;
+  while (kept < order.size() && (kept == 0 || mass < options.top_p * sum)) mass += weight(order[kept++]);
+  double at = random.uniform() * mass;
+  for (std::size_t i = 0; i < kept; ++i)
+    if ((at -= weight(order[i])) < 0) return order[i];
+  return order[kept - 1];
+}
+
+}  // namespace
+
+void GenerateOptions::check() const {
+  if (max_tokens < 1) throw UsageError("max-tokens: expected an integer >= 1, found " + std::to_string(max_tokens));
+  if (!std::isfinite(temperature) || temperature < 0)
+    throw UsageError("temperature: expected a number >= 0 (0: greedy), found " + std::to_string(temperature));
+  if (!(top_p > 0 && top_p <= 1))
+    throw UsageError("top-p: expected a number in (0, 1], found " + std::to_string(top_p));
+}
+
+std::vector<std::int32_t> generate(const CausalLm& model, std::span<const std::int32_t> prompt,
+                                   const GenerateOptions& options, const std::function<bool(std::int32_t)>& on_token) {
+  options.check();
+  if (prompt.empty()) throw InputError("prompt: expected at least one token, found none");
+  const ModelConfig& config = model.config();
+  auto used = static_cast<std::int64_t>(prompt.size());
+  std::int64_t room = config.max_position_embeddings - used;
+  if (room < 1)
+    throw InputError("prompt: expected fewer tokens than the model's " +
+                     std::to_string(config.max_position_embeddings) + " positions, found " + std::to_string(used));
+  std::int64_t wanted = std::min(options.max_tokens, room);
+  KeyValueCache cache = model.make_cache(used + wanted);
+  Random random(options.seed, 0);
+  std::vector<std::int32_t> tokens;
+  std::span<const std::int32_t> input = prompt;
+  while (static_cast<std::int64_t>(tokens.size()) < wanted) {
+    std::vector<double> logits = next_logits(model, input, cache);
+    if (std::any_of(logits.begin(), logits.end(), [](double z) { return std::isnan(z); }))
+      throw NumericError("generate: the logits of token " + std::to_string(tokens.size()) + " are not numbers (NaN)");
+    tokens.push_back(draw(std::move(logits), options, random));
+    input = {&tokens.back(), 1};
+    if (on_token && !on_token(tokens.back())) break;
+    if (std::find(config.eos_token_ids.begin(), config.eos_token_ids.end(), tokens.back()) !=
+        config.eos_token_ids.end())
+      break;
+  }
+  return tokens;
+}
+
+}  // namespace loragrad

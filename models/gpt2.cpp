@@ -1,0 +1,92 @@
+// GPT-2: Language models are unsupervised multitask learners.                                Radford et al. 2019
+// Learned positions, LayerNorm before each block, one fused projection c_attn for q, k and v, weights stored [in, out] (Conv1D).
+//   loragrad train --model gpt2 --data rows.jsonl --output adapter
+#include "models/config_reader.h"
+#include "models/family.h"
+#include "models/parameter.h"
+#include "ops/elementwise.h"
+
+namespace loragrad {
+namespace {
+
+ModelConfig read_config(const JsonRef& root) {
+  ConfigReader read(root);
+  ModelConfig c;
+  c.vocab_size = read.size("vocab_size", 50257);
+  c.hidden_size = c.word_embed_proj_dim = read.size("n_embd", 768);
+  c.intermediate_size = read.size("n_inner", 4 * c.hidden_size);
+  c.num_hidden_layers = read.size("n_layer", 12);
+  c.num_attention_heads = c.num_key_value_heads = read.size("n_head", 12);
+  if (c.hidden_size % c.num_attention_heads) root.at("n_head").fail("a divisor of n_embd");
+  c.head_dim = c.hidden_size / c.num_attention_heads;
+  c.max_position_embeddings = read.size("n_positions", 1024);
+  c.norm_eps = read.positive("layer_norm_epsilon", 1e-5);
+  c.activation = read.activation("activation_function", "gelu_new");
+  c.tie_word_embeddings = read.flag("tie_word_embeddings", true);
+  read.require("scale_attn_weights", true);
+  read.require("scale_attn_by_inverse_layer_idx", false);
+  read.require("add_cross_attention", false);
+  return c;
+}
+
+struct Layer {
+  LayerNorm ln_1, ln_2;
+  LinearLayer c_attn, c_proj, mlp_c_fc, mlp_c_proj;
+};
+
+class Gpt2 final : public Decoder {
+ public:
+  explicit Gpt2(const ModelParts& parts) : Decoder(parts), layers_(static_cast<std::size_t>(config_.num_hidden_layers)) {
+    ParameterSource& source = *parts.source;
+    std::int64_t d = config_.hidden_size, f = config_.intermediate_size;
+    auto norm = [&](const std::string& name) {
+      return LayerNorm{source.vector(name + ".weight", d, Start::one), source.vector(name + ".bias", d, Start::zero), config_.norm_eps};
+    };
+    auto conv1d = [&](const std::string& name, std::int64_t in, std::int64_t out, Start start) {
+      return source.linear(name, in, out, true, start, WeightLayout::in_out);
+    };
+    wte_ = source.matrix("transformer.wte.weight", {config_.vocab_size, d}, WeightLayout::out_in, Start::matrix);
+    wpe_ = source.matrix("transformer.wpe.weight", {config_.max_position_embeddings, d}, WeightLayout::out_in, Start::matrix);
+    for (std::size_t i = 0; i < layers_.size(); ++i) {
+      std::string name = "transformer.h." + std::to_string(i) + ".";
+      Layer& layer = layers_[i];
+      layer.ln_1 = norm(name + "ln_1");
+      layer.c_attn = conv1d(name + "attn.c_attn", d, 3 * d, Start::matrix);
+      layer.c_proj = conv1d(name + "attn.c_proj", d, d, Start::residual_matrix);
+      layer.ln_2 = norm(name + "ln_2");
+      layer.mlp_c_fc = conv1d(name + "mlp.c_fc", d, f, Start::matrix);
+      layer.mlp_c_proj = conv1d(name + "mlp.c_proj", f, d, Start::residual_matrix);
+      adaptable({&layer.c_attn, &layer.c_proj, &layer.mlp_c_fc, &layer.mlp_c_proj});
+    }
+    ln_f_ = norm("transformer.ln_f");
+    head_ = source.head("lm_head.weight", {config_.vocab_size, d}, wte_, config_.tie_word_embeddings);
+  }
+
+  Tensor hidden(const Batch& batch, const ForwardContext& context, KeyValueCache* cache) const override {
+    std::int64_t d = config_.hidden_size;
+    Tensor x = add(embedding(batch.ids, wte_, residual()), embedding(batch.positions, wpe_, residual()));
+    for (std::size_t i = 0; i < layers_.size(); ++i) {
+      const Layer& layer = layers_[i];
+      Tensor qkv = layer.c_attn(layer.ln_1(x, dtype_), context);
+      Tensor o = attend(columns(qkv, 0, d), columns(qkv, d, 2 * d), columns(qkv, 2 * d, 3 * d), batch, config_.attention(), i, cache);
+      x = add(x, layer.c_proj(o, context));
+      Tensor y = activation(config_.activation, layer.mlp_c_fc(layer.ln_2(x, dtype_), context));
+      x = add(x, layer.mlp_c_proj(y, context));
+    }
+    return ln_f_(x, dtype_);
+  }
+
+ private:
+  Parameter wte_, wpe_;
+  std::vector<Layer> layers_;
+  LayerNorm ln_f_;
+};
+
+}  // namespace
+
+Family gpt2_family() {
+  return {"gpt2", "transformer.", {"c_attn"}, read_config,
+          [](const ModelParts& parts) -> std::unique_ptr<CausalLm> { return std::make_unique<Gpt2>(parts); }};
+}
+
+}  // namespace loragrad

@@ -1,0 +1,49 @@
+#pragma once
+#include <cstdint>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "lora/adapter.h"
+#include "lora/lora_linear.h"
+
+namespace loragrad {
+
+/// A parameter of the model: frozen (Weight), or trained (Tensor: pretrain, --full). An empty Weight: not there.
+using Parameter = std::variant<Weight, Tensor>;
+
+/// What a forward pass is told besides the batch.
+struct ForwardContext {
+  bool training = false;           ///< adapters' dropout is on
+  std::uint64_t dropout_key = 0;   ///< of the seed and the step
+  Tensor dropout_tokens;           ///< the batch's
+};
+
+/// One linear map of the model, by its checkpoint name, with the adapters that are active on it.
+class LinearLayer {
+ public:
+  LinearLayer() = default;
+  LinearLayer(std::string name, Parameter weight, Parameter bias, WeightLayout layout)
+      : name_(std::move(name)), weight_(std::move(weight)), bias_(std::move(bias)), layout_(layout) {}
+
+  Tensor operator()(const Tensor& x, const ForwardContext& context) const;
+
+  LinearShape shape() const;
+  const Parameter& weight() const { return weight_; }
+  const std::string& name() const { return name_; }
+  /// Adds an adapter's module with a weight. UsageError when the base is itself being trained.
+  void attach(const LoraModule& module, double weight, double dropout);
+  void detach_adapters() { active_.clear(); }
+
+ private:
+  struct Active {
+    LoraModule module;
+    double weight, dropout;
+  };
+  std::string name_;
+  Parameter weight_, bias_;
+  WeightLayout layout_ = WeightLayout::out_in;
+  std::vector<Active> active_;
+};
+
+}  // namespace loragrad

@@ -1,0 +1,114 @@
+#include "models/merge_checkpoint.h"
+
+#include <algorithm>
+#include <cmath>
+#include <filesystem>
+#include <map>
+
+#include "engine/error.h"
+#include "engine/random.h"
+#include "io/atomic.h"
+#include "io/mapped_file.h"
+#include "io/safetensors.h"
+#include "lora/merge.h"
+#include "models/parameter.h"
+
+namespace loragrad {
+namespace {
+
+/// Checkpoints may leave out the first component of the names (models/family.h: base_prefix).
+const StoredTensor* stored_as(const SafetensorsFile& file, const std::string& name) {
+  if (const StoredTensor* tensor = file.find(name)) return tensor;
+  return file.find(name.substr(name.find('.') + 1));
+}
+
+/// Buffers of old files, such as boolean masks, are in dtypes that no parameter has; readers make them anew.
+bool is_parameter_dtype(const StoredTensor& tensor) {
+  return tensor.dtype_name == "F32" || tensor.dtype_name == "F64" || tensor.dtype_name == "BF16" ||
+         tensor.dtype_name == "F16";
+}
+
+void require_finite(const CausalLm& model, const std::string& folder) {
+  for (const auto& [name, parameter] : model.parameters())
+    if (!std::isfinite(model.device()->kernels().squared_norm(*model.device(), matrix_of(parameter))))
+      throw NumericError(folder + ": " + name + ": expected finite numbers, found NaN or Inf");
+}
+
+std::vector<std::int32_t> sample_row(const ModelConfig& config) {
+  std::vector<std::int32_t> ids(static_cast<std::size_t>(std::min<std::int64_t>(32, config.max_position_embeddings)));
+  Random random(0, 0);
+  for (std::int32_t& id : ids)
+    id = static_cast<std::int32_t>(random.below(static_cast<std::uint64_t>(config.vocab_size)));
+  return ids;
+}
+
+std::vector<float> sample_logits(const CausalLm& model, const std::vector<std::int32_t>& ids) {
+  Batch batch = make_batch(model.device(), {BatchRow{.ids = ids, .labels = {}}}, model.config().vocab_size, 0);
+  return model.logits(model.hidden(batch, ForwardContext{})).values<float>();
+}
+
+void compare(const std::vector<float>& adapted, const std::vector<float>& merged, MergeReport& report) {
+  for (std::size_t i = 0; i < adapted.size(); ++i) {
+    if (!std::isfinite(adapted[i]) || !std::isfinite(merged[i]))
+      throw NumericError("merge: the logits of the sample row are NaN or Inf");
+    report.largest_logit_difference =
+        std::max(report.largest_logit_difference, std::fabs(double{adapted[i]} - double{merged[i]}));
+    report.largest_logit = std::max(report.largest_logit, std::fabs(double{adapted[i]}));
+  }
+}
+
+}  // namespace
+
+void copy_model_files(const std::string& from, const std::string& to) {
+  write_file(to + "/config.json", read_file(from + "/config.json"));
+  for (const char* name : {"generation_config.json", "tokenizer.json", "tokenizer_config.json",
+                           "special_tokens_map.json", "added_tokens.json", "vocab.json", "merges.txt",
+                           "tokenizer.model", "chat_template.jinja", "chat_template.json"})
+    if (std::filesystem::exists(std::filesystem::path(from) / name))
+      write_file(to + "/" + name, read_file(from + "/" + name));
+}
+
+MergeReport merge_checkpoint(CausalLm& model, const std::string& model_folder,
+                             const std::vector<WeightedAdapter>& adapters, const std::string& output) {
+  require_finite(model, model_folder);
+  SafetensorsFile file = open_model_folder(model_folder);
+  std::map<std::string, std::vector<MergeTerm>> terms;
+  for (const WeightedAdapter& a : adapters)
+    for (const LoraModule& module : a.adapter.modules) terms[module.name].push_back({&module, a.weight});
+
+  std::map<std::string, WeightLayout> layouts;
+  for (const LinearShape& linear : model.linear_shapes()) layouts[linear.name] = linear.layout;
+  std::map<std::string, std::vector<std::byte>> merged;  // by the file's name
+  for (const auto& [name, list] : terms) {
+    const StoredTensor* tensor = stored_as(file, name + ".weight");
+    if (!tensor || !layouts.contains(name))
+      throw InputError(model_folder + ": " + name + ".weight: expected a tensor, found none");
+    Weight weight(model.device(), tensor->bytes, tensor->dtype(), {tensor->shape.at(0), tensor->shape.at(1)},
+                  tensor->file, layouts[name]);
+    merged[tensor->name] = merge_weight(name, weight, list);
+  }
+
+  MergeReport report;
+  std::vector<TensorToWrite> tensors;
+  for (const StoredTensor& tensor : file.tensors) {
+    if (!is_parameter_dtype(tensor)) continue;
+    auto replaced = merged.find(tensor.name);
+    const void* data = replaced == merged.end() ? tensor.bytes : replaced->second.data();
+    tensors.push_back({tensor.name, tensor.dtype(), tensor.shape, data});
+  }
+  report.tensors = static_cast<std::int64_t>(tensors.size());
+  report.merged = static_cast<std::int64_t>(merged.size());
+  write_safetensors(output + "/model.safetensors", tensors);
+  copy_model_files(model_folder, output);
+
+  std::vector<std::int32_t> ids = sample_row(model.config());
+  report.sample_tokens = static_cast<std::int64_t>(ids.size());
+  for (const WeightedAdapter& a : adapters) model.attach(a.adapter, a.weight);
+  std::vector<float> adapted = sample_logits(model, ids);
+  model.detach_adapters();
+  Precision precision = model.compute_dtype() == DType::bf16 ? Precision::bf16 : Precision::f32;
+  compare(adapted, sample_logits(*load_model(output, model.device(), {.precision = precision}), ids), report);
+  return report;
+}
+
+}  // namespace loragrad

@@ -1,0 +1,36 @@
+#pragma once
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "models/model.h"
+
+namespace loragrad {
+
+/// An adapter and how much of it.
+struct WeightedAdapter {
+  Adapter adapter;
+  double weight = 1;
+};
+
+struct MergeReport {
+  std::int64_t tensors = 0;             ///< in the checkpoint
+  std::int64_t merged = 0;              ///< of them, changed by an adapter
+  double largest_logit_difference = 0;  ///< merged against base + adapters, over a row of `sample_tokens` random ids
+  double largest_logit = 0;             ///< of base + adapters, in absolute value: what to compare the difference with
+  std::int64_t sample_tokens = 0;
+};
+
+/// Writes into the existing folder `output` a full checkpoint: the tensors of `model_folder` in their own dtypes, those
+/// that adapters are for replaced by merge_weight's result, as one model.safetensors; config.json,
+/// generation_config.json and the tokenizer's files are copied. The result is then loaded, and compared with the base
+/// and its adapters. NumericError for NaN or Inf in base, adapters, result or logits. `model` is the folder's model,
+/// without adapters; it is left so.
+MergeReport merge_checkpoint(CausalLm& model, const std::string& model_folder,
+                             const std::vector<WeightedAdapter>& adapters, const std::string& output);
+
+/// Copies what a model folder has besides weights: its configuration (without it: IoError), and the tokenizer's files
+/// where they are.
+void copy_model_files(const std::string& from, const std::string& to);
+
+}  // namespace loragrad

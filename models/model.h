@@ -1,0 +1,85 @@
+#pragma once
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "lora/adapter.h"
+#include "models/batch.h"
+#include "models/config.h"
+#include "models/linear_layer.h"
+#include "ops/cross_entropy.h"
+
+namespace loragrad {
+
+/// Type of activations and products; `automatic` is the checkpoint's own: bf16 for bf16 and f16 files where the processor multiplies bf16,
+/// else f32. f64 is for gradient checks.
+enum class Precision { automatic, f32, bf16, f64 };
+
+/// Keys and values of the tokens so far, for decoding one row. Made by CausalLm::make_cache.
+struct KeyValueCache {
+  std::vector<Tensor> k, v;  ///< per layer [capacity, n_kv_head * head_dim]
+  std::int64_t length = 0, capacity = 0;
+};
+
+/// A decoder-only language model. The base is frozen (its weights are the mapped file) unless it was made trainable.
+class CausalLm {
+ public:
+  virtual ~CausalLm() = default;
+
+  const ModelConfig& config() const { return config_; }
+  const DevicePtr& device() const { return device_; }
+  DType compute_dtype() const { return dtype_; }
+  /// The dtype most of the checkpoint's bytes have.
+  DType stored_dtype() const { return stored_dtype_; }
+
+  /// Final hidden states (after the last norm and projection), [tokens, d].
+  virtual Tensor hidden(const Batch& batch, const ForwardContext& context, KeyValueCache* cache = nullptr) const = 0;
+  /// Sum over supervised tokens / denominator.
+  CrossEntropy loss(const Batch& batch, double denominator, const ForwardContext& context) const;
+  /// Logits of every token, [tokens, vocab] f32 (f64 when computing in f64); for evaluation only, no tape.
+  Tensor logits(const Tensor& hidden) const;
+
+  /// The linear maps an adapter may target, in the order of the forward pass; the head is not among them.
+  std::vector<LinearShape> linear_shapes() const;
+  /// Makes an adapter active, beside those that are already. Its tensors are shared, not copied.
+  void attach(const Adapter& adapter, double weight = 1);
+  void detach_adapters();
+
+  /// All parameters with checkpoint names, in the order of the checkpoint's layers (a tied head once).
+  const std::vector<std::pair<std::string, Parameter>>& parameters() const { return parameters_; }
+  std::int64_t parameter_count() const;
+  std::size_t parameter_bytes() const;
+  /// The trainable ones (none for a frozen base).
+  std::vector<std::pair<std::string, Tensor>> trainable() const;
+
+  KeyValueCache make_cache(std::int64_t capacity) const;
+
+ protected:
+  friend class ModelAssembly;
+  ModelConfig config_;
+  DevicePtr device_;
+  DType dtype_ = DType::f32, stored_dtype_ = DType::f32;
+  std::vector<std::pair<std::string, Parameter>> parameters_;
+  std::vector<LinearLayer*> linears_;
+  Parameter head_;  // [vocab, d], tied or not
+};
+
+struct LoadOptions {
+  Precision precision = Precision::automatic;
+  bool trainable = false;  ///< all parameters are tensors in f32 (--full)
+  bool emulate_bf16 = false;  ///< bf16 on a processor without it, slowly: for tests
+};
+
+/// Opens a Hugging Face model folder (config.json, model.safetensors or shards). Config and tensors are checked against each other; all
+/// missing, unexpected and mis-shaped tensors are one InputError. UsageError for bf16 where the processor has none.
+/// On a meta device shapes are read and no weight is touched.
+std::unique_ptr<CausalLm> load_model(const std::string& folder, const DevicePtr& device, const LoadOptions& options = {});
+
+/// A model with fresh parameters (normal(0, 0.02), residual projections scaled by 1/sqrt(2 layers), norms 1, biases 0), all trainable.
+std::unique_ptr<CausalLm> new_model(const std::string& config_json_file, const DevicePtr& device, std::uint64_t seed);
+
+/// PEFT's default targets of a family: q_proj, v_proj for opt and llama; c_attn for gpt2.
+TargetModules default_targets(const std::string& model_type);
+
+}  // namespace loragrad

@@ -1,0 +1,116 @@
+// OPT: Open Pre-trained Transformer language models.                                        Zhang et al. 2022
+// Learned positions with an offset of 2, biases everywhere, ReLU. opt-350m normalises after each block (do_layer_norm_before false), has no
+// final norm, and projects its 512-wide embedding in and out.
+//   loragrad train --model opt-125m --data rows.jsonl --output adapter
+#include "models/config_reader.h"
+#include "models/family.h"
+#include "models/parameter.h"
+#include "ops/elementwise.h"
+
+namespace loragrad {
+namespace {
+
+constexpr std::int32_t position_offset = 2;
+
+ModelConfig read_config(const JsonRef& root) {
+  ConfigReader read(root);
+  ModelConfig c;
+  c.vocab_size = read.size("vocab_size", 50272);
+  c.hidden_size = read.size("hidden_size", 768);
+  c.intermediate_size = read.size("ffn_dim", 3072);
+  c.num_hidden_layers = read.size("num_hidden_layers", 12);
+  c.num_attention_heads = c.num_key_value_heads = read.size("num_attention_heads", 12);
+  if (c.hidden_size % c.num_attention_heads) root.at("num_attention_heads").fail("a divisor of hidden_size");
+  c.head_dim = c.hidden_size / c.num_attention_heads;
+  c.max_position_embeddings = read.size("max_position_embeddings", 2048);
+  c.word_embed_proj_dim = read.size("word_embed_proj_dim", c.hidden_size);
+  c.do_layer_norm_before = read.flag("do_layer_norm_before", true);
+  c.activation = read.activation("activation_function", "relu");
+  c.tie_word_embeddings = read.flag("tie_word_embeddings", true);
+  read.require("enable_bias", true);
+  read.require("layer_norm_elementwise_affine", true);
+  read.require("_remove_final_layer_norm", false);
+  return c;
+}
+
+struct Layer {
+  LinearLayer k_proj, v_proj, q_proj, out_proj, fc1, fc2;
+  LayerNorm self_attn_layer_norm, final_layer_norm;
+};
+
+class Opt final : public Decoder {
+ public:
+  explicit Opt(const ModelParts& parts) : Decoder(parts), layers_(static_cast<std::size_t>(config_.num_hidden_layers)) {
+    ParameterSource& source = *parts.source;
+    std::int64_t d = config_.hidden_size, f = config_.intermediate_size, embed = config_.word_embed_proj_dim;
+    std::string decoder = "model.decoder.";
+    auto norm = [&](const std::string& name) {
+      return LayerNorm{source.vector(name + ".weight", d, Start::one), source.vector(name + ".bias", d, Start::zero), 1e-5};
+    };
+    embed_tokens_ = source.matrix(decoder + "embed_tokens.weight", {config_.vocab_size, embed}, WeightLayout::out_in, Start::matrix);
+    embed_positions_ = source.matrix(decoder + "embed_positions.weight", {config_.max_position_embeddings + position_offset, d},
+                                     WeightLayout::out_in, Start::matrix);
+    projected_ = embed != d;
+    if (projected_) {
+      project_in_ = source.linear(decoder + "project_in", embed, d, false);
+      adaptable({&project_in_});
+    }
+    for (std::size_t i = 0; i < layers_.size(); ++i) {
+      std::string name = decoder + "layers." + std::to_string(i) + ".", attn = name + "self_attn.";
+      Layer& layer = layers_[i];
+      layer.k_proj = source.linear(attn + "k_proj", d, d, true);
+      layer.v_proj = source.linear(attn + "v_proj", d, d, true);
+      layer.q_proj = source.linear(attn + "q_proj", d, d, true);
+      layer.out_proj = source.linear(attn + "out_proj", d, d, true, Start::residual_matrix);
+      layer.self_attn_layer_norm = norm(name + "self_attn_layer_norm");
+      layer.fc1 = source.linear(name + "fc1", d, f, true);
+      layer.fc2 = source.linear(name + "fc2", f, d, true, Start::residual_matrix);
+      layer.final_layer_norm = norm(name + "final_layer_norm");
+      adaptable({&layer.k_proj, &layer.v_proj, &layer.q_proj, &layer.out_proj, &layer.fc1, &layer.fc2});
+    }
+    if (config_.do_layer_norm_before) final_layer_norm_ = norm(decoder + "final_layer_norm");
+    if (projected_) {
+      project_out_ = source.linear(decoder + "project_out", d, embed, false);
+      adaptable({&project_out_});
+    }
+    head_ = source.head("lm_head.weight", {config_.vocab_size, embed}, embed_tokens_, config_.tie_word_embeddings);
+  }
+
+  Tensor hidden(const Batch& batch, const ForwardContext& context, KeyValueCache* cache) const override {
+    Tensor x = embedding(batch.ids, embed_tokens_, residual());
+    if (projected_) x = cast(project_in_(cast(x, dtype_), context), residual());
+    x = add(x, embedding(shifted(batch.positions, position_offset), embed_positions_, residual()));
+    for (std::size_t i = 0; i < layers_.size(); ++i) x = block(x, i, batch, context, cache);
+    x = config_.do_layer_norm_before ? final_layer_norm_(x, dtype_) : cast(x, dtype_);
+    return projected_ ? project_out_(x, context) : x;
+  }
+
+ private:
+  Tensor block(const Tensor& x, std::size_t i, const Batch& batch, const ForwardContext& context, KeyValueCache* cache) const {
+    const Layer& layer = layers_[i];
+    bool before = config_.do_layer_norm_before;
+    Tensor y = before ? layer.self_attn_layer_norm(x, dtype_) : cast(x, dtype_);
+    Tensor o = attend(layer.q_proj(y, context), layer.k_proj(y, context), layer.v_proj(y, context), batch, config_.attention(), i, cache);
+    Tensor middle = add(x, layer.out_proj(o, context));
+    if (!before) middle = layer.self_attn_layer_norm(middle, residual());
+    y = before ? layer.final_layer_norm(middle, dtype_) : cast(middle, dtype_);
+    y = layer.fc2(activation(config_.activation, layer.fc1(y, context)), context);
+    Tensor out = add(middle, y);
+    return before ? out : layer.final_layer_norm(out, residual());
+  }
+
+  Parameter embed_tokens_, embed_positions_;
+  LinearLayer project_in_, project_out_;
+  bool projected_ = false;
+  std::vector<Layer> layers_;
+  LayerNorm final_layer_norm_;
+};
+
+}  // namespace
+
+Family opt_family() {
+  return {"opt", "model.", {"q_proj", "v_proj"}, read_config,
+          [](const ModelParts& parts) -> std::unique_ptr<CausalLm> { return std::make_unique<Opt>(parts); }};
+}
+
+}  // namespace loragrad

@@ -1,0 +1,52 @@
+#include "models/parameter_source.h"
+
+#include <cmath>
+
+#include "engine/random.h"
+
+namespace loragrad {
+
+LinearLayer ParameterSource::linear(const std::string& name, std::int64_t in, std::int64_t out, bool bias, Start start,
+                                    WeightLayout layout) {
+  Shape shape = layout == WeightLayout::out_in ? Shape{out, in} : Shape{in, out};
+  Parameter w = matrix(name + ".weight", shape, layout, start);
+  Parameter b = bias ? vector(name + ".bias", out, Start::zero) : Parameter(Weight());
+  return LinearLayer(name, w, b, layout);
+}
+
+namespace {
+
+class FreshSource final : public ParameterSource {
+ public:
+  FreshSource(DevicePtr device, std::uint64_t seed, std::int64_t layers) : device_(std::move(device)), seed_(seed), layers_(layers) {}
+
+  Parameter matrix(const std::string& name, Shape shape, WeightLayout, Start start) override { return keep(name, fresh(name, shape, start)); }
+  Parameter vector(const std::string& name, std::int64_t n, Start start) override { return keep(name, fresh(name, {1, n}, start)); }
+  Parameter head(const std::string& name, Shape shape, const Parameter& embedding, bool tied) override {
+    return tied ? embedding : matrix(name, shape, WeightLayout::out_in, Start::matrix);
+  }
+
+ private:
+  Tensor fresh(const std::string& name, Shape shape, Start start) {
+    std::vector<float> values(device_->is_meta() ? 0 : static_cast<std::size_t>(shape.numel()), start == Start::one ? 1.f : 0.f);
+    double deviation = start == Start::residual_matrix ? 0.02 / std::sqrt(2.0 * static_cast<double>(layers_)) : 0.02;
+    if (start == Start::matrix || start == Start::residual_matrix) {
+      Random random(seed_, hash_name(name.data(), name.size()));
+      for (float& value : values) value = static_cast<float>(random.normal() * deviation);
+    }
+    Tensor tensor = Tensor::from(device_, shape, values.data());
+    return tensor.set_trainable();
+  }
+
+  DevicePtr device_;
+  std::uint64_t seed_;
+  std::int64_t layers_;
+};
+
+}  // namespace
+
+std::unique_ptr<ParameterSource> fresh_source(const DevicePtr& device, std::uint64_t seed, std::int64_t layers) {
+  return std::make_unique<FreshSource>(device, seed, layers);
+}
+
+}  // namespace loragrad

@@ -1,0 +1,48 @@
+#pragma once
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "models/linear_layer.h"
+#include "models/model.h"
+
+namespace loragrad {
+
+/// What a fresh parameter starts as.
+enum class Start { matrix, residual_matrix, one, zero };
+
+/// Where a family's constructor gets its parameters: a checkpoint's tensors, or fresh ones. Asks by checkpoint name and shape.
+class ParameterSource {
+ public:
+  virtual ~ParameterSource() = default;
+  /// A matrix [rows, cols].
+  virtual Parameter matrix(const std::string& name, Shape shape, WeightLayout layout, Start start) = 0;
+  /// A vector [n], in f32 (f64 when computing in f64).
+  virtual Parameter vector(const std::string& name, std::int64_t n, Start start) = 0;
+  /// The head: `name` where the checkpoint stores its own, else `embedding` when tied.
+  virtual Parameter head(const std::string& name, Shape shape, const Parameter& embedding, bool tied) = 0;
+  /// Called last: throws one InputError about everything missing, unexpected or mis-shaped.
+  virtual void finish() {}
+
+  /// A linear map named `name` ("....q_proj"), with or without a bias.
+  LinearLayer linear(const std::string& name, std::int64_t in, std::int64_t out, bool bias, Start start = Start::matrix,
+                     WeightLayout layout = WeightLayout::out_in);
+  std::vector<std::pair<std::string, Parameter>> take() { return std::move(parameters_); }
+
+ protected:
+  Parameter keep(const std::string& name, Parameter parameter) {
+    parameters_.emplace_back(name, parameter);
+    return parameter;
+  }
+  std::vector<std::pair<std::string, Parameter>> parameters_;
+};
+
+/// From a model folder. `base_prefix` ("model.", "transformer.") may be absent in the file's names.
+std::unique_ptr<ParameterSource> checkpoint_source(const std::string& folder, const DevicePtr& device, const LoadOptions& options,
+                                                   DType vectors, const std::string& base_prefix);
+/// The dtype most bytes of a folder's tensors have.
+DType stored_dtype(const std::string& folder);
+/// Fresh trainable parameters: normal(0, 0.02), residual projections divided by sqrt(2 layers), each from its own stream (seed, name).
+std::unique_ptr<ParameterSource> fresh_source(const DevicePtr& device, std::uint64_t seed, std::int64_t layers);
+
+}  // namespace loragrad

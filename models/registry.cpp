@@ -1,0 +1,80 @@
+#include "engine/error.h"
+#include "models/config_reader.h"
+#include "models/family.h"
+
+namespace loragrad {
+namespace {
+
+const std::vector<Family>& families() {
+  static const std::vector<Family> all{opt_family(), gpt2_family(), llama_family()};
+  return all;
+}
+
+const Family& family_of(const JsonRef& root) {
+  const std::string& type = root.at("model_type").string();
+  std::string known;
+  for (const Family& family : families()) {
+    if (family.model_type == type) return family;
+    known += (known.empty() ? "" : ", ") + family.model_type;
+  }
+  root.at("model_type").fail("one of: " + known);
+}
+
+DType resolve(Precision precision, DType stored, const Device& device, bool emulate) {
+  switch (precision) {
+    case Precision::f64: return DType::f64;
+    case Precision::f32: return DType::f32;
+    case Precision::bf16:
+      if (!device.has_bf16() && !emulate)
+        throw UsageError("precision: bf16 needs a processor with bf16 products (AVX512-BF16 or AMX) and oneDNN; this one has none: use f32");
+      return DType::bf16;
+    default: return (stored == DType::bf16 || stored == DType::f16) && device.has_bf16() ? DType::bf16 : DType::f32;
+  }
+}
+
+}  // namespace
+
+/// Fills what the families do not know of: CausalLm's own fields.
+class ModelAssembly {
+ public:
+  static std::unique_ptr<CausalLm> assemble(const Family& family, ModelConfig config, const DevicePtr& device, DType compute,
+                                            DType stored, ParameterSource& source) {
+    config.model_type = family.model_type;
+    std::unique_ptr<CausalLm> model = family.build({std::move(config), device, compute, &source});
+    source.finish();
+    model->parameters_ = source.take();
+    model->stored_dtype_ = stored;
+    return model;
+  }
+};
+
+std::unique_ptr<CausalLm> load_model(const std::string& folder, const DevicePtr& device, const LoadOptions& options) {
+  std::string file = folder + "/config.json";
+  Json json = read_json_file(file);
+  JsonRef root(json, file);
+  const Family& family = family_of(root);
+  ModelConfig config = family.read_config(root);
+  finish_config(config, root, folder);
+  DType stored = stored_dtype(folder);
+  DType compute = resolve(options.precision, stored, *device, options.emulate_bf16);
+  auto source = checkpoint_source(folder, device, options, compute == DType::f64 ? DType::f64 : DType::f32, family.base_prefix);
+  return ModelAssembly::assemble(family, config, device, compute, stored, *source);
+}
+
+std::unique_ptr<CausalLm> new_model(const std::string& config_json_file, const DevicePtr& device, std::uint64_t seed) {
+  Json json = read_json_file(config_json_file);
+  JsonRef root(json, config_json_file);
+  const Family& family = family_of(root);
+  ModelConfig config = family.read_config(root);
+  finish_config(config, root, "");
+  auto source = fresh_source(device, seed, config.num_hidden_layers);
+  return ModelAssembly::assemble(family, config, device, DType::f32, DType::f32, *source);
+}
+
+TargetModules default_targets(const std::string& model_type) {
+  for (const Family& family : families())
+    if (family.model_type == model_type) return family.targets;
+  throw UsageError("targets: no default for model type " + model_type);
+}
+
+}  // namespace loragrad

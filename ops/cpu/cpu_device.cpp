@@ -1,0 +1,67 @@
+#include "ops/cpu/cpu_device.h"
+
+#include <cblas.h>
+
+#include <cstring>
+
+#include "ops/cpu/arena.h"
+#include "ops/cpu/gemm_library.h"
+#include "ops/cpu/kernels.h"
+
+namespace loragrad {
+namespace {
+
+constexpr Kernels table{
+    .gemm_workspace = cpu::gemm_workspace,
+    .gemm = cpu::gemm,
+    .accumulate = cpu::accumulate,
+    .add = cpu::add,
+    .column_sum = cpu::column_sum,
+    .squared_norm = cpu::squared_norm,
+    .dropout = cpu::dropout,
+    .activation = cpu::activation,
+    .activation_backward = cpu::activation_backward,
+    .gated = cpu::gated,
+    .gated_backward = cpu::gated_backward,
+    .norm = cpu::norm,
+    .norm_backward_workspace = cpu::norm_backward_workspace,
+    .norm_backward = cpu::norm_backward,
+    .rope = cpu::rope,
+    .attention_workspace = cpu::attention_workspace,
+    .attention = cpu::attention,
+    .attention_backward_workspace = cpu::attention_backward_workspace,
+    .attention_backward = cpu::attention_backward,
+    .embedding = cpu::embedding,
+    .embedding_backward = cpu::embedding_backward,
+    .cross_entropy = cpu::cross_entropy,
+    .adamw = cpu::adamw,
+};
+
+class CpuDevice final : public Device {
+ public:
+  explicit CpuDevice(int threads) : Device(table, threads) {
+    // Our tiles are the parallelism; OpenBLAS has one setting for the whole process.
+    openblas_set_num_threads(1);
+  }
+  std::string_view name() const override { return "cpu"; }
+  void* allocate(std::size_t bytes) override { return arena_.allocate(bytes); }
+  void release(void* pointer, std::size_t bytes) noexcept override { arena_.release(pointer, bytes); }
+  void upload(void* to, const void* from, std::size_t bytes) override {
+    if (bytes) std::memcpy(to, from, bytes);
+  }
+  void download(void* to, const void* from, std::size_t bytes) override {
+    if (bytes) std::memcpy(to, from, bytes);
+  }
+  bool has_bf16() const override { return cpu::library_has_bf16(); }
+
+ private:
+  cpu::Arena arena_;
+};
+
+}  // namespace
+
+DevicePtr cpu_device(int threads) { return std::make_shared<CpuDevice>(threads > 0 ? threads : available_threads()); }
+
+std::string_view gemm_library() { return cpu::library_name(); }
+
+}  // namespace loragrad

@@ -1,0 +1,76 @@
+#include <vector>
+
+#include "ops/cpu/dispatch.h"
+#include "ops/cpu/kernels.h"
+
+namespace loragrad::cpu {
+
+void accumulate(Device& device, ConstMatrix x, double alpha, Matrix y, double beta) {
+  flatten(x, y);
+  with_scalar({x, y}, [&](auto scalar) {
+    using C = decltype(scalar);
+    for_blocks(device, y.rows, y.cols, [&](std::int64_t row, std::int64_t col, std::int64_t n) {
+      Block<C> values;
+      if (alpha == 0) {
+        values.setZero();  // x is not read: this is how a matrix is set to zero
+      } else {
+        load(x, row, col, n, values);
+        if (alpha != 1) values *= static_cast<C>(alpha);
+      }
+      store(values, beta, y, row, col, n);
+    });
+  });
+}
+
+void add(Device& device, ConstMatrix a, double alpha, ConstMatrix b, double beta, Matrix y) {
+  flatten(a, b, y);
+  with_scalar({a, b, y}, [&](auto scalar) {
+    using C = decltype(scalar);
+    for_blocks(device, y.rows, y.cols, [&](std::int64_t row, std::int64_t col, std::int64_t n) {
+      Block<C> left, right;
+      load(a, row, col, n, left);
+      load(b, row, col, n, right);
+      left = left * static_cast<C>(alpha) + right * static_cast<C>(beta);
+      store(left, 0, y, row, col, n);
+    });
+  });
+}
+
+void column_sum(Device& device, ConstMatrix x, Matrix out) {
+  // Narrow strips of columns: one is summed by one thread from the first row to the last, in f64.
+  constexpr std::int64_t strip = 64;
+  device.threads().parallel_for((x.cols + strip - 1) / strip, [&](std::int64_t task) {
+    std::int64_t col = task * strip, n = std::min(strip, x.cols - col);
+    Eigen::Array<double, strip, 1> sum = Eigen::Array<double, strip, 1>::Zero();
+    with_scalar({x, out}, [&](auto scalar) {
+      using C = decltype(scalar);
+      Eigen::Array<C, strip, 1> values = Eigen::Array<C, strip, 1>::Zero();
+      for (std::int64_t row = 0; row < x.rows; ++row) {
+        load(x, row, col, n, values.data());
+        sum += values.template cast<double>();
+      }
+    });
+    store(sum.data(), 1, out, 0, col, n);
+  });
+}
+
+double squared_norm(Device& device, ConstMatrix x) {
+  flatten(x);
+  constexpr std::int64_t tile = 64 * block_size;
+  std::int64_t per_row = (x.cols + tile - 1) / tile;
+  std::vector<double> partial(static_cast<std::size_t>(x.rows * per_row));
+  device.threads().parallel_for(x.rows * per_row, [&](std::int64_t task) {
+    std::int64_t row = task / per_row, begin = task % per_row * tile, end = std::min(begin + tile, x.cols);
+    Block<double> values, sum = Block<double>::Zero();
+    for (std::int64_t col = begin; col < end; col += block_size) {
+      load(x, row, col, std::min(block_size, end - col), values);
+      sum += values * values;
+    }
+    partial[static_cast<std::size_t>(task)] = ordered_sum<double>(block_size, [&](std::int64_t i) { return sum[i]; });
+  });
+  double total = 0;
+  for (double value : partial) total += value;
+  return total;
+}
+
+}  // namespace loragrad::cpu

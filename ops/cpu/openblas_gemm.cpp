@@ -1,0 +1,33 @@
+#include <cblas.h>
+
+#include <string>
+
+#include "engine/error.h"
+#include "ops/cpu/gemm_library.h"
+
+namespace loragrad::cpu {
+
+void library_gemm(const GemmArgs& g) {
+  if (g.c.dtype == DType::f64) return blas_gemm_f64(g);
+  auto k = static_cast<int>(g.transpose_a ? g.a.rows : g.a.cols);
+  cblas_sgemm(CblasRowMajor, g.transpose_a ? CblasTrans : CblasNoTrans, g.transpose_b ? CblasTrans : CblasNoTrans,
+              static_cast<int>(g.c.rows), static_cast<int>(g.c.cols), k, static_cast<float>(g.alpha),
+              static_cast<const float*>(g.a.data), static_cast<int>(g.a.stride), static_cast<const float*>(g.b.data),
+              static_cast<int>(g.b.stride), static_cast<float>(g.beta), static_cast<float*>(g.c.data),
+              static_cast<int>(g.c.stride));
+}
+
+void library_gemm_bf16(const GemmArgs&) { throw UsageError("gemm: this build multiplies bf16 matrices only after conversion"); }
+bool library_has_bf16() { return false; }
+
+std::string_view library_name() {
+  // "OpenBLAS 0.3.21 ..." up to the second blank
+  static const std::string name = [] {
+    std::string config = openblas_get_config();
+    auto end = config.find(' ', config.find(' ') + 1);
+    return config.substr(0, end);
+  }();
+  return name;
+}
+
+}  // namespace loragrad::cpu

@@ -1,0 +1,113 @@
+#include "ops/elementwise.h"
+
+#include <string>
+
+#include "engine/error.h"
+#include "engine/node.h"
+#include "ops/checks.h"
+#include "ops/gemm.h"
+
+namespace loragrad {
+namespace {
+
+struct AddNode final : Node {
+  AddNode(const Tensor& a, const Tensor& b) { set_inputs({a, b}); }
+  std::string_view name() const override { return "add"; }
+  void backward(const Tensor& dy, GradSink& sink) override {
+    for (std::size_t i : {0u, 1u})
+      if (sink.needs(i)) sink.pass(i, dy);
+  }
+};
+
+/// scale, and cast with factor 1: dx = factor dy.
+struct ScaleNode final : Node {
+  ScaleNode(std::string_view name, const Tensor& x, double factor) : op(name), factor(factor) { set_inputs({x}); }
+  std::string_view name() const override { return op; }
+  void backward(const Tensor& dy, GradSink& sink) override {
+    if (factor == 1) return sink.pass(0, dy);
+    auto dx = sink.into(0);
+    dy.device()->kernels().accumulate(*dy.device(), dy.matrix(), factor, dx.matrix, dx.beta);
+  }
+  std::string_view op;
+  double factor;
+};
+
+struct ColumnsNode final : Node {
+  ColumnsNode(const Tensor& x, std::int64_t begin, std::int64_t end) : begin(begin), end(end) { set_inputs({x}); }
+  std::string_view name() const override { return "columns"; }
+  void backward(const Tensor& dy, GradSink& sink) override {
+    Device& device = *dy.device();
+    auto dx = sink.into(0);
+    Matrix target = column_range(zeroed(device, dx.matrix, dx.beta), begin, end);
+    device.kernels().accumulate(device, dy.matrix(), 1, target, 1);
+  }
+  std::int64_t begin, end;
+};
+
+struct DotNode final : Node {
+  DotNode(const Tensor& a, const Tensor& b) {
+    set_inputs({a});
+    saved_b = save(b);
+  }
+  std::string_view name() const override { return "dot"; }
+  void backward(const Tensor& dy, GradSink& sink) override {
+    double factor = dy.dtype() == DType::f64 ? dy.values<double>()[0] : dy.values<float>()[0];
+    auto da = sink.into(0);
+    dy.device()->kernels().accumulate(*dy.device(), saved(saved_b).matrix(), factor, da.matrix, da.beta);
+  }
+  std::size_t saved_b;
+};
+
+ConstMatrix one_row(const Tensor& x) { return {x.matrix().data, x.dtype(), 1, x.numel(), x.numel()}; }
+
+}  // namespace
+
+Tensor add(const Tensor& a, const Tensor& b) {
+  check_equal_shapes("add", "a", a.shape(), "b", b.shape());
+  check_one_device("add", a.device(), b.device());
+  check_real("add", "a", a.dtype());
+  check_real("add", "b", b.dtype());
+  Tensor y = Tensor::empty(a.device(), a.shape(), a.dtype());
+  a.device()->kernels().add(*a.device(), a.matrix(), 1, b.matrix(), 1, y.mutable_matrix());
+  return needs_grad({&a, &b}) ? attach(y, std::make_shared<AddNode>(a, b)) : y;
+}
+
+Tensor scale(const Tensor& x, double factor) {
+  check_real("scale", "x", x.dtype());
+  Tensor y = Tensor::empty(x.device(), x.shape(), x.dtype());
+  x.device()->kernels().accumulate(*x.device(), x.matrix(), factor, y.mutable_matrix(), 0);
+  return needs_grad({&x}) ? attach(y, std::make_shared<ScaleNode>("scale", x, factor)) : y;
+}
+
+Tensor cast(const Tensor& x, DType dtype) {
+  check_real("cast", "x", x.dtype());
+  check_real("cast", "y", dtype);
+  if (x.dtype() == dtype) return x;
+  Tensor y = x.to(dtype);
+  return needs_grad({&x}) ? attach(y, std::make_shared<ScaleNode>("cast", x, 1)) : y;
+}
+
+Tensor columns(const Tensor& x, std::int64_t begin, std::int64_t end) {
+  check_real("columns", "x", x.dtype());
+  if (begin < 0 || begin > end || end > x.cols())
+    throw ShapeError("columns: [" + std::to_string(begin) + ", " + std::to_string(end) + ") of x " + x.shape().text());
+  Tensor y = Tensor::empty(x.device(), {x.rows(), end - begin}, x.dtype());
+  x.device()->kernels().accumulate(*x.device(), column_range(x.matrix(), begin, end), 1, y.mutable_matrix(), 0);
+  return needs_grad({&x}) ? attach(y, std::make_shared<ColumnsNode>(x, begin, end)) : y;
+}
+
+Tensor dot(const Tensor& a, const Tensor& b) {
+  check_equal_shapes("dot", "a", a.shape(), "b", b.shape());
+  check_one_device("dot", a.device(), b.device());
+  check_real("dot", "a", a.dtype());
+  check_real("dot", "b", b.dtype());
+  DType wide = a.dtype() == DType::f64 || b.dtype() == DType::f64 ? DType::f64 : DType::f32;
+  Tensor y = Tensor::zeros(a.device(), {1, 1}, wide);
+  if (a.numel() > 0) {
+    Tensor left = a.dtype() == wide ? a : a.to(wide), right = b.dtype() == wide ? b : b.to(wide);
+    gemm(*a.device(), {.c = y.mutable_matrix(), .a = one_row(left), .b = one_row(right), .transpose_b = true});
+  }
+  return needs_grad({&a}) ? attach(y, std::make_shared<DotNode>(a, b)) : y;
+}
+
+}  // namespace loragrad

@@ -1,0 +1,25 @@
+#include "optim/schedule.h"
+
+#include <algorithm>
+#include <cmath>
+#include <numbers>
+
+namespace loragrad {
+
+std::optional<ScheduleKind> schedule_named(std::string_view name) {
+  if (name == "constant") return ScheduleKind::constant;
+  if (name == "linear") return ScheduleKind::linear;
+  if (name == "cosine") return ScheduleKind::cosine;
+  return std::nullopt;
+}
+
+double schedule_factor(ScheduleKind kind, std::int64_t t, std::int64_t warmup, std::int64_t total) {
+  if (t < warmup) return static_cast<double>(t) / static_cast<double>(warmup);
+  if (kind == ScheduleKind::constant) return 1;
+  // A warm-up as long as the run leaves nothing to decay over.
+  auto span = static_cast<double>(std::max<std::int64_t>(1, total - warmup));
+  if (kind == ScheduleKind::linear) return std::max(0.0, static_cast<double>(total - t) / span);
+  return std::max(0.0, 0.5 * (1 + std::cos(std::numbers::pi * static_cast<double>(t - warmup) / span)));
+}
+
+}  // namespace loragrad

@@ -1,0 +1,86 @@
+// Each family against what transformers and PEFT compute in float64: logits, loss, gradients, merged logits.
+#include <cmath>
+#include <map>
+
+#include "engine/backward.h"
+#include "io/json.h"
+#include "io/safetensors.h"
+#include "lora/adapter_file.h"
+#include "models/model.h"
+#include "ops/cpu/cpu_device.h"
+#include "tests/models/golden_case.h"
+#include "tests/models/shared.h"
+
+using namespace loragrad;
+
+namespace {
+
+/// Largest |ours - golden| over the rows, each compared over its own length (goldens are padded with zeros).
+double logit_difference(const CausalLm& model, const GoldenCase& golden, const std::string& name) {
+  const StoredTensor* stored = golden.tensors.find(name);
+  REQUIRE(stored);
+  auto* expected = reinterpret_cast<const float*>(stored->bytes);
+  std::int64_t longest = stored->shape[1], vocab = stored->shape[2];
+  Batch batch = golden.batch(model, 0, golden.rows.size());
+  std::vector<float> ours = model.logits(model.hidden(batch, {})).values<float>();
+  double worst = 0;
+  for (std::size_t r = 0; r < golden.rows.size(); ++r)
+    for (std::int64_t t = 0; t < batch.offsets->query[r + 1] - batch.offsets->query[r]; ++t)
+      for (std::int64_t v = 0; v < vocab; ++v) {
+        double a = ours[static_cast<std::size_t>((batch.offsets->query[r] + t) * vocab + v)];
+        double b = expected[(static_cast<std::int64_t>(r) * longest + t) * vocab + v];
+        worst = std::max(worst, std::abs(a - b));
+      }
+  return worst;
+}
+
+double relative(double a, double b) { return std::abs(a - b) / std::abs(b); }
+
+void check_family(const std::string& folder) {
+  CAPTURE(folder);
+  GoldenCase golden = read_golden_case(folder);
+  DevicePtr device = cpu_device(2);
+  auto model = load_model(folder + "/model", device, {.precision = Precision::f32});
+  CHECK(logit_difference(*model, golden, "base_logits") < 2e-4);
+  Batch all = golden.batch(*model, 0, golden.rows.size());
+  auto loss_of = [&] { return model->loss(all, static_cast<double>(all.supervised), {}).sum / static_cast<double>(all.supervised); };
+  CHECK(relative(loss_of(), golden.number("base_loss")) < 2e-5);
+
+  Adapter adapter = load_adapter(folder + "/adapter", device, model->linear_shapes(), true);
+  CHECK(adapter.parameters() == static_cast<std::int64_t>(golden.number("trainable")));
+  model->attach(adapter);
+  CHECK(logit_difference(*model, golden, "adapted_logits") < 2e-4);
+  CHECK(relative(loss_of(), golden.number("adapted_loss")) < 2e-5);
+
+  Batch first = golden.batch(*model, 0, static_cast<std::size_t>(golden.number("batch_size")));
+  backward(model->loss(first, static_cast<double>(first.supervised), {}).loss);
+  int compared = 0;
+  for (const auto& [name, tensor] : adapter.tensors()) {
+    const StoredTensor* expected = golden.tensors.find("grad.base_model.model." + name);
+    REQUIRE_MESSAGE(expected, name);
+    auto* values = reinterpret_cast<const float*>(expected->bytes);
+    std::vector<float> ours = tensor.grad().values<float>();
+    REQUIRE(ours.size() * 4 == expected->byte_count);
+    double difference = 0, norm = 0;
+    for (std::size_t i = 0; i < ours.size(); ++i) {
+      difference += std::pow(ours[i] - values[i], 2);
+      norm += std::pow(values[i], 2);
+    }
+    CHECK_MESSAGE(std::sqrt(difference) <= 1e-4 * std::sqrt(norm), name);
+    ++compared;
+  }
+  CHECK(compared > 0);
+  model->detach_adapters();
+  CHECK(relative(loss_of(), golden.number("base_loss")) < 2e-5);
+}
+
+}  // namespace
+
+TEST_CASE("families equal transformers and PEFT: goldens of the project") {
+  for (const char* name : {"opt", "opt-350m", "gpt2", "llama", "llama3"}) check_family(std::string("tests/models/golden/") + name);
+}
+
+TEST_CASE("families equal transformers and PEFT: shared goldens") {
+  REQUIRE_SHARED(shared);
+  for (const char* name : {"opt", "gpt2", "llama", "llama-rslora", "llama-regex"}) check_family(shared + "/golden/families/" + name);
+}

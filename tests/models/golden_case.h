@@ -1,0 +1,27 @@
+#pragma once
+#include <string>
+#include <vector>
+
+#include "io/json.h"
+#include "io/safetensors.h"
+#include "models/model.h"
+
+namespace loragrad {
+
+/// One folder that tests/models/make_golden.py (or the shared tool of the same form) wrote.
+struct GoldenCase {
+  struct Row {
+    std::vector<std::int32_t> ids, labels;
+  };
+  std::vector<Row> rows;
+  SafetensorsFile tensors;
+  Json facts;
+
+  double number(const std::string& key) const { return JsonRef(facts, "golden.json").at(key).number(-1e30, 1e30); }
+  /// Rows [begin, begin + count), going around at the end.
+  Batch batch(const CausalLm& model, std::size_t begin, std::size_t count) const;
+};
+
+GoldenCase read_golden_case(const std::string& folder);
+
+}  // namespace loragrad

@@ -1,0 +1,119 @@
+#!/usr/bin/env python3
+"""What transformers and PEFT compute for tiny random models, in float64: the goldens that tests/models and tests/cli read.
+
+    make_golden.py [OUT]        (default: golden/ beside this file; needs torch, transformers, peft, safetensors)
+
+A case is a folder: model/ (float32), adapter/ (a PEFT adapter with B != 0), adapter_trained/ (after STEPS AdamW steps),
+rows.jsonl, golden.safetensors (base_logits, adapted_logits, merged_logits [rows, longest, vocab], zero-padded;
+grad.* of the first batch's mean loss) and golden.json (losses, hyper-parameters, versions).
+Ranks and alphas are never equal, sizes are odd where the architecture allows it, one case has an untied head.
+"""
+import json, pathlib, sys
+import peft, torch, transformers
+from peft import LoraConfig, get_peft_model
+from safetensors.torch import load_file, save_file
+
+STEPS, BATCH, LR, DECAY = 12, 2, 3e-3, 0.02
+VOCAB = 53
+LLAMA = dict(vocab_size=VOCAB, hidden_size=24, intermediate_size=36, num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=2,
+             max_position_embeddings=40, bos_token_id=1, eos_token_id=2, pad_token_id=None)
+OPT = dict(vocab_size=VOCAB, hidden_size=20, ffn_dim=28, num_hidden_layers=2, num_attention_heads=4, max_position_embeddings=40,
+           bos_token_id=2, eos_token_id=2, pad_token_id=1)
+LLAMA3 = dict(rope_type="llama3", factor=4.0, low_freq_factor=1.0, high_freq_factor=4.0, original_max_position_embeddings=12)
+CASES = {
+    "opt": (transformers.OPTConfig(**OPT, word_embed_proj_dim=20), dict(target_modules=["q_proj", "v_proj"])),
+    "opt-350m": (transformers.OPTConfig(**OPT, word_embed_proj_dim=12, do_layer_norm_before=False), dict(target_modules="all-linear")),
+    "gpt2": (transformers.GPT2Config(vocab_size=VOCAB, n_embd=20, n_layer=2, n_head=4, n_positions=40, bos_token_id=0, eos_token_id=0),
+             dict(target_modules=["c_attn", "c_proj"], fan_in_fan_out=True)),
+    "llama": (transformers.LlamaConfig(**LLAMA, tie_word_embeddings=False), dict(target_modules="all-linear")),
+    "llama3": (transformers.LlamaConfig(**{**LLAMA, "num_key_value_heads": 1}, tie_word_embeddings=True, rope_theta=5000.0,
+                                        rope_scaling=LLAMA3, attention_bias=True, mlp_bias=True),
+               dict(target_modules=["q_proj", "k_proj", "down_proj"], use_rslora=True)),
+}
+
+
+def make_rows(generator):
+    rows = []
+    for i, length in enumerate([7, 13, 1, 11, 18]):
+        ids = torch.randint(3, VOCAB, (length,), generator=generator).tolist()
+        prompt = 0 if i % 2 == 0 else length // 3
+        rows.append({"input_ids": ids, "labels": [-100] * prompt + ids[prompt:]})
+    return rows
+
+
+def logits(model, rows):
+    longest = max(len(row["input_ids"]) for row in rows)
+    out = torch.zeros(len(rows), longest, VOCAB)
+    with torch.no_grad():
+        for i, row in enumerate(rows):
+            out[i, :len(row["input_ids"])] = model(input_ids=torch.tensor([row["input_ids"]])).logits[0]
+    return out
+
+
+def mean_loss(model, rows):
+    losses = []
+    for row in rows:
+        labels = torch.tensor(row["labels"])[1:]
+        z = model(input_ids=torch.tensor([row["input_ids"]])).logits[0, :-1][labels != -100]
+        losses.append(torch.logsumexp(z, -1) - z.gather(1, labels[labels != -100][:, None])[:, 0])
+    return torch.cat(losses).mean()
+
+
+def make_case(folder, config, lora):
+    generator = torch.Generator().manual_seed(11)
+    noise = lambda shape, scale: torch.randn(shape, generator=generator) * scale
+    torch.manual_seed(11)
+    model = transformers.AutoModelForCausalLM.from_config(config, attn_implementation="eager")
+    with torch.no_grad():
+        for name, p in model.named_parameters():
+            p.copy_(noise(p.shape, 0.9 / p.shape[-1] ** 0.5) if p.dim() == 2 else noise(p.shape, 0.15) + (0 if "bias" in name else 1))
+    model.tie_weights()
+    model.save_pretrained(folder / "model")
+    rows = make_rows(generator)
+    (folder / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+    model = transformers.AutoModelForCausalLM.from_pretrained(folder / "model", dtype=torch.float64, attn_implementation="eager").eval()
+    tensors = {"base_logits": logits(model, rows)}
+    facts = {"base_loss": mean_loss(model, rows).item()}
+    adapted = get_peft_model(model, LoraConfig(r=3, lora_alpha=8, lora_dropout=0.0, task_type="CAUSAL_LM", **lora)).eval()
+    with torch.no_grad():
+        for name, p in adapted.named_parameters():
+            if p.requires_grad: p.data = noise(p.shape, 0.25).double()
+    save_adapter(adapted, folder / "adapter")
+    tensors["adapted_logits"] = logits(adapted, rows)
+    facts["adapted_loss"] = mean_loss(adapted, rows).item()
+
+    trained = [p for p in adapted.parameters() if p.requires_grad]
+    mean_loss(adapted, rows[:BATCH]).backward()
+    tensors |= {"grad." + n.replace(".default", ""): p.grad.float() for n, p in adapted.named_parameters() if p.requires_grad}
+    optimiser = torch.optim.AdamW(trained, lr=LR, weight_decay=DECAY)
+    losses = []
+    for step in range(STEPS):
+        optimiser.zero_grad()
+        loss = mean_loss(adapted, [rows[(step * BATCH + i) % len(rows)] for i in range(BATCH)])
+        loss.backward()
+        optimiser.step()
+        losses.append(loss.item())
+    save_adapter(adapted, folder / "adapter_trained")
+    tensors["merged_logits"] = logits(adapted.merge_and_unload(), rows)
+    save_file(tensors, folder / "golden.safetensors")
+    facts |= dict(loss_before_each_step=losses, steps=STEPS, batch_size=BATCH, lr=LR, weight_decay=DECAY, trainable=sum(p.numel() for p in trained),
+                  versions=dict(torch=torch.__version__, transformers=transformers.__version__, peft=peft.__version__))
+    (folder / "golden.json").write_text(json.dumps(facts, indent=1) + "\n")
+    print(folder.name, facts["base_loss"], facts["adapted_loss"], losses[-1])
+
+
+def save_adapter(model, folder):
+    model.save_pretrained(folder)
+    (folder / "README.md").unlink(missing_ok=True)
+    config = json.loads((folder / "adapter_config.json").read_text())
+    config["base_model_name_or_path"] = "model"  # no path of the machine this ran on
+    (folder / "adapter_config.json").write_text(json.dumps(config, indent=2, sort_keys=True))
+    path = folder / "adapter_model.safetensors"
+    save_file({k: v.float().contiguous() for k, v in load_file(path).items()}, path, metadata={"format": "pt"})
+
+
+if __name__ == "__main__":
+    out = pathlib.Path(sys.argv[1]) if len(sys.argv) > 1 else pathlib.Path(__file__).parent / "golden"
+    torch.set_num_threads(1)
+    for case, (config, lora) in CASES.items(): make_case(out / case, config, lora)

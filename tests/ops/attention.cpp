@@ -1,0 +1,264 @@
+#include "ops/attention.h"
+
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+
+#include "engine/backward.h"
+#include "engine/error.h"
+#include "ops/cpu/cpu_device.h"
+#include "tests/ops/sample.h"
+
+namespace loragrad {
+namespace {
+
+using Lengths = std::vector<std::int64_t>;
+
+RowOffsetsPtr offsets_of(const Lengths& queries, const Lengths& keys) {
+  RowOffsets offsets{{0}, {0}};
+  for (std::int64_t n : queries) offsets.query.push_back(offsets.query.back() + n);
+  for (std::int64_t n : keys) offsets.key.push_back(offsets.key.back() + n);
+  return std::make_shared<const RowOffsets>(offsets);
+}
+
+AttentionConfig heads(std::int64_t n_head, std::int64_t n_kv_head, std::int64_t head_dim, std::int64_t window = 0) {
+  return {.n_head = n_head, .n_kv_head = n_kv_head, .head_dim = head_dim, .window = window, .scale = 0.4};
+}
+
+struct Case {
+  const char* name;
+  Lengths queries, keys;
+  AttentionConfig config;
+  bool finite_differences = true;
+
+  Sample sample() const {
+    RowOffsetsPtr offsets = offsets_of(queries, keys);
+    std::int64_t tokens = offsets->query.back(), cached = offsets->key.back(), dim = config.head_dim;
+    auto run = [offsets, config = config](const std::vector<Tensor>& in, const Setting& s) {
+      return attention(s.compute(in[0]), s.compute(in[1]), s.compute(in[2]), offsets, config);
+    };
+    Shape kv{cached, config.n_kv_head * dim};
+    return {.name = name,
+            .inputs = {{tokens, config.n_head * dim}, kv, kv},
+            .run = run,
+            .finite_differences = finite_differences,
+            .f32_tolerance = 2e-5,
+            .bf16_tolerance = 4e-2};
+  }
+};
+
+std::vector<Case> cases() {
+  return {{"one token", {1}, {1}, heads(1, 1, 1)},
+          {"no rows", {}, {}, heads(2, 1, 3)},
+          {"odd sizes", {5}, {5}, heads(3, 3, 5)},
+          {"ragged rows, one empty", {3, 0, 7, 1}, {3, 0, 7, 1}, heads(2, 2, 3)},
+          {"keys without queries", {2, 0}, {4, 3}, heads(2, 1, 3)},
+          {"grouped 4/2", {6, 3}, {6, 3}, heads(4, 2, 4)},
+          {"grouped 4/1", {7}, {7}, heads(4, 1, 3)},
+          {"window", {9, 4}, {9, 4}, heads(4, 2, 2, 3)},
+          {"window of 1", {4}, {4}, heads(1, 1, 2, 1)},
+          {"more keys than queries", {1, 3, 10}, {6, 5, 13}, heads(2, 1, 4)},
+          {"more keys than queries, window", {1, 3, 10}, {6, 5, 13}, heads(2, 1, 4, 4)},
+          {"long row", {300}, {300}, heads(1, 1, 4), false},
+          {"long rows, grouped", {300, 2, 77}, {300, 2, 77}, heads(6, 2, 5), false},
+          {"long row, few items", {520}, {700}, heads(2, 1, 17), false},
+          {"long row, window", {530, 40}, {530, 340}, heads(2, 1, 8, 100), false},
+          {"many heads and rows", {60, 300, 5, 129}, {60, 300, 5, 129}, heads(8, 4, 64), false},
+          {"decoding", {1, 2, 1}, {700, 300, 1}, heads(6, 2, 8), false},
+          {"decoding, window", {1, 2, 1}, {700, 300, 1}, heads(6, 2, 8, 270), false}};
+}
+
+/// The definition, one query at a time: the result, and with `dout` the gradients of q, k, v.
+struct Naive {
+  std::vector<double> out, dq, dk, dv;
+  Naive(const Case& c, const std::vector<double>& q, const std::vector<double>& k, const std::vector<double>& v,
+        const std::vector<double>& dout)
+      : out(q.size()), dq(q.size()), dk(k.size()), dv(v.size()) {
+    const AttentionConfig& config = c.config;
+    RowOffsetsPtr rows = offsets_of(c.queries, c.keys);
+    std::int64_t dim = config.head_dim;
+    for (std::size_t i = 0; i < c.queries.size(); ++i)
+      for (std::int64_t j = 0; j < c.queries[i]; ++j)
+        for (std::int64_t h = 0; h < config.n_head; ++h) {
+          std::int64_t last = c.keys[i] - c.queries[i] + j,
+                       first = config.window ? std::max<std::int64_t>(0, last - config.window + 1) : 0;
+          auto at_q = static_cast<std::size_t>(((rows->query[i] + j) * config.n_head + h) * dim);
+          auto at_k = [&](std::int64_t key) {
+            return static_cast<std::size_t>(
+                ((rows->key[i] + key) * config.n_kv_head + h * config.n_kv_head / config.n_head) * dim);
+          };
+          auto dot = [&](const std::vector<double>& a, std::size_t at, const std::vector<double>& b, std::size_t to) {
+            double sum = 0;
+            for (std::size_t d = 0; d < static_cast<std::size_t>(dim); ++d) sum += a[at + d] * b[to + d];
+            return sum;
+          };
+          std::vector<double> p;
+          double total = 0, mean = 0;
+          for (std::int64_t key = first; key <= last; ++key)
+            total += p.emplace_back(std::exp(config.scale * dot(q, at_q, k, at_k(key))));
+          for (std::int64_t key = first; key <= last; ++key) {
+            double& weight = p[static_cast<std::size_t>(key - first)];
+            weight /= total;
+            mean += weight * dot(dout, at_q, v, at_k(key));
+          }
+          for (std::int64_t key = first; key <= last; ++key) {
+            double weight = p[static_cast<std::size_t>(key - first)],
+                   ds = config.scale * weight * (dot(dout, at_q, v, at_k(key)) - mean);
+            for (std::size_t d = 0; d < static_cast<std::size_t>(dim); ++d) {
+              out[at_q + d] += weight * v[at_k(key) + d];
+              dv[at_k(key) + d] += weight * dout[at_q + d];
+              dq[at_q + d] += ds * k[at_k(key) + d];
+              dk[at_k(key) + d] += ds * q[at_q + d];
+            }
+          }
+        }
+  }
+};
+
+double distance(const std::vector<double>& a, const std::vector<double>& b) {
+  REQUIRE(a.size() == b.size());
+  double largest = 0;
+  for (std::size_t i = 0; i < a.size(); ++i) {
+    double difference = std::abs(a[i] - b[i]) / std::max(1.0, std::abs(b[i]));
+    if (!(difference <= largest)) largest = difference;  // a NaN stays
+  }
+  return largest;
+}
+
+template <class T>
+bool same_bits(const T* a, const T* b, std::int64_t n) {
+  return n == 0 || std::memcmp(a, b, static_cast<std::size_t>(n) * sizeof(T)) == 0;
+}
+
+}  // namespace
+
+std::vector<Sample> attention_samples() {
+  std::vector<Sample> samples;
+  for (const Case& c : cases()) samples.push_back(c.sample());
+  return samples;
+}
+
+}  // namespace loragrad
+
+using namespace loragrad;
+
+TEST_CASE("attention is its definition") {
+  for (const Case& c : cases()) {
+    CAPTURE(c.name);
+    Sample sample = c.sample();
+    Setting s{cpu_device(2), DType::f64, 5};
+    std::vector<Tensor> in = make_inputs(sample, s, 7);
+    Tensor y = sample.run(in, s);
+    std::vector<double> dy = s.normal(y.numel(), 9);
+    backward(y, make_tensor(s.device, y.shape(), DType::f64, dy));
+    Naive naive(c, read_values(in[0]), read_values(in[1]), read_values(in[2]), dy);
+    CHECK(distance(read_values(y), naive.out) < 1e-12);
+    CHECK(distance(read_values(in[0].grad()), naive.dq) < 1e-12);
+    CHECK(distance(read_values(in[1].grad()), naive.dk) < 1e-12);
+    CHECK(distance(read_values(in[2].grad()), naive.dv) < 1e-12);
+  }
+}
+
+TEST_CASE_TEMPLATE("attention of a batch is attention row by row, bit for bit", T, float, double) {
+  Setting s{cpu_device(2), dtype_of<T>, 3};
+  for (std::int64_t window : {0, 50}) {
+    Lengths queries{40, 1, 0, 300, 9}, keys{40, 500, 2, 300, 20};
+    AttentionConfig config = heads(4, 2, 7, window);
+    RowOffsetsPtr all = offsets_of(queries, keys);
+    std::int64_t q_cols = 28, kv_cols = 14;
+    Shape q_shape{all->query.back(), q_cols}, kv_shape{all->key.back(), kv_cols};
+    Tensor q = s.constant(q_shape, 1), k = s.constant(kv_shape, 2), v = s.constant(kv_shape, 3),
+           dy = s.constant(q_shape, 4);
+    auto rows_of = [&](const Tensor& t, std::int64_t first, std::int64_t last) {
+      Shape shape{last - first, t.cols()};
+      return Tensor::from(s.device, shape, t.data<T>() + first * t.cols());
+    };
+    for (Tensor* t : {&q, &k, &v}) t->set_trainable();
+    Tensor y = attention(q, k, v, all, config);
+    backward(y, dy);
+    for (std::size_t i = 0; i < queries.size(); ++i) {
+      CAPTURE(i);
+      std::int64_t q0 = all->query[i], q1 = all->query[i + 1], k0 = all->key[i], k1 = all->key[i + 1];
+      Tensor q_row = rows_of(q, q0, q1), k_row = rows_of(k, k0, k1), v_row = rows_of(v, k0, k1);
+      for (Tensor* t : {&q_row, &k_row, &v_row}) t->set_trainable();
+      Tensor y_row = attention(q_row, k_row, v_row, offsets_of({queries[i]}, {keys[i]}), config);
+      backward(y_row, rows_of(dy, q0, q1));
+      CHECK(same_bits(y_row.data<T>(), y.data<T>() + q0 * q_cols, y_row.numel()));
+      CHECK(same_bits(q_row.grad().data<T>(), q.grad().data<T>() + q0 * q_cols, q_row.numel()));
+      CHECK(same_bits(k_row.grad().data<T>(), k.grad().data<T>() + k0 * kv_cols, k_row.numel()));
+      CHECK(same_bits(v_row.grad().data<T>(), v.grad().data<T>() + k0 * kv_cols, v_row.numel()));
+    }
+  }
+}
+
+TEST_CASE("one tensor may be queries, keys and values at once") {
+  Setting s{cpu_device(2), DType::f64, 4};
+  Case c{"self", {5, 3}, {5, 3}, heads(2, 2, 3)};
+  Tensor x = s.constant({8, 6}, 1), dy = s.constant({8, 6}, 2);
+  x.set_trainable();
+  backward(attention(x, x, x, offsets_of(c.queries, c.keys), c.config), dy);
+  Naive naive(c, read_values(x), read_values(x), read_values(x), read_values(dy));
+  for (std::size_t i = 0; i < naive.dq.size(); ++i) naive.dq[i] += naive.dk[i] + naive.dv[i];
+  CHECK(distance(read_values(x.grad()), naive.dq) < 1e-12);
+}
+
+TEST_CASE("large scores do not overflow, and NaN stays visible") {
+  Setting s{cpu_device(1), DType::f32, 4};
+  RowOffsetsPtr offsets = offsets_of({20}, {20});
+  Tensor q = s.constant({20, 8}, 1), v = s.constant({20, 8}, 3);
+  q.fill(1000);
+  Tensor y = attention(q, q, v, offsets, heads(1, 1, 8));
+  for (float value : y.values<float>()) CHECK(std::isfinite(value));
+  Tensor broken = s.constant({20, 8}, 3);
+  broken.mutable_data<float>()[5 * 8] = std::nanf("");  // key 5
+  std::vector<float> after = attention(s.constant({20, 8}, 1), broken, v, offsets, heads(1, 1, 8)).values<float>();
+  for (std::size_t i = 0; i < after.size(); ++i) CHECK(std::isnan(after[i]) == (i / 8 >= 5));
+}
+
+TEST_CASE("the workspace does not grow with the square of the tokens") {
+  DevicePtr device = cpu_device(1);
+  auto peak = [&](std::int64_t tokens) {
+    Lengths length{tokens};
+    RowOffsetsPtr offsets = offsets_of(length, length);
+    AttentionArgs args;
+    args.q = args.k = args.v = ConstMatrix{nullptr, DType::f32, tokens, 768, 768};
+    args.rows = 1;
+    args.query_offsets = offsets->query.data(), args.key_offsets = offsets->key.data();
+    args.n_head = args.n_kv_head = 12, args.head_dim = 64;
+    AttentionBackwardArgs back{.forward = args, .dout = args.q, .dq = {}, .dk = {}, .dv = {}};
+    back.dq = back.dk = back.dv = Matrix{nullptr, DType::f32, tokens, 768, 768};
+    return device->kernels().attention_workspace(*device, args) +
+           device->kernels().attention_backward_workspace(*device, back);
+  };
+  CHECK(peak(512) < std::size_t{2} << 20);
+  CHECK(peak(8192) < 4 * (std::size_t{2} << 20));
+}
+
+TEST_CASE("attention records a node only for a gradient, and says what does not fit") {
+  Setting s{cpu_device(1), DType::f32, 1};
+  Tensor q = s.constant({4, 8}, 1), k = s.constant({4, 4}, 2), v = s.constant({4, 4}, 3);
+  RowOffsetsPtr rows = offsets_of({4}, {4});
+  CHECK(!attention(q, k, v, rows, heads(2, 1, 4)).needs_grad());
+  CHECK_THROWS_WITH_AS(attention(q, k, v, rows, heads(3, 2, 4)),
+                       "attention: 3 heads of 4 cannot share 2 key/value heads", ShapeError);
+  CHECK_THROWS_WITH_AS(attention(q, k, v, rows, heads(2, 2, 4)), "attention: k [4, 4] is not made of 2 heads of 4",
+                       ShapeError);
+  CHECK_THROWS_WITH_AS(attention(q, k, s.constant({5, 4}, 3), rows, heads(2, 1, 4)),
+                       "attention: k is [4, 4], v is [5, 4]", ShapeError);
+  CHECK_THROWS_WITH_AS(attention(q, k.to(DType::f64), v, rows, heads(2, 1, 4)), "attention: q is f32, k is f64",
+                       ShapeError);
+  CHECK_THROWS_WITH_AS(attention(q, k, v, offsets_of({3}, {4}), heads(2, 1, 4)),
+                       "attention: query offsets: expected an ascending list from 0 to 4 for [4, 8], found 0 to 3",
+                       ShapeError);
+  CHECK_THROWS_WITH_AS(
+      attention(q, k, v, offsets_of({5, -1}, {2, 2}), heads(2, 1, 4)),
+      "attention: query offsets: expected an ascending list from 0 to 4 for [4, 8], found 0 to 4, not ascending",
+      ShapeError);
+  CHECK_THROWS_WITH_AS(attention(q, k, v, offsets_of({3, 1}, {1, 3}), heads(2, 1, 4)),
+                       "attention: row 0: expected at least as many keys as queries, found 3 queries, 1 keys",
+                       ShapeError);
+  CHECK_THROWS_AS(attention(q, k, v, nullptr, heads(2, 1, 4)), ShapeError);
+  CHECK_THROWS_AS(attention(q, k, v, rows, heads(2, 1, 4, -1)), ShapeError);
+}

@@ -1,0 +1,72 @@
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <sstream>
+
+#include "engine/backward.h"
+#include "ops/cpu/cpu_device.h"
+#include "ops/meta_device.h"
+#include "tests/ops/gradcheck.h"
+
+namespace loragrad {
+namespace {
+
+/// The result of a sample and then the gradients of its inputs, after one backward.
+std::vector<Tensor> run_all(const Sample& sample, const Setting& setting) {
+  std::vector<Tensor> inputs = make_inputs(sample, setting, (1u << sample.inputs.size()) - 1);
+  Tensor y = sample.run(inputs, setting);
+  backward(y, make_tensor(setting.device, y.shape(), y.dtype(), setting.normal(y.numel(), 99)));
+  std::vector<Tensor> results{y.detach()};
+  for (const Tensor& input : inputs) results.push_back(input.grad());
+  return results;
+}
+
+std::string title(const Sample& sample, DType dtype, std::size_t result) {
+  std::string what = result == 0 ? "result" : "gradient of input " + std::to_string(result - 1);
+  return sample.name + ", " + std::string(name_of(dtype)) + ", " + what + ": ";
+}
+
+}  // namespace
+
+std::string precision_failure(const Sample& sample, DType dtype) {
+  DevicePtr device = cpu_device(2);
+  std::vector<Tensor> reference = run_all(sample, {device, DType::f64, 1}),
+                      results = run_all(sample, {device, dtype, 1});
+  double tolerance = dtype == DType::bf16 ? sample.bf16_tolerance : sample.f32_tolerance;
+  for (std::size_t r = 0; r < results.size(); ++r) {
+    std::vector<double> wanted = read_values(reference[r]), found = read_values(results[r]);
+    double largest = 1;
+    for (double value : wanted) largest = std::max(largest, std::abs(value));
+    for (std::size_t i = 0; i < wanted.size(); ++i) {
+      if (std::abs(found[i] - wanted[i]) <= tolerance * largest) continue;
+      std::ostringstream text;
+      text.precision(10);
+      text << title(sample, dtype, r) << "element " << i << " is " << found[i] << ", in f64 " << wanted[i];
+      return text.str();
+    }
+  }
+  return "";
+}
+
+std::string thread_failure(const Sample& sample, DType dtype) {
+  std::vector<Tensor> one = run_all(sample, {cpu_device(1), dtype, 1}),
+                      three = run_all(sample, {cpu_device(3), dtype, 1});
+  for (std::size_t r = 0; r < one.size(); ++r)
+    if (one[r].bytes() > 0 && std::memcmp(one[r].matrix().data, three[r].matrix().data, one[r].bytes()) != 0)
+      return title(sample, dtype, r) + "one thread and three threads differ";
+  return "";
+}
+
+std::string meta_failure(const Sample& sample, DType dtype) {
+  DevicePtr real = cpu_device(2), meta = meta_device(real);
+  std::vector<Tensor> computed = run_all(sample, {real, dtype, 1}), counted = run_all(sample, {meta, dtype, 1});
+  for (std::size_t r = 0; r < computed.size(); ++r)
+    if (computed[r].shape() != counted[r].shape() || computed[r].dtype() != counted[r].dtype())
+      return title(sample, dtype, r) + "another shape or type on the meta device";
+  if (meta->memory().peak() < real->memory().peak())
+    return sample.name + ": the meta device counted " + std::to_string(meta->memory().peak()) +
+           " bytes, the processor took " + std::to_string(real->memory().peak());
+  return "";
+}
+
+}  // namespace loragrad

@@ -1,0 +1,144 @@
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <limits>
+
+#include "engine/kernels.h"
+#include "ops/cpu/cpu_device.h"
+#include "tests/ops/sample.h"
+
+using namespace loragrad;
+
+namespace {
+
+const Setting s{cpu_device(3), DType::f32, 1};
+const Kernels& kernels() { return s.device->kernels(); }
+
+}  // namespace
+
+TEST_CASE("accumulate converts, scales, adds, and can set to zero") {
+  Tensor x = make_tensor(s.device, {2, 2}, DType::bf16, {1, 2, 3, 4});
+  Tensor y = make_tensor(s.device, {2, 2}, DType::f32, {10, 20, 30, 40});
+  kernels().accumulate(*s.device, x.matrix(), 2, y.mutable_matrix(), 1);
+  CHECK(y.values<float>() == std::vector<float>{12, 24, 36, 48});
+  y.fill(std::numeric_limits<double>::quiet_NaN());
+  Matrix target = y.mutable_matrix();
+  kernels().accumulate(*s.device, target, 0, target, 0);
+  CHECK(y.values<float>() == std::vector<float>{0, 0, 0, 0});
+}
+
+TEST_CASE("kernels respect the distance between rows") {
+  Tensor x = make_tensor(s.device, {2, 3}, DType::f32, {1, 2, 3, 4, 5, 6});
+  ConstMatrix middle = x.matrix();
+  middle.data = x.data<float>() + 1;
+  middle.cols = 2;
+  Tensor y = Tensor::zeros(s.device, {2, 2}, DType::f32), sum = Tensor::zeros(s.device, {1, 2}, DType::f32);
+  kernels().accumulate(*s.device, middle, 1, y.mutable_matrix(), 0);
+  CHECK(y.values<float>() == std::vector<float>{2, 3, 5, 6});
+  kernels().column_sum(*s.device, middle, sum.mutable_matrix());
+  CHECK(sum.values<float>() == std::vector<float>{7, 9});
+  CHECK(kernels().squared_norm(*s.device, middle) == 4 + 9 + 25 + 36);
+}
+
+TEST_CASE("f16 from a misaligned address: normal, subnormal, infinite, NaN") {
+  std::uint16_t halves[] = {0x3c00, 0x0001, 0xfc00, 0x7e00, 0x83ff, 0x7bff};
+  std::vector<char> bytes(sizeof(halves) + 1);
+  std::memcpy(bytes.data() + 1, halves, sizeof(halves));
+  Tensor y = Tensor::zeros(s.device, {1, 6}, DType::f64);
+  kernels().accumulate(*s.device, {bytes.data() + 1, DType::f16, 1, 6, 6}, 1, y.mutable_matrix(), 0);
+  std::vector<double> v = y.values<double>();
+  CHECK(v[0] == 1);
+  CHECK(v[1] == 0x1p-24);
+  CHECK(v[2] == -std::numeric_limits<double>::infinity());
+  CHECK(std::isnan(v[3]));
+  CHECK(v[4] == -1023 * 0x1p-24);
+  CHECK(v[5] == 65504);
+}
+
+TEST_CASE("squared_norm is the same for any number of threads, and shows a NaN") {
+  Tensor x = s.parameter({301, 517}, 1);
+  double sum = 0;
+  for (double value : read_values(x)) sum += value * value;
+  double norm = kernels().squared_norm(*s.device, x.matrix());
+  CHECK(norm == doctest::Approx(sum).epsilon(1e-12));
+  DevicePtr one = cpu_device(1);
+  CHECK(one->kernels().squared_norm(*one, x.matrix()) == norm);
+  x.mutable_data<float>()[1000] = std::numeric_limits<float>::quiet_NaN();
+  CHECK(std::isnan(kernels().squared_norm(*s.device, x.matrix())));
+  CHECK(kernels().squared_norm(*s.device, ConstMatrix{nullptr, DType::f32, 0, 3, 3}) == 0);
+}
+
+TEST_CASE("cross_entropy kernel against its formula, with large logits, in place") {
+  std::int64_t rows = 5, vocab = 301;
+  std::vector<double> z = s.normal(rows * vocab, 3);
+  for (double& value : z) value *= 64;
+  std::int32_t targets[] = {3, -100, 300, 0, 77};
+  for (DType out : {DType::f32, DType::bf16}) {
+    Tensor logits = make_tensor(s.device, {rows, vocab}, DType::f32, z),
+           separate = Tensor::zeros(s.device, {rows, vocab}, out);
+    double losses[5];
+    kernels().cross_entropy(*s.device,
+                            {.logits = logits.matrix(),
+                             .targets = targets,
+                             .losses = losses,
+                             .dlogits = out == DType::f32 ? logits.mutable_matrix() : separate.mutable_matrix(),
+                             .scale = 0.25});
+    std::vector<double> dz = read_values(out == DType::f32 ? logits : separate);
+    for (std::int64_t t = 0; t < rows; ++t) {
+      const double* row = z.data() + t * vocab;
+      double largest = *std::max_element(row, row + vocab), sum = 0;
+      for (std::int64_t i = 0; i < vocab; ++i) sum += std::exp(row[i] - largest);
+      bool live = targets[t] >= 0;
+      CHECK(losses[t] == doctest::Approx(live ? std::log(sum) + largest - row[targets[t]] : 0.0).epsilon(1e-6));
+      double worst = 0;
+      for (std::int64_t i = 0; i < vocab; ++i) {
+        double wanted = live ? 0.25 * (std::exp(row[i] - largest) / sum - (i == targets[t])) : 0;
+        worst = std::max(worst, std::abs(dz[static_cast<std::size_t>(t * vocab + i)] - wanted));
+      }
+      CHECK(worst < (out == DType::f32 ? 1e-7 : 1e-3));
+    }
+  }
+}
+
+TEST_CASE("cross_entropy of a NaN is a NaN") {
+  Tensor logits = make_tensor(s.device, {1, 3}, DType::f32, {1, std::numeric_limits<double>::quiet_NaN(), 2});
+  std::int32_t target = 0;
+  double loss = 0;
+  kernels().cross_entropy(*s.device, {.logits = logits.matrix(), .targets = &target, .losses = &loss, .dlogits = {}});
+  CHECK(std::isnan(loss));
+}
+
+TEST_CASE("adamw against its formula over three steps") {
+  for (DType dtype : {DType::f64, DType::f32}) {
+    Tensor p = make_tensor(s.device, {7, 77}, dtype, s.normal(539, 1)), m = Tensor::zeros(s.device, {7, 77}, dtype);
+    Tensor v = Tensor::zeros(s.device, {7, 77}, dtype);
+    std::vector<double> rp = read_values(p), rm(539), rv(539);
+    for (std::int64_t step = 1; step <= 3; ++step) {
+      std::vector<double> g = s.normal(539, 10 + static_cast<std::uint64_t>(step));
+      Tensor gradient = make_tensor(s.device, {7, 77}, dtype, g);
+      kernels().adamw(*s.device, {.parameter = p.mutable_matrix(),
+                                  .m = m.mutable_matrix(),
+                                  .v = v.mutable_matrix(),
+                                  .gradient = gradient.matrix(),
+                                  .lr = 1e-2,
+                                  .beta1 = 0.9,
+                                  .beta2 = 0.99,
+                                  .eps = 1e-8,
+                                  .weight_decay = 0.1,
+                                  .grad_scale = 0.5,
+                                  .step = step});
+      for (std::size_t i = 0; i < 539; ++i) {
+        double scaled = 0.5 * g[i];
+        rp[i] -= 1e-2 * 0.1 * rp[i];
+        rm[i] = 0.9 * rm[i] + 0.1 * scaled;
+        rv[i] = 0.99 * rv[i] + 0.01 * scaled * scaled;
+        double corrected_m = rm[i] / (1 - std::pow(0.9, step)), corrected_v = rv[i] / (1 - std::pow(0.99, step));
+        rp[i] -= 1e-2 * corrected_m / (std::sqrt(corrected_v) + 1e-8);
+      }
+    }
+    std::vector<double> found = read_values(p);
+    for (std::size_t i = 0; i < 539; ++i) CHECK(std::abs(found[i] - rp[i]) < (dtype == DType::f64 ? 1e-13 : 1e-6));
+  }
+}

@@ -1,0 +1,90 @@
+#include "ops/elementwise.h"
+
+#include <doctest/doctest.h>
+
+#include "engine/backward.h"
+#include "engine/error.h"
+#include "ops/cpu/cpu_device.h"
+#include "tests/ops/sample.h"
+
+namespace loragrad {
+
+using Inputs = std::vector<Tensor>;
+
+std::vector<Sample> add_samples() {
+  auto both = [](const Inputs& in, const Setting& s) { return add(s.compute(in[0]), s.compute(in[1])); };
+  auto mixed = [](const Inputs& in, const Setting& s) { return add(in[0], s.compute(in[1])); };
+  auto twice = [](const Inputs& in, const Setting&) { return add(in[0], in[0]); };
+  return {{.name = "add 3x5", .inputs = {{3, 5}, {3, 5}}, .run = both},
+          {.name = "add 1x1", .inputs = {{1, 1}, {1, 1}}, .run = both},
+          {.name = "add no rows", .inputs = {{0, 4}, {0, 4}}, .run = both},
+          {.name = "add f32 + branch", .inputs = {{4, 7}, {4, 7}}, .run = mixed},
+          {.name = "add x + x", .inputs = {{2, 3}}, .run = twice},
+          {.name = "add large", .inputs = {{301, 515}, {301, 515}}, .run = both, .finite_differences = false}};
+}
+
+std::vector<Sample> scale_samples() {
+  auto run = [](const Inputs& in, const Setting& s) { return scale(s.compute(in[0]), -0.75); };
+  return {{.name = "scale 3x5", .inputs = {{3, 5}}, .run = run},
+          {.name = "scale no rows", .inputs = {{0, 5}}, .run = run},
+          {.name = "scale large", .inputs = {{301, 515}}, .run = run, .finite_differences = false}};
+}
+
+std::vector<Sample> cast_samples() {
+  auto run = [](const Inputs& in, const Setting& s) { return cast(scale(cast(in[0], s.dtype), 2), s.leaf_dtype()); };
+  return {{.name = "cast 3x5", .inputs = {{3, 5}}, .run = run},
+          {.name = "cast no rows", .inputs = {{0, 5}}, .run = run}};
+}
+
+std::vector<Sample> columns_samples() {
+  auto run = [](const Inputs& in, const Setting& s) { return columns(s.compute(in[0]), 2, 5); };
+  auto pieces = [](const Inputs& in, const Setting& s) {  // overlapping: both add to the same gradient
+    Tensor x = s.compute(in[0]);
+    return add(columns(x, 0, 3), columns(x, 2, 5));
+  };
+  return {{.name = "columns 3x7", .inputs = {{3, 7}}, .run = run},
+          {.name = "columns no rows", .inputs = {{0, 7}}, .run = run},
+          {.name = "columns overlapping", .inputs = {{3, 5}}, .run = pieces},
+          {.name = "columns large", .inputs = {{9001, 9}}, .run = run, .finite_differences = false}};
+}
+
+std::vector<Sample> dot_samples() {
+  auto run = [](const Inputs& in, const Setting& s) { return dot(s.compute(in[0]), s.constant(in[0].shape(), 5)); };
+  return {{.name = "dot 3x5", .inputs = {{3, 5}}, .run = run},
+          {.name = "dot 1x1", .inputs = {{1, 1}}, .run = run},
+          {.name = "dot no rows", .inputs = {{0, 5}}, .run = run},
+          {.name = "dot large", .inputs = {{201, 315}}, .run = run, .finite_differences = false}};
+}
+
+}  // namespace loragrad
+
+using namespace loragrad;
+
+TEST_CASE("add names both shapes") {
+  DevicePtr device = cpu_device(1);
+  Tensor a = Tensor::zeros(device, {2, 3}, DType::f32), b = Tensor::zeros(device, {3, 2}, DType::f32);
+  CHECK_THROWS_WITH_AS(add(a, b), "add: a is [2, 3], b is [3, 2]", ShapeError);
+  CHECK_THROWS_AS(add(a, Tensor::zeros(cpu_device(1), {2, 3}, DType::f32)), ShapeError);
+  CHECK_THROWS_AS(add(a, Tensor::zeros(device, {2, 3}, DType::i32)), ShapeError);
+}
+
+TEST_CASE("columns outside x are refused") {
+  Tensor x = Tensor::zeros(cpu_device(1), {2, 3}, DType::f32);
+  CHECK_THROWS_AS(columns(x, 1, 4), ShapeError);
+  CHECK_THROWS_AS(columns(x, 2, 1), ShapeError);
+}
+
+TEST_CASE("constants leave no node") {
+  Tensor x = Tensor::zeros(cpu_device(1), {2, 3}, DType::f32);
+  CHECK(!add(x, x).needs_grad());
+  CHECK(!scale(columns(x, 0, 2), 2).needs_grad());
+}
+
+TEST_CASE("x + x gives a gradient of two, and dy itself is not changed") {
+  DevicePtr device = cpu_device(1);
+  Tensor x = Tensor::zeros(device, {1, 3}, DType::f32).set_trainable(), dy = Tensor::zeros(device, {1, 3}, DType::f32);
+  dy.fill(1);
+  backward(add(x, x), dy);
+  CHECK(x.grad().values<float>() == std::vector<float>{2, 2, 2});
+  CHECK(dy.values<float>() == std::vector<float>{1, 1, 1});
+}

@@ -1,0 +1,24 @@
+"""Writes the table of all ops that tests/ops/all_ops.cpp checks: list_ops.py SOURCE_ROOT OUTPUT.
+
+An op is a free function of ops/*.h or lora/lora_linear.h that returns a Tensor or a CrossEntropy. Each must have a function
+`std::vector<Sample> <op>_samples()`, in tests/ops/<op>.cpp by custom: without it the test program does not link.
+"""
+import pathlib
+import re
+import sys
+
+root, output = pathlib.Path(sys.argv[1]), pathlib.Path(sys.argv[2])
+headers = sorted(root.glob("ops/*.h")) + [root / "lora" / "lora_linear.h"]
+ops = sorted({op for header in headers
+              for op in re.findall(r"^(?:Tensor|CrossEntropy)\s+(\w+)\(", header.read_text(), re.MULTILINE)})
+if not ops:
+    sys.exit(f"{root}: ops/*.h: expected functions that return a Tensor, found none")
+
+lines = ['#include "tests/ops/all_ops.h"', "", "namespace loragrad {", ""]
+lines += [f"std::vector<Sample> {op}_samples();" for op in ops]
+lines += ["", "std::vector<OpSamples> all_ops() {", "  return {"]
+lines += [f'      {{"{op}", {op}_samples()}},' for op in ops]
+lines += ["  };", "}", "", "}  // namespace loragrad", ""]
+text = "\n".join(lines)
+if not output.exists() or output.read_text() != text:  # unchanged: nothing is compiled again
+    output.write_text(text)

@@ -1,0 +1,54 @@
+#include "tests/ops/sample.h"
+
+#include "engine/random.h"
+#include "ops/elementwise.h"
+
+namespace loragrad {
+
+Tensor Setting::compute(const Tensor& x) const { return cast(x, dtype); }
+
+std::vector<double> Setting::normal(std::int64_t count, std::uint64_t stream) const {
+  Random random(seed, stream);
+  std::vector<double> values(static_cast<std::size_t>(count));
+  for (double& value : values) value = static_cast<float>(bf16(static_cast<float>(random.normal())));
+  return values;
+}
+
+Tensor Setting::constant(Shape shape, std::uint64_t stream) const {
+  return make_tensor(device, shape, dtype, normal(shape.numel(), stream));
+}
+Tensor Setting::parameter(Shape shape, std::uint64_t stream) const {
+  return make_tensor(device, shape, leaf_dtype(), normal(shape.numel(), stream));
+}
+
+Tensor Setting::indices(std::int64_t rows, std::int64_t bound, std::uint64_t stream) const {
+  Random random(seed, stream);
+  std::vector<std::int32_t> values(static_cast<std::size_t>(rows));
+  for (auto& value : values) value = static_cast<std::int32_t>(random.below(static_cast<std::uint64_t>(bound)));
+  return integers({rows, 1}, values);
+}
+Tensor Setting::integers(Shape shape, const std::vector<std::int32_t>& values) const {
+  return Tensor::from(device, shape, values.data());
+}
+
+Tensor make_tensor(const DevicePtr& device, Shape shape, DType dtype, const std::vector<double>& values) {
+  Tensor wide = Tensor::from(device, shape, values.data());
+  return dtype == DType::f64 ? wide : wide.to(dtype);
+}
+
+std::vector<double> read_values(const Tensor& tensor) {
+  return tensor.dtype() == DType::f64 ? tensor.values<double>() : tensor.to(DType::f64).values<double>();
+}
+
+std::vector<Tensor> make_inputs(const Sample& sample, const Setting& setting, unsigned mask) {
+  std::vector<Tensor> inputs;
+  for (std::size_t i = 0; i < sample.inputs.size(); ++i) {
+    std::vector<double> values = setting.normal(sample.inputs[i].numel(), 1000 + i);
+    for (double& value : values) value += value < 0 ? -sample.away_from_zero : sample.away_from_zero;
+    inputs.push_back(make_tensor(setting.device, sample.inputs[i], setting.leaf_dtype(), values));
+    if (mask >> i & 1) inputs.back().set_trainable();
+  }
+  return inputs;
+}
+
+}  // namespace loragrad

@@ -1,0 +1,37 @@
+#include "optim/clip.h"
+
+#include <doctest/doctest.h>
+
+#include <cmath>
+#include <limits>
+
+#include "ops/cpu/cpu_device.h"
+
+using namespace loragrad;
+
+TEST_CASE("the norm is over all gradients together") {
+  DevicePtr device = cpu_device(1);
+  auto with_gradient = [&](float a, float b) {
+    Tensor t = Tensor::zeros(device, {1, 2}, DType::f32);
+    t.set_trainable();
+    float values[] = {a, b};
+    t.impl()->grad = Tensor::from(device, {1, 2}, values);
+    return t;
+  };
+  Tensor none = Tensor::zeros(device, {1, 2}, DType::f32);
+  none.set_trainable();
+  CHECK(gradient_norm({}) == 0);
+  CHECK(gradient_norm({none}) == 0);
+  CHECK(gradient_norm({with_gradient(2, 3), none, with_gradient(6, 0)}) == doctest::Approx(7).epsilon(1e-15));
+  // Squares that f32 cannot hold.
+  CHECK(gradient_norm({with_gradient(3e30f, 4e30f)}) == doctest::Approx(5e30).epsilon(1e-6));
+  CHECK(std::isnan(gradient_norm({with_gradient(1, std::numeric_limits<float>::quiet_NaN())})));
+  CHECK(std::isinf(gradient_norm({with_gradient(1, std::numeric_limits<float>::infinity())})));
+}
+
+TEST_CASE("clipping only ever shrinks, and zero turns it off") {
+  CHECK(clip_factor(4, 1) == 1 / (4 + 1e-6));
+  CHECK(clip_factor(0.5, 1) == 1);
+  CHECK(clip_factor(0, 1) == 1);
+  CHECK(clip_factor(1e9, 0) == 1);
+}

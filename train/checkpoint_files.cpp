@@ -1,0 +1,78 @@
+#include <array>
+#include <filesystem>
+#include <variant>
+
+#include "io/json.h"
+#include "io/mapped_file.h"
+#include "io/safetensors.h"
+#include "train/output.h"
+
+namespace loragrad {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr std::array companions{"generation_config.json",
+                                "tokenizer.json",
+                                "tokenizer_config.json",
+                                "special_tokens_map.json",
+                                "added_tokens.json",
+                                "vocab.json",
+                                "merges.txt",
+                                "chat_template.jinja"};
+
+/// The values in this process's memory: the tensor's own on the CPU, else a copy that `keep` holds.
+const void* host_values(const Parameter& parameter, std::vector<std::vector<std::byte>>& keep) {
+  return std::visit(
+      [&](const auto& p) -> const void* {
+        const DevicePtr& device = p.device();
+        ConstMatrix m = p.matrix();
+        if (device->name() == "cpu") return m.data;
+        std::vector<std::byte>& copy = keep.emplace_back(static_cast<std::size_t>(m.rows * m.cols) * size_of(m.dtype));
+        device->download(copy.data(), m.data, copy.size());
+        return copy.data();
+      },
+      parameter);
+}
+
+std::string torch_name(DType dtype) {
+  switch (dtype) {
+    case DType::bf16:
+      return "bfloat16";
+    case DType::f16:
+      return "float16";
+    case DType::f64:
+      return "float64";
+    default:
+      return "float32";
+  }
+}
+
+}  // namespace
+
+void write_checkpoint(const CausalLm& model, const std::string& base_folder, const std::string& folder) {
+  std::vector<std::vector<std::byte>> keep;
+  std::vector<TensorToWrite> tensors;
+  bool trained = false;
+  for (const auto& [name, parameter] : model.parameters()) {
+    auto [shape, dtype] = std::visit([](const auto& p) { return std::pair(p.shape(), p.dtype()); }, parameter);
+    trained = trained || std::holds_alternative<Tensor>(parameter);
+    // A vector is one row here.
+    std::vector<std::int64_t> dims = shape.rows == 1 ? std::vector{shape.cols} : std::vector{shape.rows, shape.cols};
+    tensors.push_back({name, dtype, dims, host_values(parameter, keep)});
+  }
+  write_safetensors((fs::path(folder) / "model.safetensors").string(), tensors);
+
+  Json config = read_json_file((fs::path(base_folder) / "config.json").string());
+  std::string dtype = torch_name(trained ? DType::f32 : model.stored_dtype());
+  config.set(config.find("dtype") ? "dtype" : "torch_dtype", dtype);
+  if (config.find("dtype") && config.find("torch_dtype")) config.set("torch_dtype", dtype);
+  write_file((fs::path(folder) / "config.json").string(), config.dump(2) + "\n");
+  for (const char* name : companions) {
+    fs::path from = fs::path(base_folder) / name;
+    std::error_code error;
+    if (fs::is_regular_file(from, error)) write_file((fs::path(folder) / name).string(), read_file(from.string()));
+  }
+}
+
+}  // namespace loragrad

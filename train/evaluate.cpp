@@ -1,0 +1,60 @@
+#include "train/evaluate.h"
+
+#include <chrono>
+#include <cmath>
+
+#include "engine/error.h"
+#include "train/frozen.h"
+#include "train/step.h"
+
+namespace loragrad {
+namespace {
+
+std::vector<Tensor> trained_tensors(const CausalLm& model) {
+  std::vector<Tensor> tensors;
+  for (const auto& [name, tensor] : model.trainable()) tensors.push_back(tensor);
+  return tensors;
+}
+
+}  // namespace
+
+EvalReport evaluate(const CausalLm& model, const Dataset& data, const EvalOptions& options) {
+  auto start = std::chrono::steady_clock::now();
+  FrozenWhile frozen(trained_tensors(model));
+  StepRows rows;
+  for (const Row& row : data.rows) rows.push_back(&row);
+  EvalReport report;
+  double sum = 0;
+  bool stopped = false;
+  for (std::size_t begin = 0; begin < rows.size() && !stopped;) {
+    std::size_t end = begin;
+    std::int64_t tokens = 0;
+    do {
+      tokens += static_cast<std::int64_t>(rows[end++]->input_ids.size());
+    } while (!options.logits && end < rows.size() &&
+             tokens + static_cast<std::int64_t>(rows[end]->input_ids.size()) <= options.tokens_per_batch);
+    Batch batch = batch_of(model, rows, begin, end);
+    if (options.logits) options.logits(static_cast<std::int64_t>(begin), model.logits(model.hidden(batch, {})));
+    if (batch.supervised > 0) {
+      CrossEntropy result = model.loss(batch, 1, {});
+      if (!std::isfinite(result.sum))
+        throw NumericError(data.path + ": rows " + std::to_string(begin + 1) + " to " + std::to_string(end) +
+                           ": expected a finite loss, found " + std::to_string(result.sum));
+      sum += result.sum;
+      report.supervised_tokens += batch.supervised;
+    }
+    report.tokens += batch.tokens;
+    report.rows += static_cast<std::int64_t>(end - begin);
+    begin = end;
+    stopped = options.stop && options.stop();
+  }
+  if (report.supervised_tokens > 0)
+    report.loss = sum / static_cast<double>(report.supervised_tokens);
+  else if (!stopped)
+    throw InputError(data.path + ": expected supervised tokens, found none");
+  report.perplexity = std::exp(report.loss);
+  report.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  return report;
+}
+
+}  // namespace loragrad

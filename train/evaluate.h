@@ -1,0 +1,32 @@
+#pragma once
+#include <cstdint>
+#include <functional>
+
+#include "data/dataset.h"
+#include "models/model.h"
+
+namespace loragrad {
+
+struct EvalReport {
+  double loss = 0;        ///< sum over supervised tokens / their number
+  double perplexity = 0;  ///< exp(loss)
+  std::int64_t supervised_tokens = 0, tokens = 0, rows = 0;
+  double seconds = 0;
+};
+
+struct EvalOptions {
+  /// Whole rows are taken together while their tokens stay within this; a longer row goes alone.
+  std::int64_t tokens_per_batch = 2048;
+  /// Called for every row in order with its logits, [tokens, vocab] f32 (f64 when computing in f64). Rows then go one
+  /// by one.
+  std::function<void(std::int64_t row, const Tensor& logits)> logits;
+  /// Polled after each batch; true ends early, and the report is of the rows so far.
+  std::function<bool()> stop;
+};
+
+/// Loss over a data set with the adapters that are attached, without dropout. A model that is itself trained is not
+/// recorded on the tape meanwhile; the trainer sees to its adapter. InputError for data without supervised tokens
+/// (unless stopped), NumericError naming the rows whose loss is NaN or Inf.
+EvalReport evaluate(const CausalLm& model, const Dataset& data, const EvalOptions& options = {});
+
+}  // namespace loragrad

@@ -1,0 +1,28 @@
+#pragma once
+#include <cstdint>
+#include <vector>
+
+#include "lora/adapter.h"
+#include "train/step.h"
+
+namespace loragrad {
+
+/// Proof that every module of an adapter takes part in the training: its B has a gradient that is not zero, and the
+/// first step that has a learning rate changes it. Both checks throw NumericError naming the first module that fails.
+class FirstStepProof {
+ public:
+  explicit FirstStepProof(const Adapter& adapter) : adapter_(adapter) {}
+  /// Before the update. Modules named q_proj or k_proj are let off where no loss depends on them: a row's first token
+  /// attends to itself alone whatever the scores, so rows of one or two tokens give q and k no gradient.
+  void before_update(const StepRows& rows);
+  /// After it.
+  void after_update() const;
+
+ private:
+  bool exempt(const LoraModule& module) const;
+  const Adapter& adapter_;
+  bool scores_matter_ = false;
+  std::vector<std::size_t> fingerprints_;
+};
+
+}  // namespace loragrad

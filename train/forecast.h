@@ -1,0 +1,30 @@
+#pragma once
+#include <cstddef>
+#include <string>
+
+#include "data/dataset.h"
+#include "models/model.h"
+#include "train/trainer.h"
+
+namespace loragrad {
+
+/// Predicted peak memory of a training run, in bytes.
+struct Forecast {
+  std::size_t weights = 0;  ///< the model's files: they are mapped, and every page is read
+  std::size_t trained =
+      0;  ///< adapter, or the parameters with --full (with parameters converted at loading, for either)
+  std::size_t optimiser = 0;    ///< AdamW's two moments
+  std::size_t activations = 0;  ///< the most that activations, gradients and scratch space take at once
+  std::size_t process = 0;      ///< what the process holds already, and what its libraries will still take
+  /// While a fully trained model is being loaded, its files and its copy are there together; later the files are not.
+  bool weights_are_released = false;
+  std::size_t total() const;
+};
+
+/// Runs steps of the longest batch that can come (the batch_size longest rows) on a meta device like `like`: nothing is
+/// computed and no weight is read. `lora` null: all parameters are trained. Call it before the model itself has been
+/// used, so that its pages are not counted twice.
+Forecast forecast_training(const std::string& model_folder, LoadOptions load, const LoraConfig* lora,
+                           const TrainOptions& options, const Dataset& data, const DevicePtr& like);
+
+}  // namespace loragrad

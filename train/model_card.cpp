@@ -1,0 +1,104 @@
+#include "train/model_card.h"
+
+#include <fmt/format.h>
+
+#include <filesystem>
+
+#include "io/json.h"
+#include "train/progress.h"
+
+namespace loragrad {
+namespace {
+
+/// A YAML scalar: a JSON string is one, whatever it holds.
+std::string quoted(const std::string& text) {
+  std::string out;
+  append_json_string(out, text, false);
+  return out;
+}
+
+/// Text between backticks, on one line.
+std::string code(const std::string& text) {
+  std::string out;
+  for (char c : escaped(text, 4096)) out += c == '`' ? '\'' : c;
+  return "`" + out + "`";
+}
+
+/// The last part of a path that may end in a slash.
+std::string last_name(const std::string& path) {
+  std::filesystem::path p(path);
+  return p.has_filename() ? p.filename().string() : p.parent_path().filename().string();
+}
+
+std::string_view name_of(ScheduleKind kind) {
+  switch (kind) {
+    case ScheduleKind::constant:
+      return "constant";
+    case ScheduleKind::cosine:
+      return "cosine";
+    default:
+      return "linear";
+  }
+}
+
+void line(std::string& out, std::string_view key, const std::string& value) {
+  out += fmt::format("| {} | {} |\n", key, value);
+}
+
+std::string hyper_parameters(const CardFacts& facts, const Adapter* adapter) {
+  const TrainOptions& o = facts.options;
+  std::string out = "| | |\n|---|---|\n";
+  if (adapter) {
+    const LoraConfig& c = adapter->config;
+    line(out, "rank, alpha, dropout", fmt::format("{}, {}, {}", c.r, c.lora_alpha, c.lora_dropout));
+    line(out, "scaling", c.use_rslora ? "alpha / sqrt(rank)" : "alpha / rank");
+    line(out, "target modules", fmt::format("{} ({} modules)", code(c.target_modules.text()), adapter->modules.size()));
+  }
+  line(out, "optimiser",
+       fmt::format("AdamW, betas {} and {}, eps {}, weight decay {}", o.beta1, o.beta2, o.eps, o.weight_decay));
+  line(out, "learning rate",
+       fmt::format("{}, {} schedule, {} warm-up steps", o.lr, name_of(o.schedule), o.warmup_steps));
+  line(out, "gradient clipping", o.clip > 0 ? fmt::format("norm {}", o.clip) : "off");
+  line(out, "rows per step", fmt::format("{} ({} x {})", o.rows_per_step(), o.batch_size, o.grad_accum));
+  line(out, "longest row", fmt::format("{} tokens", facts.seq_len));
+  line(out, "seed", fmt::format("{}{}", o.seed, o.shuffle ? "" : ", rows in file order"));
+  return out;
+}
+
+std::string usage(const CardFacts& facts, const Adapter* adapter) {
+  std::string base = quoted(facts.base_model);
+  if (!adapter)
+    return "```python\nfrom transformers import AutoModelForCausalLM\n\nmodel = "
+           "AutoModelForCausalLM.from_pretrained(\"path/to/this/folder\")\n```\n";
+  return fmt::format(
+      "```python\nfrom peft import PeftModel\nfrom transformers import AutoModelForCausalLM\n\n"
+      "base = AutoModelForCausalLM.from_pretrained({})\nmodel = PeftModel.from_pretrained(base, "
+      "\"path/to/this/folder\")\n```\n\n"
+      "or, with loragrad:\n\n```\nloragrad generate --model BASE --adapter path/to/this/folder --prompt TEXT\n```\n",
+      base);
+}
+
+}  // namespace
+
+std::string model_card(const CardFacts& facts, const Adapter* adapter) {
+  const TrainResult& r = facts.result;
+  std::string out = fmt::format("---\nbase_model: {}\nlibrary_name: {}\npipeline_tag: text-generation\ntags:\n",
+                                quoted(facts.base_model), adapter ? "peft" : "transformers");
+  if (adapter) out += fmt::format("- {}\n- lora\n", quoted("base_model:adapter:" + facts.base_model));
+  out += fmt::format("- loragrad\n---\n\n# {} {}\n\n", adapter ? "LoRA adapter for" : "Fine-tuned",
+                     code(last_name(facts.base_model)));
+
+  out += fmt::format("Trained with loragrad on {} ({} rows, {} supervised tokens): {} steps{}, {} tokens, {}.\n",
+                     code(last_name(facts.data)), facts.rows, facts.supervised_tokens, r.steps,
+                     r.stopped ? " (interrupted)" : "", r.tokens, duration_text(r.seconds));
+  out += fmt::format("{} of {} parameters were trained.\n\n## Results\n\n", facts.trainable, facts.parameters);
+  out += r.loss ? fmt::format("Training loss of the last step: {:.4f}.\n", *r.loss) : "No step had a loss.\n";
+  if (r.eval)
+    out += fmt::format("Loss on {}: {:.4f} (perplexity {:.2f}, {} supervised tokens).\n",
+                       code(last_name(facts.eval_data)), r.eval->loss, r.eval->perplexity, r.eval->supervised_tokens);
+  out +=
+      "\n## Hyper-parameters\n\n" + hyper_parameters(facts, adapter) + "\n## How to use it\n\n" + usage(facts, adapter);
+  return out;
+}
+
+}  // namespace loragrad

@@ -1,0 +1,24 @@
+#pragma once
+#include <optional>
+#include <string>
+
+#include "lora/adapter.h"
+#include "train/trainer.h"
+
+namespace loragrad {
+
+/// What a model card tells of a run.
+struct CardFacts {
+  std::string base_model;       ///< as adapter_config.json has it
+  std::string data, eval_data;  ///< names of the data sets; eval_data may be empty
+  std::int64_t rows = 0, supervised_tokens = 0, seq_len = 0;
+  std::int64_t trainable = 0, parameters = 0;  ///< of parameters, what was trained
+  TrainOptions options;
+  TrainResult result;
+};
+
+/// README.md as the Hugging Face hub reads it: YAML front matter (base_model, library_name, tags), what was trained on
+/// what and how, the final losses, and how to load it. `adapter` null: all parameters were trained.
+std::string model_card(const CardFacts& facts, const Adapter* adapter);
+
+}  // namespace loragrad

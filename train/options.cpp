@@ -1,0 +1,46 @@
+#include <cmath>
+#include <string>
+
+#include <fmt/format.h>
+
+#include "engine/error.h"
+#include "train/trainer.h"
+
+namespace loragrad {
+namespace {
+
+void number(std::string_view flag, double value, bool ok, std::string_view expected) {
+  if (!std::isfinite(value) || !ok) throw UsageError(fmt::format("{}: expected {}, found {}", flag, expected, value));
+}
+
+void count(std::string_view flag, std::int64_t value, std::int64_t min, std::int64_t max) {
+  if (value < min || value > max)
+    throw UsageError(fmt::format("{}: expected an integer in [{}, {}], found {}", flag, min, max, value));
+}
+
+// Far above any use, and far below where a product of two of them overflows.
+constexpr std::int64_t many = 1'000'000'000, most_rows = 1'000'000;
+
+}  // namespace
+
+void TrainOptions::check() const {
+  number("lr", lr, lr >= 0, "a number >= 0");
+  number("weight-decay", weight_decay, weight_decay >= 0, "a number >= 0");
+  number("beta1", beta1, beta1 >= 0 && beta1 < 1, "a number in [0, 1)");
+  number("beta2", beta2, beta2 >= 0 && beta2 < 1, "a number in [0, 1)");
+  number("eps", eps, eps > 0, "a number > 0");
+  number("clip", clip, clip >= 0, "a number >= 0 (0: off)");
+  count("warmup-steps", warmup_steps, 0, many);
+  count("batch-size", batch_size, 1, most_rows);
+  count("grad-accum", grad_accum, 1, most_rows);
+  count("batch-size x grad-accum", rows_per_step(), 1, most_rows);
+  if (steps) count("steps", *steps, 1, many);
+  count("epochs", epochs, 1, many);
+  count("eval-every", eval_every, 0, many);
+}
+
+std::int64_t TrainOptions::total_steps(std::int64_t rows) const {
+  return steps ? *steps : (rows * epochs - 1) / rows_per_step() + 1;
+}
+
+}  // namespace loragrad

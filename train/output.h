@@ -1,0 +1,37 @@
+#pragma once
+#include <string>
+
+#include "io/atomic.h"
+#include "lora/adapter.h"
+#include "models/model.h"
+
+namespace loragrad {
+
+/// The folder a run leaves behind: filled beside its final place, and there complete or not at all. Made before the
+/// run, so that an output that cannot be written is found out first.
+class TrainingOutput {
+ public:
+  /// IoError when `path` exists and `overwrite` is not set. With it, a folder is replaced at commit() only if it is
+  /// empty or holds nothing but what loragrad writes; else IoError names what it holds.
+  TrainingOutput(const std::string& path, bool overwrite);
+
+  /// Where to write a file that belongs in the folder ("metrics.jsonl").
+  std::string file(const std::string& name) const;
+
+  /// A PEFT adapter and its model card (train/model_card.h).
+  void save_adapter(const Adapter& adapter, const std::string& card);
+  /// All parameters as a checkpoint that transformers loads: model.safetensors under the checkpoint's names, in the
+  /// dtypes they have here (f32 where trained), config.json with that dtype, and the tokenizer's and generation's files
+  /// of `base_folder`.
+  void save_checkpoint(const CausalLm& model, const std::string& base_folder, const std::string& card);
+
+  void commit() { folder_.commit(); }
+
+ private:
+  AtomicFolder folder_;
+};
+
+/// Writes config.json, model.safetensors and the files beside them into an existing folder.
+void write_checkpoint(const CausalLm& model, const std::string& base_folder, const std::string& folder);
+
+}  // namespace loragrad

@@ -1,0 +1,28 @@
+#pragma once
+#include <cstdint>
+#include <string>
+
+#include "train/trainer.h"
+
+namespace loragrad {
+
+/// How far a run is.
+struct Progress {
+  StepReport report;
+  std::int64_t total_steps = 0;
+  double seconds = 0;  ///< of all steps so far
+  /// Expected of the steps to come, at the mean speed so far.
+  double seconds_left() const;
+};
+
+/// "47s", "3m07s", "2h05m", "4d06h".
+std::string duration_text(double seconds);
+/// A number with its unit: "812 B", "1.5 KiB", "2.25 GiB".
+std::string bytes_text(std::size_t bytes);
+
+/// "step 12/100  loss 2.3456  lr 2.00e-04  812 tokens/s  1m23s left"
+std::string progress_text(const Progress& progress);
+/// The same with a bar that fills what is left of `width` columns, at most 40; never longer than `width`.
+std::string progress_bar(const Progress& progress, int width);
+
+}  // namespace loragrad

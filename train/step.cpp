@@ -1,0 +1,39 @@
+#include "train/step.h"
+
+#include <algorithm>
+
+#include "engine/backward.h"
+
+namespace loragrad {
+
+Batch batch_of(const CausalLm& model, const StepRows& rows, std::size_t begin, std::size_t end) {
+  std::vector<BatchRow> batch;
+  for (std::size_t i = begin; i < end; ++i)
+    batch.push_back({rows[i]->input_ids, rows[i]->labels, static_cast<std::int32_t>(i), 0});
+  return make_batch(model.device(), batch, model.config().vocab_size, model.config().max_position_embeddings);
+}
+
+StepLoss accumulate_gradients(const CausalLm& model, const StepRows& rows, std::int64_t batch_size,
+                              std::uint64_t dropout_key) {
+  StepLoss step;
+  for (const Row* row : rows) {
+    step.tokens += static_cast<std::int64_t>(row->input_ids.size());
+    step.supervised += supervised_tokens(*row);
+  }
+  if (step.supervised == 0) return step;
+  auto denominator = static_cast<double>(step.supervised);
+  auto size = static_cast<std::size_t>(batch_size);
+  double sum = 0;
+  for (std::size_t begin = 0; begin < rows.size(); begin += size) {
+    Batch batch = batch_of(model, rows, begin, std::min(rows.size(), begin + size));
+    if (batch.supervised == 0) continue;
+    CrossEntropy result = model.loss(
+        batch, denominator, {.training = true, .dropout_key = dropout_key, .dropout_tokens = batch.dropout_tokens});
+    backward(result.loss);
+    sum += result.sum;
+  }
+  step.loss = sum / denominator;
+  return step;
+}
+
+}  // namespace loragrad

@@ -1,0 +1,159 @@
+#include "train/trainer.h"
+
+#include <fmt/format.h>
+
+#include <chrono>
+#include <cmath>
+#include <utility>
+
+#include "data/batches.h"
+#include "engine/error.h"
+#include "engine/random.h"
+#include "optim/adamw.h"
+#include "optim/clip.h"
+#include "train/first_step.h"
+#include "train/frozen.h"
+#include "train/process_memory.h"
+#include "train/step.h"
+
+namespace loragrad {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+using NamedTensors = std::vector<std::pair<std::string, Tensor>>;
+
+std::vector<Tensor> tensors_of(const NamedTensors& named) {
+  std::vector<Tensor> tensors;
+  for (const auto& [name, tensor] : named) tensors.push_back(tensor);
+  return tensors;
+}
+
+std::optional<std::uint64_t> end_of_stream(const TrainOptions& options, std::size_t rows) {
+  if (options.steps) return std::nullopt;
+  return static_cast<std::uint64_t>(options.epochs) * rows;
+}
+
+/// One training run.
+class Run {
+ public:
+  Run(const CausalLm& model, const Adapter* adapter, const Dataset& data, const TrainOptions& options,
+      const Dataset* eval_data, const TrainObserver& observer)
+      : model_(model),
+        data_(data),
+        eval_data_(eval_data),
+        options_(options),
+        observer_(observer),
+        named_(adapter ? adapter->tensors() : model.trainable()),
+        trained_(tensors_of(named_)),
+        optimizer_(trained_, {options.beta1, options.beta2, options.eps, options.weight_decay}),
+        stream_(data.rows.size(), options.shuffle, options.seed, end_of_stream(options, data.rows.size())),
+        total_(options.total_steps(static_cast<std::int64_t>(data.rows.size()))) {
+    if (trained_.empty()) throw UsageError("train: expected an adapter or a trainable model, found neither");
+    if (adapter) proof_.emplace(*adapter);
+  }
+
+  TrainResult operator()() {
+    while (result_.steps < total_ && !result_.stopped) {
+      StepReport report = step(result_.steps);
+      ++result_.steps;
+      result_.tokens += report.tokens;
+      result_.supervised_tokens += report.supervised_tokens;
+      result_.seconds += report.seconds;
+      if (report.updated) result_.loss = report.loss;
+      if (observer_.on_step) observer_.on_step(report);
+      result_.stopped = stop_asked();
+      bool last = result_.steps == total_;
+      if (eval_data_ && !result_.stopped &&
+          (last || (options_.eval_every > 0 && result_.steps % options_.eval_every == 0)))
+        evaluate_now();
+    }
+    return result_;
+  }
+
+ private:
+  StepReport step(std::int64_t t) {
+    Clock::time_point start = Clock::now();
+    StepRows rows;
+    for (std::size_t i : stream_.next(static_cast<std::size_t>(options_.rows_per_step())))
+      rows.push_back(&data_.rows[i]);
+    StepReport report;
+    report.step = t + 1;
+    report.lr = options_.lr * schedule_factor(options_.schedule, t, options_.warmup_steps, total_);
+    StepLoss found = accumulate_gradients(model_, rows, options_.batch_size,
+                                          mix(options_.seed, static_cast<std::uint64_t>(report.step)));
+    report.updated = found.supervised > 0;
+    if (report.updated) {
+      report.loss = found.loss;
+      report.grad_norm = gradient_norm(trained_);
+      check_finite(report);
+      update(report, rows);
+    }
+    report.tokens = found.tokens;
+    report.supervised_tokens = found.supervised;
+    report.seconds = std::chrono::duration<double>(Clock::now() - start).count();
+    report.tokens_per_s = report.seconds > 0 ? static_cast<double>(report.tokens) / report.seconds : 0;
+    report.peak_bytes = peak_resident_bytes();
+    return report;
+  }
+
+  void update(const StepReport& report, const StepRows& rows) {
+    bool prove = proof_ && report.lr > 0;
+    if (prove) proof_->before_update(rows);
+    optimizer_.step(report.lr, clip_factor(report.grad_norm, options_.clip));
+    if (prove) {
+      proof_->after_update();
+      proof_.reset();
+    }
+    for (Tensor& tensor : trained_) tensor.clear_grad();
+  }
+
+  void check_finite(const StepReport& report) const {
+    if (std::isfinite(report.loss) && std::isfinite(report.grad_norm)) return;
+    std::string place = "all gradients are finite";
+    for (const auto& [name, tensor] : named_)
+      if (!std::isfinite(gradient_norm({tensor}))) {
+        // Both tensors of a module go by the module's name.
+        place = "the first module whose gradient is not: " + name.substr(0, name.find(".lora_"));
+        break;
+      }
+    throw NumericError(fmt::format("step {}: expected a finite loss and gradient norm, found {} and {}; {}",
+                                   report.step, report.loss, report.grad_norm, place));
+  }
+
+  void evaluate_now() {
+    FrozenWhile frozen(trained_);
+    EvalReport report = evaluate(
+        model_, *eval_data_, {.tokens_per_batch = EvalOptions{}.tokens_per_batch, .logits = nullptr, .stop = [this] {
+                                return result_.stopped = stop_asked();
+                              }});
+    // An evaluation cut short is not one of the whole data set.
+    if (result_.stopped) return;
+    result_.eval = report;
+    if (observer_.on_eval) observer_.on_eval(result_.steps, report);
+  }
+
+  bool stop_asked() const { return observer_.stop && observer_.stop(); }
+
+  const CausalLm& model_;
+  const Dataset& data_;
+  const Dataset* eval_data_;
+  const TrainOptions& options_;
+  const TrainObserver& observer_;
+  NamedTensors named_;
+  std::vector<Tensor> trained_;
+  AdamW optimizer_;
+  RowStream stream_;
+  std::int64_t total_;
+  std::optional<FirstStepProof> proof_;
+  TrainResult result_;
+};
+
+}  // namespace
+
+TrainResult train(const CausalLm& model, const Adapter* adapter, const Dataset& data, const TrainOptions& options,
+                  const Dataset* eval_data, const TrainObserver& observer) {
+  options.check();
+  return Run(model, adapter, data, options, eval_data, observer)();
+}
+
+}  // namespace loragrad

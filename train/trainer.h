@@ -1,0 +1,72 @@
+#pragma once
+#include <cstdint>
+#include <functional>
+#include <optional>
+
+#include "data/dataset.h"
+#include "models/model.h"
+#include "optim/schedule.h"
+#include "train/evaluate.h"
+
+namespace loragrad {
+
+/// The flags of `loragrad train` that say how, not what; names and defaults are the flags'.
+struct TrainOptions {
+  double lr = 2e-4, weight_decay = 0, beta1 = 0.9, beta2 = 0.999, eps = 1e-8;
+  ScheduleKind schedule = ScheduleKind::linear;
+  std::int64_t warmup_steps = 0;
+  double clip = 1;                              ///< largest norm of all gradients together; 0: off
+  std::int64_t batch_size = 4, grad_accum = 1;  ///< rows of a micro-batch; micro-batches of a step
+  std::optional<std::int64_t> steps;            ///< optimiser steps; without it `epochs` counts
+  std::int64_t epochs = 1;
+  std::uint64_t seed = 0;
+  bool shuffle = true;
+  std::int64_t eval_every = 0;  ///< steps between evaluations; 0: only after the last step
+
+  /// UsageError naming the first flag whose value is out of range.
+  void check() const;
+  std::int64_t rows_per_step() const { return batch_size * grad_accum; }
+  /// Optimiser steps over `rows` rows.
+  std::int64_t total_steps(std::int64_t rows) const;
+};
+
+/// One line of metrics.jsonl.
+struct StepReport {
+  std::int64_t step = 0;         ///< from 1
+  double loss = 0;               ///< before the step's update
+  double lr = 0, grad_norm = 0;  ///< the norm before clipping
+  std::int64_t tokens = 0, supervised_tokens = 0;
+  double seconds = 0, tokens_per_s = 0;  ///< of this step
+  std::size_t peak_bytes = 0;            ///< the process's peak resident set
+  /// False for a step none of whose rows has a supervised token: it counts, and moves the schedule on, but has no loss
+  /// (0 here) and changes nothing, the optimiser's moments included.
+  bool updated = true;
+};
+
+/// Who watches a run; each may be empty.
+struct TrainObserver {
+  std::function<void(const StepReport&)> on_step;
+  std::function<void(std::int64_t step, const EvalReport&)> on_eval;
+  std::function<bool()> stop;  ///< polled after each step and while evaluating; true ends the run
+};
+
+struct TrainResult {
+  std::int64_t steps = 0;
+  bool stopped = false;  ///< by the observer
+  std::int64_t tokens = 0, supervised_tokens = 0;
+  double seconds = 0;              ///< of the steps, evaluation not counted
+  std::optional<double> loss;      ///< of the last step that had one
+  std::optional<EvalReport> eval;  ///< the last
+};
+
+/// Trains `adapter` (which the caller has attached to `model`), or with a null adapter all of the model's trainable
+/// parameters, by AdamW. Step t from 0 takes the stream's next rows, has learning rate lr * schedule_factor(t), and
+/// draws its dropout from (seed, t + 1): equal options give equal bits for any number of threads. UsageError for
+/// options out of range or nothing to train, InputError for rows the model cannot take. NumericError for a NaN or Inf
+/// in the loss or the gradients, naming the first module (in the model's order) with such a gradient, before anything
+/// is updated; and when the first step with a learning rate leaves a module of the adapter without a gradient or
+/// unchanged (train/first_step.h).
+TrainResult train(const CausalLm& model, const Adapter* adapter, const Dataset& data, const TrainOptions& options,
+                  const Dataset* eval_data = nullptr, const TrainObserver& observer = {});
+
+}  // namespace loragrad
