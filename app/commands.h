@@ -15,5 +15,6 @@ int run_generate(const Words& words);
 int run_merge(const Words& words);
 int run_inspect(const Words& words);
 int run_pretrain(const Words& words);
+int run_demo(const Words& words);
 
 }  // namespace loragrad

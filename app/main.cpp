@@ -26,6 +26,7 @@ constexpr Command commands[] = {
     {"merge", "write a checkpoint with adapters merged into it", run_merge},
     {"inspect", "say what a model, adapter, data or safetensors file is", run_inspect},
     {"pretrain", "train all parameters from scratch", run_pretrain},
+    {"demo", "measure here what is claimed for LoRA (no argument, no download)", run_demo},
 };
 
 std::string usage() {

@@ -27,6 +27,17 @@ void check_vocabulary(const std::string& config_file, std::int64_t vocab_size, c
                                tokenizer.source().empty() ? "the bytes tokenizer" : tokenizer.source(), vocab_size));
 }
 
+/// The card of a model without a base.
+std::string card(const CardFacts& facts, const ModelConfig& config) {
+  std::string text = "---\nlibrary_name: transformers\npipeline_tag: text-generation\ntags:\n- loragrad\n---\n\n";
+  text += fmt::format("# A {} model of {} parameters\n\n", config.model_type, grouped(facts.parameters));
+  text += fmt::format("Trained from scratch with loragrad on `{}` ({} rows, {} supervised tokens): {} steps, {} tokens",
+                      facts.data, facts.rows, facts.supervised_tokens, facts.result.steps, facts.result.tokens);
+  if (facts.result.loss) text += fmt::format(", loss {:.4f} at the last", *facts.result.loss);
+  if (facts.result.eval) text += fmt::format(", {:.4f} on `{}`", facts.result.eval->loss, facts.eval_data);
+  return text + ".\n";
+}
+
 }  // namespace
 
 int run_pretrain(const Words& words) {
@@ -63,7 +74,7 @@ int run_pretrain(const Words& words) {
   TrainResult result = run_training(*model, nullptr, data, training, output);
   CardFacts facts = card_facts(training, data_flags, data, result);
   facts.trainable = facts.parameters = parameters;
-  output.save_checkpoint(*model, output.file(""), model_card(facts, nullptr));
+  output.save_checkpoint(*model, output.file(""), card(facts, config));
   output.commit();
   return report_result(training, result, parameters, parameters);
 }

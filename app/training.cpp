@@ -8,6 +8,7 @@
 #include "app/console.h"
 #include "app/interrupt.h"
 #include "engine/error.h"
+#include "io/mapped_file.h"
 #include "train/metrics.h"
 #include "train/process_memory.h"
 #include "train/progress.h"
@@ -17,6 +18,14 @@ namespace {
 
 constexpr double any = std::numeric_limits<double>::max();
 constexpr std::int64_t many = 1'000'000'000;
+
+/// An earlier run's metrics may be begun anew, and nothing else.
+void require_metrics_file(const std::string& path) {
+  if (!std::filesystem::exists(path)) return;
+  if (read_file(path).empty() || read_file(path).starts_with("{\"step\": ")) return;
+  throw IoError(path +
+                ": expected no file, or an earlier run's metrics, found something else (--overwrite replaces it)");
+}
 
 }  // namespace
 
@@ -60,6 +69,7 @@ void TrainingFlags::finish() {
   if (options.eval_every > 0 && !eval_data)
     throw UsageError("--eval-every: expected --eval-data beside it, found none");
   options.check();
+  if (metrics && !overwrite) require_metrics_file(*metrics);
 }
 
 TrainingData open_training_data(const TrainingFlags& flags, const DataFlags& data, const Tokenizer* tokenizer,

@@ -2,9 +2,11 @@
 
 #include <algorithm>
 #include <bit>
+#include <functional>
+#include <limits>
 #include <queue>
-#include <tuple>
 
+#include "engine/error.h"
 #include "io/utf8.h"
 
 namespace loragrad {
@@ -20,13 +22,11 @@ struct Symbol {
   std::int32_t previous, next;
 };
 
-struct Candidate {
-  std::uint32_t rank;
-  std::int32_t at;  // left symbol
-  TokenId merged;
-  // The queue's top is its largest.
-  bool operator<(const Candidate& other) const { return std::tie(other.rank, other.at) < std::tie(rank, at); }
-};
+// A pair that may be merged: its rank above the place of its left symbol, so that the least is the first to merge.
+using Candidate = std::uint64_t;
+Candidate candidate(std::uint32_t rank, std::int32_t at) {
+  return std::uint64_t{rank} << 32 | static_cast<std::uint32_t>(at);
+}
 
 }  // namespace
 
@@ -88,6 +88,8 @@ void Bpe::encode(std::string_view word, std::vector<TokenId>& out) const {
     if (auto id = vocabulary.find(word)) return out.push_back(*id);
   }
   std::vector<TokenId> ids = characters(word);
+  if (ids.size() > std::numeric_limits<std::int32_t>::max())
+    throw InputError("text: expected at most 2^31 characters without a place to split, found more");
   std::int32_t count = static_cast<std::int32_t>(ids.size());
   std::vector<Symbol> symbols;
   symbols.reserve(ids.size());
@@ -96,28 +98,30 @@ void Bpe::encode(std::string_view word, std::vector<TokenId>& out) const {
   auto symbol = [&](std::int32_t at) -> Symbol& { return symbols[static_cast<std::size_t>(at)]; };
 
   std::vector<Candidate> first;
+  first.reserve(ids.size());
   for (std::int32_t i = 0; i + 1 < count; ++i)
-    if (const auto* merge = merges.find(symbol(i).id, symbol(i + 1).id)) first.push_back({merge->rank, i, merge->id});
-  std::priority_queue<Candidate> queue(std::less<Candidate>{}, std::move(first));
-  auto consider = [&](std::int32_t left) {
-    if (left < 0 || symbol(left).next < 0) return;
-    if (const auto* merge = merges.find(symbol(left).id, symbol(symbol(left).next).id))
-      queue.push({merge->rank, left, merge->id});
+    if (const auto* merge = merges.find(symbol(i).id, symbol(i + 1).id)) first.push_back(candidate(merge->rank, i));
+  std::priority_queue queue(std::greater<Candidate>{}, std::move(first));
+  auto consider = [&](std::int32_t at) {
+    if (at < 0 || symbol(at).next < 0) return;
+    if (const auto* merge = merges.find(symbol(at).id, symbol(symbol(at).next).id))
+      queue.push(candidate(merge->rank, at));
   };
   while (!queue.empty()) {
-    Candidate best = queue.top();
+    std::uint32_t rank = static_cast<std::uint32_t>(queue.top() >> 32);
+    std::int32_t at = static_cast<std::int32_t>(queue.top() & 0x7fffffff);
     queue.pop();
-    Symbol& left = symbol(best.at);
+    Symbol& left = symbol(at);
     if (left.id < 0 || left.next < 0) continue;
     Symbol& right = symbol(left.next);
     const auto* merge = merges.find(left.id, right.id);
-    if (!merge || merge->id != best.merged) continue;  // one of the two has merged with another since
+    if (!merge || merge->rank != rank) continue;  // one of the two has merged with another since
     left.id = merge->id;
     right.id = -1;
     left.next = right.next;
-    if (right.next >= 0) symbol(right.next).previous = best.at;
+    if (right.next >= 0) symbol(right.next).previous = at;
     consider(left.previous);
-    consider(best.at);
+    consider(at);
   }
   for (const Symbol& left : symbols)
     if (left.id >= 0) out.push_back(left.id);

@@ -63,8 +63,8 @@ void backward(const Tensor& y, const Tensor& dy, const NodeVisitor& visit) {
     seed.fill(1);
   }
   if (seed.shape() != y.shape() || seed.dtype() != y.dtype())
-    throw ShapeError("backward: dy is " + seed.shape().text() + " " + std::string(name_of(seed.dtype())) + ", the value is " +
-                     y.shape().text() + " " + std::string(name_of(y.dtype())));
+    throw ShapeError("backward: dy is " + seed.shape().text() + " " + std::string(name_of(seed.dtype())) +
+                     ", the value is " + y.shape().text() + " " + std::string(name_of(y.dtype())));
   Tape::run(y, seed, visit);
 }
 

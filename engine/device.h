@@ -9,8 +9,8 @@
 
 namespace loragrad {
 
-/// Where tensors live and ops run: memory, a kernel table and threads. Created by the program (cpu_device, meta_device),
-/// kept alive by every tensor on it. One thread at a time runs ops on a device.
+/// Where tensors live and ops run: memory, a kernel table and threads. Created by the program (cpu_device,
+/// meta_device), kept alive by every tensor on it. One thread at a time runs ops on a device.
 class Device {
  public:
   virtual ~Device() = default;

@@ -11,21 +11,29 @@ enum class DType : std::uint8_t { f32, f64, bf16, f16, i32 };
 
 constexpr std::size_t size_of(DType dtype) {
   switch (dtype) {
-    case DType::f64: return 8;
+    case DType::f64:
+      return 8;
     case DType::bf16:
-    case DType::f16: return 2;
-    default: return 4;
+    case DType::f16:
+      return 2;
+    default:
+      return 4;
   }
 }
 
 /// "f32", "f64", "bf16", "f16", "i32".
 constexpr std::string_view name_of(DType dtype) {
   switch (dtype) {
-    case DType::f32: return "f32";
-    case DType::f64: return "f64";
-    case DType::bf16: return "bf16";
-    case DType::f16: return "f16";
-    default: return "i32";
+    case DType::f32:
+      return "f32";
+    case DType::f64:
+      return "f64";
+    case DType::bf16:
+      return "bf16";
+    case DType::f16:
+      return "f16";
+    default:
+      return "i32";
   }
 }
 
@@ -56,10 +64,15 @@ struct f16 {
   }
 };
 
-template <class T> constexpr DType dtype_of = DType::f32;
-template <> inline constexpr DType dtype_of<double> = DType::f64;
-template <> inline constexpr DType dtype_of<bf16> = DType::bf16;
-template <> inline constexpr DType dtype_of<f16> = DType::f16;
-template <> inline constexpr DType dtype_of<std::int32_t> = DType::i32;
+template <class T>
+constexpr DType dtype_of = DType::f32;
+template <>
+inline constexpr DType dtype_of<double> = DType::f64;
+template <>
+inline constexpr DType dtype_of<bf16> = DType::bf16;
+template <>
+inline constexpr DType dtype_of<f16> = DType::f16;
+template <>
+inline constexpr DType dtype_of<std::int32_t> = DType::i32;
 
 }  // namespace loragrad

@@ -21,9 +21,9 @@ struct Matrix {
   operator ConstMatrix() const { return {data, dtype, rows, cols, stride}; }
 };
 
-/// c = alpha op(a) op(b) + bias + beta c.  op transposes where asked; beta is 0 or 1; bias is one row of c's columns or empty
-/// (f32, or f64 when c is f64). Operands may differ in dtype: b (a weight) is converted tile by tile to a's dtype.
-/// With beta = 0, c is not read.
+/// c = alpha op(a) op(b) + bias + beta c.  op transposes where asked; beta is 0 or 1; bias is one row of c's columns or
+/// empty (f32, or f64 when c is f64). Operands may differ in dtype: b (a weight) is converted tile by tile to a's
+/// dtype. With beta = 0, c is not read.
 struct GemmArgs {
   Matrix c;
   ConstMatrix a, b;
@@ -78,8 +78,8 @@ struct GatedBackwardArgs {
   double beta_gate = 0, beta_up = 0;
 };
 
-/// LayerNorm y = (x - mean) rstd w + b, or RMSNorm y = x rstd w (mean and bias null). Statistics are f32, f64 for f64 x.
-/// With `reuse_statistics` mean and rstd are read instead of written (a recipe computes y again).
+/// LayerNorm y = (x - mean) rstd w + b, or RMSNorm y = x rstd w (mean and bias null). Statistics are f32, f64 for f64
+/// x. With `reuse_statistics` mean and rstd are read instead of written (a recipe computes y again).
 struct NormArgs {
   ConstMatrix x;
   const void *weight = nullptr, *bias = nullptr;  // f32, or f64 when x is f64
@@ -89,7 +89,8 @@ struct NormArgs {
   void *mean = nullptr, *rstd = nullptr;  // [tokens]
   bool reuse_statistics = false;
 };
-/// dx = ... + beta dx; dweight and dbias (null, or accumulated into with beta = 1) are sums over tokens in a fixed order.
+/// dx = ... + beta dx; dweight and dbias (null, or accumulated into with beta = 1) are sums over tokens in a fixed
+/// order.
 struct NormBackwardArgs {
   ConstMatrix x, dy;
   const void *weight = nullptr, *mean = nullptr, *rstd = nullptr;
@@ -112,11 +113,11 @@ struct RopeArgs {
 };
 
 /// Causal attention over ragged rows, grouped-query. Row i has queries query_offsets[i] .. query_offsets[i+1] and keys
-/// key_offsets[i] .. key_offsets[i+1] (offsets in host memory, int64, rows + 1 each); its last query stands at its last key, so
-/// query j of n among m keys sees keys 0 .. m - n + j, and with window > 0 only the last `window` of them.
+/// key_offsets[i] .. key_offsets[i+1] (offsets in host memory, int64, rows + 1 each); its last query stands at its last
+/// key, so query j of n among m keys sees keys 0 .. m - n + j, and with window > 0 only the last `window` of them.
 struct AttentionArgs {
-  ConstMatrix q, k, v;  // q [tokens, n_head * head_dim]; k, v [keys, n_kv_head * head_dim]
-  Matrix out;           // like q
+  ConstMatrix q, k, v;        // q [tokens, n_head * head_dim]; k, v [keys, n_kv_head * head_dim]
+  Matrix out;                 // like q
   void* logsumexp = nullptr;  // [tokens, n_head] f32 (f64 for f64), may be null when no backward follows
   std::int64_t rows = 0;
   const std::int64_t *query_offsets = nullptr, *key_offsets = nullptr;
@@ -165,14 +166,15 @@ struct AdamWArgs {
   std::int64_t step;  // from 1
 };
 
-/// What a device must be able to do. Every entry takes the device it runs on; none sees another device's pointers, but for
-/// the arrays said to be in host memory. `*_workspace` say the bytes of scratch space the entry needs; the caller passes it.
+/// What a device must be able to do. Every entry takes the device it runs on; none sees another device's pointers, but
+/// for the arrays said to be in host memory. `*_workspace` say the bytes of scratch space the entry needs; the caller
+/// passes it.
 struct Kernels {
   std::size_t (*gemm_workspace)(Device&, const GemmArgs&);
   void (*gemm)(Device&, const GemmArgs&, void* workspace);
 
-  /// y = alpha x + beta y, converting between dtypes (f32, f64, bf16, f16 -> f32, f64, bf16). With alpha = 0 x is not read, with
-  /// beta = 0 y is not read (either may hold NaN).
+  /// y = alpha x + beta y, converting between dtypes (f32, f64, bf16, f16 -> f32, f64, bf16). With alpha = 0 x is not
+  /// read, with beta = 0 y is not read (either may hold NaN).
   void (*accumulate)(Device&, ConstMatrix x, double alpha, Matrix y, double beta);
   /// y = alpha a + beta b
   void (*add)(Device&, ConstMatrix a, double alpha, ConstMatrix b, double beta, Matrix y);

@@ -8,8 +8,9 @@
 
 namespace loragrad {
 
-/// A way to compute a value again from values that are kept anyway (a norm's output from its input, a dropped-out copy from
-/// the original). Everyone who saved the value shares one recipe, so it is computed once in backward and freed with the last.
+/// A way to compute a value again from values that are kept anyway (a norm's output from its input, a dropped-out copy
+/// from the original). Everyone who saved the value shares one recipe, so it is computed once in backward and freed
+/// with the last.
 class Recipe {
  public:
   virtual ~Recipe() = default;
@@ -96,7 +97,7 @@ class Node {
 
   std::vector<Edge> edges_;
   std::vector<Saved> saved_;
-  Tensor dy_;                  // gradient of the output, while backward collects it
+  Tensor dy_;                   // gradient of the output, while backward collects it
   std::int64_t consumers_ = 0;  // not yet run, while backward runs
   bool released_ = false;
 };

@@ -4,8 +4,8 @@
 
 namespace loragrad {
 
-/// Counter-based random numbers: the value is a pure function of (key, counter), so any element can be drawn again, in any
-/// order, on any device.  Philox4x32-10; Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3".
+/// Counter-based random numbers: the value is a pure function of (key, counter), so any element can be drawn again, in
+/// any order, on any device.  Philox4x32-10; Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3".
 inline std::array<std::uint32_t, 4> philox(std::array<std::uint32_t, 4> counter, std::uint64_t key) {
   auto k0 = static_cast<std::uint32_t>(key), k1 = static_cast<std::uint32_t>(key >> 32);
   for (int round = 0; round < 10; ++round) {

@@ -5,8 +5,8 @@
 
 namespace loragrad {
 
-/// Rows and columns. Everything in a transformer is a matrix here: activations are [tokens, features], a vector is one row,
-/// a scalar is [1, 1]. Row-major.
+/// Rows and columns. Everything in a transformer is a matrix here: activations are [tokens, features], a vector is one
+/// row, a scalar is [1, 1]. Row-major.
 struct Shape {
   std::int64_t rows = 0;
   std::int64_t cols = 0;

@@ -64,7 +64,8 @@ Matrix Tensor::mutable_matrix() {
 
 const void* Tensor::checked(DType wanted) const {
   if (dtype() != wanted)
-    throw UsageError("tensor: read as " + std::string(name_of(wanted)) + ", but it is " + std::string(name_of(dtype())));
+    throw UsageError("tensor: read as " + std::string(name_of(wanted)) + ", but it is " +
+                     std::string(name_of(dtype())));
   return impl_->storage->data;
 }
 
@@ -87,10 +88,14 @@ void Tensor::fill(double value) {
   std::size_t n = static_cast<std::size_t>(numel());
   auto upload = [&](const auto& host) { device()->upload(mutable_matrix().data, host.data(), bytes()); };
   switch (dtype()) {
-    case DType::f32: return upload(std::vector<float>(n, static_cast<float>(value)));
-    case DType::f64: return upload(std::vector<double>(n, value));
-    case DType::i32: return upload(std::vector<std::int32_t>(n, static_cast<std::int32_t>(value)));
-    default: return upload(std::vector<bf16>(n, bf16(static_cast<float>(value))));
+    case DType::f32:
+      return upload(std::vector<float>(n, static_cast<float>(value)));
+    case DType::f64:
+      return upload(std::vector<double>(n, value));
+    case DType::i32:
+      return upload(std::vector<std::int32_t>(n, static_cast<std::int32_t>(value)));
+    default:
+      return upload(std::vector<bf16>(n, bf16(static_cast<float>(value))));
   }
 }
 
@@ -117,6 +122,7 @@ Tensor Tensor::detach() const {
   impl->storage = impl_->storage;
   impl->shape = impl_->shape;
   impl->dtype = impl_->dtype;
+  impl->recipe = impl_->recipe;  // says how the values come about, not what depends on them
   return Tensor(std::move(impl));
 }
 

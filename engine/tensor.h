@@ -23,7 +23,8 @@ class Tensor {
   static Tensor empty(const DevicePtr& device, Shape shape, DType dtype);
   static Tensor zeros(const DevicePtr& device, Shape shape, DType dtype);
   /// Copies shape.numel() elements of T from host memory.
-  template <class T> static Tensor from(const DevicePtr& device, Shape shape, const T* values) {
+  template <class T>
+  static Tensor from(const DevicePtr& device, Shape shape, const T* values) {
     return from_host(device, shape, dtype_of<T>, values);
   }
 
@@ -38,13 +39,18 @@ class Tensor {
 
   ConstMatrix matrix() const;
   Matrix mutable_matrix();
-  template <class T> const T* data() const { return static_cast<const T*>(checked(dtype_of<T>)); }
-  template <class T> T* mutable_data() {
+  template <class T>
+  const T* data() const {
+    return static_cast<const T*>(checked(dtype_of<T>));
+  }
+  template <class T>
+  T* mutable_data() {
     checked(dtype_of<T>);
     return static_cast<T*>(mutable_matrix().data);
   }
   /// The values on the host; T is the tensor's type. On a meta device: zeros.
-  template <class T> std::vector<T> values() const {
+  template <class T>
+  std::vector<T> values() const {
     std::vector<T> out(static_cast<std::size_t>(numel()));
     copy_to_host(dtype_of<T>, out.data());
     return out;

@@ -18,8 +18,8 @@ class ThreadPool {
   ~ThreadPool();
   int size() const { return static_cast<int>(workers_.size()) + 1; }
 
-  /// Runs task(0) .. task(n - 1), each once, and returns when all have ended. The caller takes part. The first exception
-  /// a task throws is rethrown here after all have ended. Not re-entrant: a task must not call parallel_for.
+  /// Runs task(0) .. task(n - 1), each once, and returns when all have ended. The caller takes part. The first
+  /// exception a task throws is rethrown here after all have ended. Not re-entrant: a task must not call parallel_for.
   void parallel_for(std::int64_t n, const std::function<void(std::int64_t)>& task);
 
  private:

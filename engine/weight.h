@@ -8,15 +8,20 @@ namespace loragrad {
 /// How a linear map's matrix is stored: [out, in] (a Linear), or [in, out] (GPT-2's Conv1D).
 enum class WeightLayout { out_in, in_out };
 
-/// A frozen parameter: an immutable matrix in the dtype its file has, usually the mapped file itself. There is no way from a
-/// Weight to a gradient: ops that take one have nothing to compute for it. A vector is one row. Copies share the bytes.
+/// A frozen parameter: an immutable matrix in the dtype its file has, usually the mapped file itself. There is no way
+/// from a Weight to a gradient: ops that take one have nothing to compute for it. A vector is one row. Copies share the
+/// bytes.
 class Weight {
  public:
   Weight() = default;  ///< no weight (a missing bias)
   /// `data` may be misaligned and stays valid while `keep_alive` lives.
   Weight(DevicePtr device, const void* data, DType dtype, Shape shape, std::shared_ptr<const void> keep_alive,
          WeightLayout layout = WeightLayout::out_in)
-      : device_(std::move(device)), data_(data), dtype_(dtype), shape_(shape), layout_(layout),
+      : device_(std::move(device)),
+        data_(data),
+        dtype_(dtype),
+        shape_(shape),
+        layout_(layout),
         keep_alive_(std::move(keep_alive)) {}
   /// Freezes a copy-free view of a tensor's present values.
   explicit Weight(const Tensor& tensor, WeightLayout layout = WeightLayout::out_in)

@@ -9,7 +9,9 @@ namespace loragrad {
 namespace {
 
 /// A or B as the products take it: the type of the activations.
-Tensor operand(const Tensor& matrix, DType dtype) { return matrix.dtype() == dtype ? matrix.detach() : matrix.to(dtype); }
+Tensor operand(const Tensor& matrix, DType dtype) {
+  return matrix.dtype() == dtype ? matrix.detach() : matrix.to(dtype);
+}
 
 struct LoraLinearNode final : Node {
   struct Term {
@@ -18,8 +20,8 @@ struct LoraLinearNode final : Node {
     std::size_t a, b, x, h;
   };
 
-  LoraLinearNode(const Tensor& x, const Weight& w, const std::vector<LoraTerm>& terms, const std::vector<Tensor>& dropped,
-                 const std::vector<Tensor>& h)
+  LoraLinearNode(const Tensor& x, const Weight& w, const std::vector<LoraTerm>& terms,
+                 const std::vector<Tensor>& dropped, const std::vector<Tensor>& h)
       : w(w) {
     std::vector<Tensor> inputs{x};
     for (std::size_t i = 0; i < terms.size(); ++i) {
@@ -39,8 +41,11 @@ struct LoraLinearNode final : Node {
     Device& device = *dy.device();
     if (sink.needs(0)) {
       auto dx = sink.into(0);
-      gemm(device, {.c = dx.matrix, .a = dy.matrix(), .b = w.matrix(),
-                    .transpose_b = w.layout() == WeightLayout::in_out, .beta = dx.beta});
+      gemm(device, {.c = dx.matrix,
+                    .a = dy.matrix(),
+                    .b = w.matrix(),
+                    .transpose_b = w.layout() == WeightLayout::in_out,
+                    .beta = dx.beta});
     }
     for (std::size_t i = 0; i < terms.size(); ++i) backward_term(terms[i], 1 + 2 * i, dy, sink);
   }
@@ -50,7 +55,11 @@ struct LoraLinearNode final : Node {
     std::size_t input_b = input_a + 1;
     if (sink.needs(input_b)) {  // dB = s dyᵀ h
       auto db = sink.into(input_b);
-      gemm(device, {.c = db.matrix, .a = dy.matrix(), .b = saved(term.h).matrix(), .transpose_a = true, .alpha = term.scale,
+      gemm(device, {.c = db.matrix,
+                    .a = dy.matrix(),
+                    .b = saved(term.h).matrix(),
+                    .transpose_a = true,
+                    .alpha = term.scale,
                     .beta = db.beta});
     }
     if (!sink.needs(0) && !sink.needs(input_a)) return;
@@ -59,7 +68,8 @@ struct LoraLinearNode final : Node {
     gemm(device, {.c = dh.mutable_matrix(), .a = dy.matrix(), .b = b.matrix(), .alpha = term.scale});
     if (sink.needs(input_a)) {  // dA = dhᵀ drop(x)
       auto da = sink.into(input_a);
-      gemm(device, {.c = da.matrix, .a = dh.matrix(), .b = saved(term.x).matrix(), .transpose_a = true, .beta = da.beta});
+      gemm(device,
+           {.c = da.matrix, .a = dh.matrix(), .b = saved(term.x).matrix(), .transpose_a = true, .beta = da.beta});
     }
     if (!sink.needs(0)) return;
     auto dx = sink.into(0);
@@ -69,7 +79,8 @@ struct LoraLinearNode final : Node {
     }
     Tensor dropped = Tensor::empty(dy.device(), {dy.rows(), a.cols()}, dy.dtype());  // dx += drop(dh A)
     gemm(device, {.c = dropped.mutable_matrix(), .a = dh.matrix(), .b = a.matrix()});
-    device.kernels().dropout(device, {.x = dropped.matrix(), .y = dx.matrix, .mask = term.dropout.mask(), .beta = dx.beta});
+    device.kernels().dropout(device,
+                             {.x = dropped.matrix(), .y = dx.matrix, .mask = term.dropout.mask(), .beta = dx.beta});
   }
 
   Weight w;
@@ -82,7 +93,8 @@ void check(const Tensor& x, const Weight& w, const LoraTerm& term) {
                      " do not fit a weight of in = " + std::to_string(w.in_features()) +
                      ", out = " + std::to_string(w.out_features()));
   if (term.dropout.on() && (!term.dropout.tokens.defined() || term.dropout.tokens.rows() != x.rows()))
-    throw ShapeError("lora_linear: dropout needs one (row, position) for each of x's " + std::to_string(x.rows()) + " tokens");
+    throw ShapeError("lora_linear: dropout needs one (row, position) for each of x's " + std::to_string(x.rows()) +
+                     " tokens");
 }
 
 }  // namespace
@@ -95,13 +107,16 @@ Tensor lora_linear(const Tensor& x, const Weight& w, const Weight& bias, const s
   Tensor y = linear(x.detach(), w, bias);
   std::vector<Tensor> dropped, kept_h;
   for (const LoraTerm& term : terms) {
-    Tensor with_recipe = x.detach();
-    with_recipe.impl()->recipe = x.impl()->recipe;
-    Tensor input = dropout(with_recipe, term.dropout);
+    Tensor input = dropout(x.detach(), term.dropout);
     Tensor h = Tensor::empty(x.device(), {x.rows(), term.a.rows()}, x.dtype());
-    gemm(*x.device(), {.c = h.mutable_matrix(), .a = input.matrix(), .b = operand(term.a, x.dtype()).matrix(), .transpose_b = true});
-    gemm(*x.device(), {.c = y.mutable_matrix(), .a = h.matrix(), .b = operand(term.b, x.dtype()).matrix(), .transpose_b = true,
-                       .alpha = term.scale, .beta = 1});
+    gemm(*x.device(),
+         {.c = h.mutable_matrix(), .a = input.matrix(), .b = operand(term.a, x.dtype()).matrix(), .transpose_b = true});
+    gemm(*x.device(), {.c = y.mutable_matrix(),
+                       .a = h.matrix(),
+                       .b = operand(term.b, x.dtype()).matrix(),
+                       .transpose_b = true,
+                       .alpha = term.scale,
+                       .beta = 1});
     dropped.push_back(input);
     kept_h.push_back(h);
   }

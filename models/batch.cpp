@@ -6,7 +6,8 @@
 
 namespace loragrad {
 
-Batch make_batch(const DevicePtr& device, const std::vector<BatchRow>& rows, std::int64_t vocab_size, std::int64_t max_positions) {
+Batch make_batch(const DevicePtr& device, const std::vector<BatchRow>& rows, std::int64_t vocab_size,
+                 std::int64_t max_positions) {
   std::vector<std::int32_t> ids, positions, targets, dropout_tokens;
   auto offsets = std::make_shared<RowOffsets>();
   offsets->query.push_back(0);
@@ -21,17 +22,18 @@ Batch make_batch(const DevicePtr& device, const std::vector<BatchRow>& rows, std
     for (std::int64_t t = 0; t < n; ++t) {
       std::int32_t id = row.ids[static_cast<std::size_t>(t)];
       if (id < 0 || id >= vocab_size)
-        throw InputError("row " + std::to_string(r) + ": token id " + std::to_string(id) + " is outside the vocabulary of " +
-                         std::to_string(vocab_size));
+        throw InputError("row " + std::to_string(r) + ": token id " + std::to_string(id) +
+                         " is outside the vocabulary of " + std::to_string(vocab_size));
       auto position = static_cast<std::int32_t>(row.first_position + t);
       ids.push_back(id);
       positions.push_back(position);
       dropout_tokens.push_back(row.row_in_step);
       dropout_tokens.push_back(position);
-      std::int32_t label = t + 1 < static_cast<std::int64_t>(row.labels.size()) ? row.labels[static_cast<std::size_t>(t + 1)] : -1;
+      std::int32_t label =
+          t + 1 < static_cast<std::int64_t>(row.labels.size()) ? row.labels[static_cast<std::size_t>(t + 1)] : -1;
       if (label >= vocab_size)
-        throw InputError("row " + std::to_string(r) + ": label " + std::to_string(label) + " is outside the vocabulary of " +
-                         std::to_string(vocab_size));
+        throw InputError("row " + std::to_string(r) + ": label " + std::to_string(label) +
+                         " is outside the vocabulary of " + std::to_string(vocab_size));
       targets.push_back(label < 0 ? -1 : label);
       batch.supervised += label >= 0;
     }

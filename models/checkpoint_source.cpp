@@ -16,14 +16,20 @@ bool ends_with(const std::string& text, std::string_view end) {
 
 /// Buffers that old checkpoints carry and nobody needs (MODELS: GPT-2's masks, rotary frequencies).
 bool is_known_buffer(const std::string& name) {
-  return ends_with(name, ".attn.bias") || ends_with(name, ".attn.masked_bias") || ends_with(name, ".rotary_emb.inv_freq");
+  return ends_with(name, ".attn.bias") || ends_with(name, ".attn.masked_bias") ||
+         ends_with(name, ".rotary_emb.inv_freq");
 }
 
 class CheckpointSource final : public ParameterSource {
  public:
-  CheckpointSource(const std::string& folder, DevicePtr device, const LoadOptions& options, DType vectors, std::string prefix)
-      : folder_(folder), file_(open_model_folder(folder)), device_(std::move(device)), trainable_(options.trainable),
-        vectors_(vectors), prefix_(std::move(prefix)) {}
+  CheckpointSource(const std::string& folder, DevicePtr device, const LoadOptions& options, DType vectors,
+                   std::string prefix)
+      : folder_(folder),
+        file_(open_model_folder(folder)),
+        device_(std::move(device)),
+        trainable_(options.trainable),
+        vectors_(vectors),
+        prefix_(std::move(prefix)) {}
 
   Parameter matrix(const std::string& name, Shape shape, WeightLayout layout, Start) override {
     const StoredTensor* stored = find(name);
@@ -47,7 +53,8 @@ class CheckpointSource final : public ParameterSource {
 
   void finish() override {
     for (const StoredTensor& tensor : file_.tensors)
-      if (!used_.contains(tensor.name) && !is_known_buffer(tensor.name)) problems_.push_back("unexpected " + tensor.name + " " + tensor.shape_text());
+      if (!used_.contains(tensor.name) && !is_known_buffer(tensor.name))
+        problems_.push_back("unexpected " + tensor.name + " " + tensor.shape_text());
     if (problems_.empty()) return;
     std::string all;
     for (const auto& problem : problems_) all += (all.empty() ? "" : "; ") + problem;
@@ -65,7 +72,8 @@ class CheckpointSource final : public ParameterSource {
 
   Parameter missing(const std::string& name, const StoredTensor* stored, Shape shape) {
     std::string expected = shape.rows == 1 ? "[" + std::to_string(shape.cols) + "]" : shape.text();
-    problems_.push_back(stored ? name + ": expected " + expected + ", found " + stored->shape_text() : "missing " + name + " " + expected);
+    problems_.push_back(stored ? name + ": expected " + expected + ", found " + stored->shape_text()
+                               : "missing " + name + " " + expected);
     return Weight();
   }
 
@@ -80,7 +88,8 @@ class CheckpointSource final : public ParameterSource {
   static bool same_bytes(const StoredTensor& own, const Parameter& embedding) {
     auto* weight = std::get_if<Weight>(&embedding);
     if (!weight) return true;
-    return weight->data() && weight->dtype() == own.dtype() && own.byte_count == static_cast<std::size_t>(weight->shape().numel()) * size_of(own.dtype()) &&
+    return weight->data() && weight->dtype() == own.dtype() &&
+           own.byte_count == static_cast<std::size_t>(weight->shape().numel()) * size_of(own.dtype()) &&
            std::memcmp(weight->data(), own.bytes, own.byte_count) == 0;
   }
 
@@ -96,15 +105,17 @@ class CheckpointSource final : public ParameterSource {
 
 }  // namespace
 
-std::unique_ptr<ParameterSource> checkpoint_source(const std::string& folder, const DevicePtr& device, const LoadOptions& options,
-                                                   DType vectors, const std::string& base_prefix) {
+std::unique_ptr<ParameterSource> checkpoint_source(const std::string& folder, const DevicePtr& device,
+                                                   const LoadOptions& options, DType vectors,
+                                                   const std::string& base_prefix) {
   return std::make_unique<CheckpointSource>(folder, device, options, vectors, base_prefix);
 }
 
 DType stored_dtype(const std::string& folder) {
   std::map<DType, std::size_t> bytes;
   for (const StoredTensor& tensor : open_model_folder(folder).tensors)
-    if (tensor.dtype_name == "F32" || tensor.dtype_name == "BF16" || tensor.dtype_name == "F16" || tensor.dtype_name == "F64")
+    if (tensor.dtype_name == "F32" || tensor.dtype_name == "BF16" || tensor.dtype_name == "F16" ||
+        tensor.dtype_name == "F64")
       bytes[tensor.dtype()] += tensor.byte_count;
   DType most = DType::f32;
   for (auto [dtype, count] : bytes)

@@ -20,9 +20,9 @@ struct ModelConfig {
   double norm_eps = 1e-5;
   Activation activation = Activation::relu;
   bool tie_word_embeddings = true;
-  bool do_layer_norm_before = true;      ///< OPT-350M: false
+  bool do_layer_norm_before = true;  ///< OPT-350M: false
   bool attention_bias = false, mlp_bias = false;
-  RopeFrequencies rope_frequencies;      ///< Llama
+  RopeFrequencies rope_frequencies;         ///< Llama
   std::vector<std::int32_t> eos_token_ids;  ///< generation_config.json's, else config.json's
   std::optional<std::int32_t> bos_token_id;
 

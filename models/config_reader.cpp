@@ -35,7 +35,8 @@ Activation ConfigReader::activation(const char* key, const char* fallback) const
 
 void ConfigReader::require(const char* key, bool wanted) const {
   auto value = root_.find(key);
-  if (value && value->boolean() != wanted) value->fail(wanted ? "true (false is not supported)" : "false (true is not supported)");
+  if (value && value->boolean() != wanted)
+    value->fail(wanted ? "true (false is not supported)" : "false (true is not supported)");
 }
 
 namespace {
@@ -45,7 +46,8 @@ void read_end_tokens(ModelConfig& config, const JsonRef& root) {
   if (auto eos = root.find("eos_token_id")) {
     config.eos_token_ids.clear();
     if (eos->is_array())
-      for (const JsonRef& id : eos->elements()) config.eos_token_ids.push_back(static_cast<std::int32_t>(id.integer(0, largest)));
+      for (const JsonRef& id : eos->elements())
+        config.eos_token_ids.push_back(static_cast<std::int32_t>(id.integer(0, largest)));
     else
       config.eos_token_ids.push_back(static_cast<std::int32_t>(eos->integer(0, largest)));
   }
@@ -59,11 +61,13 @@ void finish_config(ModelConfig& c, const JsonRef& root, const std::string& folde
     throw InputError(root.where() + ": " + key + ": expected " + expected + ", found " + std::to_string(found));
   };
   if (c.num_attention_heads % c.num_key_value_heads)
-    wrong("num_key_value_heads", "a divisor of num_attention_heads (" + std::to_string(c.num_attention_heads) + ")", c.num_key_value_heads);
+    wrong("num_key_value_heads", "a divisor of num_attention_heads (" + std::to_string(c.num_attention_heads) + ")",
+          c.num_key_value_heads);
   // A table of more elements than this exceeds any machine this runs on, and products below stay within 63 bits.
   constexpr std::int64_t absurd = std::int64_t{1} << 40;
   if (c.vocab_size > absurd / c.hidden_size) wrong("vocab_size", "a table of less than 2^40 elements", c.vocab_size);
-  if (c.intermediate_size > absurd / c.hidden_size) wrong("intermediate_size", "a matrix of less than 2^40 elements", c.intermediate_size);
+  if (c.intermediate_size > absurd / c.hidden_size)
+    wrong("intermediate_size", "a matrix of less than 2^40 elements", c.intermediate_size);
   read_end_tokens(c, root);
   std::string generation = folder + "/generation_config.json";
   struct stat info;
@@ -95,8 +99,10 @@ RopeFrequencies read_rope(const JsonRef& root, std::int64_t head_dim, double def
     for (double& f : *frequencies) f /= factor;
     return frequencies;
   }
-  double low = scaling->at("low_freq_factor").number(1e-6, 1e6), high = scaling->at("high_freq_factor").number(1e-6, 1e6);
-  double original = static_cast<double>(scaling->at("original_max_position_embeddings").integer(1, std::int64_t{1} << 31));
+  double low = scaling->at("low_freq_factor").number(1e-6, 1e6),
+         high = scaling->at("high_freq_factor").number(1e-6, 1e6);
+  double original =
+      static_cast<double>(scaling->at("original_max_position_embeddings").integer(1, std::int64_t{1} << 31));
   if (high <= low) scaling->at("high_freq_factor").fail("more than low_freq_factor");
   for (double& f : *frequencies) {
     double wavelength = 2 * std::numbers::pi / f;

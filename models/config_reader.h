@@ -26,7 +26,8 @@ class ConfigReader {
   JsonRef root_;
 };
 
-/// Fields of every family: head counts that must divide, end tokens of config.json and (`folder` not empty) generation_config.json.
+/// Fields of every family: head counts that must divide, end tokens of config.json and (`folder` not empty)
+/// generation_config.json.
 void finish_config(ModelConfig& config, const JsonRef& root, const std::string& folder);
 
 /// 1/base^(2i/D), i < D/2, rescaled by rope_parameters or rope_scaling ("default", "linear", "llama3").

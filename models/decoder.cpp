@@ -21,19 +21,23 @@ Tensor prefix(const Tensor& t, std::int64_t rows) {
 void append_rows(const Tensor& from, Tensor& to, std::int64_t at) {
   Matrix target = to.mutable_matrix();
   target.rows = from.rows();
-  if (target.data) target.data = static_cast<std::byte*>(target.data) + static_cast<std::size_t>(at * target.stride) * size_of(target.dtype);
+  if (target.data)
+    target.data =
+        static_cast<std::byte*>(target.data) + static_cast<std::size_t>(at * target.stride) * size_of(target.dtype);
   from.device()->kernels().accumulate(*from.device(), from.matrix(), 1, target, 0);
 }
 
 }  // namespace
 
-Tensor Decoder::attend(const Tensor& q, const Tensor& k, const Tensor& v, const Batch& batch, const AttentionConfig& config,
-                       std::size_t layer, KeyValueCache* cache) const {
+Tensor Decoder::attend(const Tensor& q, const Tensor& k, const Tensor& v, const Batch& batch,
+                       const AttentionConfig& config, std::size_t layer, KeyValueCache* cache) const {
   if (!cache) return attention(q, k, v, batch.offsets, config);
   std::int64_t keys = cache->length + batch.tokens;
-  if (batch.offsets->rows() != 1) throw UsageError("attention: a cache holds one row, found " + std::to_string(batch.offsets->rows()));
+  if (batch.offsets->rows() != 1)
+    throw UsageError("attention: a cache holds one row, found " + std::to_string(batch.offsets->rows()));
   if (keys > cache->capacity)
-    throw UsageError("attention: the cache holds " + std::to_string(cache->capacity) + " tokens, found " + std::to_string(keys));
+    throw UsageError("attention: the cache holds " + std::to_string(cache->capacity) + " tokens, found " +
+                     std::to_string(keys));
   append_rows(k, cache->k.at(layer), cache->length);
   append_rows(v, cache->v.at(layer), cache->length);
   return attention(q, prefix(cache->k[layer], keys), prefix(cache->v[layer], keys), batch.offsets, config);

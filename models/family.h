@@ -18,9 +18,9 @@ struct ModelParts {
 
 /// One model family: how its config is read and its model built.
 struct Family {
-  std::string model_type;    ///< config.json's
-  std::string base_prefix;   ///< of the checkpoint names, which some files leave out
-  TargetModules targets;     ///< PEFT's default
+  std::string model_type;   ///< config.json's
+  std::string base_prefix;  ///< of the checkpoint names, which some files leave out
+  TargetModules targets;    ///< PEFT's default
   ModelConfig (*read_config)(const JsonRef& root);
   std::unique_ptr<CausalLm> (*build)(const ModelParts& parts);
 };

@@ -1,5 +1,6 @@
 // GPT-2: Language models are unsupervised multitask learners.                                Radford et al. 2019
-// Learned positions, LayerNorm before each block, one fused projection c_attn for q, k and v, weights stored [in, out] (Conv1D).
+// Learned positions, LayerNorm before each block, one fused projection c_attn for q, k and v, weights stored [in, out]
+// (Conv1D).
 //   loragrad train --model gpt2 --data rows.jsonl --output adapter
 #include "models/config_reader.h"
 #include "models/family.h"
@@ -36,17 +37,20 @@ struct Layer {
 
 class Gpt2 final : public Decoder {
  public:
-  explicit Gpt2(const ModelParts& parts) : Decoder(parts), layers_(static_cast<std::size_t>(config_.num_hidden_layers)) {
+  explicit Gpt2(const ModelParts& parts)
+      : Decoder(parts), layers_(static_cast<std::size_t>(config_.num_hidden_layers)) {
     ParameterSource& source = *parts.source;
     std::int64_t d = config_.hidden_size, f = config_.intermediate_size;
     auto norm = [&](const std::string& name) {
-      return LayerNorm{source.vector(name + ".weight", d, Start::one), source.vector(name + ".bias", d, Start::zero), config_.norm_eps};
+      return LayerNorm{source.vector(name + ".weight", d, Start::one), source.vector(name + ".bias", d, Start::zero),
+                       config_.norm_eps};
     };
     auto conv1d = [&](const std::string& name, std::int64_t in, std::int64_t out, Start start) {
       return source.linear(name, in, out, true, start, WeightLayout::in_out);
     };
     wte_ = source.matrix("transformer.wte.weight", {config_.vocab_size, d}, WeightLayout::out_in, Start::matrix);
-    wpe_ = source.matrix("transformer.wpe.weight", {config_.max_position_embeddings, d}, WeightLayout::out_in, Start::matrix);
+    wpe_ = source.matrix("transformer.wpe.weight", {config_.max_position_embeddings, d}, WeightLayout::out_in,
+                         Start::matrix);
     for (std::size_t i = 0; i < layers_.size(); ++i) {
       std::string name = "transformer.h." + std::to_string(i) + ".";
       Layer& layer = layers_[i];
@@ -68,7 +72,8 @@ class Gpt2 final : public Decoder {
     for (std::size_t i = 0; i < layers_.size(); ++i) {
       const Layer& layer = layers_[i];
       Tensor qkv = layer.c_attn(layer.ln_1(x, dtype_), context);
-      Tensor o = attend(columns(qkv, 0, d), columns(qkv, d, 2 * d), columns(qkv, 2 * d, 3 * d), batch, config_.attention(), i, cache);
+      Tensor o = attend(columns(qkv, 0, d), columns(qkv, d, 2 * d), columns(qkv, 2 * d, 3 * d), batch,
+                        config_.attention(), i, cache);
       x = add(x, layer.c_proj(o, context));
       Tensor y = activation(config_.activation, layer.mlp_c_fc(layer.ln_2(x, dtype_), context));
       x = add(x, layer.mlp_c_proj(y, context));
@@ -85,8 +90,9 @@ class Gpt2 final : public Decoder {
 }  // namespace
 
 Family gpt2_family() {
-  return {"gpt2", "transformer.", {"c_attn"}, read_config,
-          [](const ModelParts& parts) -> std::unique_ptr<CausalLm> { return std::make_unique<Gpt2>(parts); }};
+  return {"gpt2", "transformer.", {"c_attn"}, read_config, [](const ModelParts& parts) -> std::unique_ptr<CausalLm> {
+            return std::make_unique<Gpt2>(parts);
+          }};
 }
 
 }  // namespace loragrad

@@ -15,7 +15,8 @@ Tensor LinearLayer::operator()(const Tensor& x, const ForwardContext& context) c
   for (const Active& active : active_) {
     Dropout dropout;
     if (context.training && active.dropout > 0)
-      dropout = {active.dropout, mix(context.dropout_key, hash_name(name_.data(), name_.size())), context.dropout_tokens};
+      dropout = {active.dropout, mix(context.dropout_key, hash_name(name_.data(), name_.size())),
+                 context.dropout_tokens};
     terms.push_back({active.module.a, active.module.b, active.module.scale * active.weight, dropout});
   }
   return lora_linear(x, w, bias, terms);

@@ -14,9 +14,9 @@ using Parameter = std::variant<Weight, Tensor>;
 
 /// What a forward pass is told besides the batch.
 struct ForwardContext {
-  bool training = false;           ///< adapters' dropout is on
-  std::uint64_t dropout_key = 0;   ///< of the seed and the step
-  Tensor dropout_tokens;           ///< the batch's
+  bool training = false;          ///< adapters' dropout is on
+  std::uint64_t dropout_key = 0;  ///< of the seed and the step
+  Tensor dropout_tokens;          ///< the batch's
 };
 
 /// One linear map of the model, by its checkpoint name, with the adapters that are active on it.

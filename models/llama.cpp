@@ -1,5 +1,6 @@
 // Llama: Open and efficient foundation language models.                                     Touvron et al. 2023
-// RMSNorm, rotary positions in halves, grouped-query attention, gated SiLU; tied or untied head; Llama 3's rope scaling.
+// RMSNorm, rotary positions in halves, grouped-query attention, gated SiLU; tied or untied head; Llama 3's rope
+// scaling.
 //   loragrad train --model smollm2-135m --data rows.jsonl --output adapter
 #include "models/config_reader.h"
 #include "models/family.h"
@@ -18,7 +19,8 @@ ModelConfig read_config(const JsonRef& root) {
   c.num_hidden_layers = read.size("num_hidden_layers", 32);
   c.num_attention_heads = read.size("num_attention_heads", 32);
   c.num_key_value_heads = read.size("num_key_value_heads", c.num_attention_heads);
-  if (!root.find("head_dim") && c.hidden_size % c.num_attention_heads) root.at("num_attention_heads").fail("a divisor of hidden_size");
+  if (!root.find("head_dim") && c.hidden_size % c.num_attention_heads)
+    root.at("num_attention_heads").fail("a divisor of hidden_size");
   c.head_dim = read.size("head_dim", c.hidden_size / c.num_attention_heads);
   if (c.head_dim % 2) root.at("head_dim").fail("an even number");
   c.max_position_embeddings = read.size("max_position_embeddings", 2048);
@@ -38,12 +40,15 @@ struct Layer {
 
 class Llama final : public Decoder {
  public:
-  explicit Llama(const ModelParts& parts) : Decoder(parts), layers_(static_cast<std::size_t>(config_.num_hidden_layers)) {
+  explicit Llama(const ModelParts& parts)
+      : Decoder(parts), layers_(static_cast<std::size_t>(config_.num_hidden_layers)) {
     ParameterSource& source = *parts.source;
     std::int64_t d = config_.hidden_size, f = config_.intermediate_size;
-    std::int64_t q = config_.num_attention_heads * config_.head_dim, kv = config_.num_key_value_heads * config_.head_dim;
+    std::int64_t q = config_.num_attention_heads * config_.head_dim,
+                 kv = config_.num_key_value_heads * config_.head_dim;
     bool attn_bias = config_.attention_bias, mlp_bias = config_.mlp_bias;
-    embed_tokens_ = source.matrix("model.embed_tokens.weight", {config_.vocab_size, d}, WeightLayout::out_in, Start::matrix);
+    embed_tokens_ =
+        source.matrix("model.embed_tokens.weight", {config_.vocab_size, d}, WeightLayout::out_in, Start::matrix);
     for (std::size_t i = 0; i < layers_.size(); ++i) {
       std::string name = "model.layers." + std::to_string(i) + ".";
       Layer& layer = layers_[i];
@@ -56,7 +61,8 @@ class Llama final : public Decoder {
       layer.down_proj = source.linear(name + "mlp.down_proj", f, d, mlp_bias, Start::residual_matrix);
       layer.input_layernorm = source.vector(name + "input_layernorm.weight", d, Start::one);
       layer.post_attention_layernorm = source.vector(name + "post_attention_layernorm.weight", d, Start::one);
-      adaptable({&layer.q_proj, &layer.k_proj, &layer.v_proj, &layer.o_proj, &layer.gate_proj, &layer.up_proj, &layer.down_proj});
+      adaptable({&layer.q_proj, &layer.k_proj, &layer.v_proj, &layer.o_proj, &layer.gate_proj, &layer.up_proj,
+                 &layer.down_proj});
     }
     norm_ = source.vector("model.norm.weight", d, Start::one);
     head_ = source.head("lm_head.weight", {config_.vocab_size, d}, embed_tokens_, config_.tie_word_embeddings);
@@ -87,8 +93,10 @@ class Llama final : public Decoder {
 }  // namespace
 
 Family llama_family() {
-  return {"llama", "model.", {"q_proj", "v_proj"}, read_config,
-          [](const ModelParts& parts) -> std::unique_ptr<CausalLm> { return std::make_unique<Llama>(parts); }};
+  return {
+      "llama", "model.", {"q_proj", "v_proj"}, read_config, [](const ModelParts& parts) -> std::unique_ptr<CausalLm> {
+        return std::make_unique<Llama>(parts);
+      }};
 }
 
 }  // namespace loragrad

@@ -12,8 +12,8 @@
 
 namespace loragrad {
 
-/// Type of activations and products; `automatic` is the checkpoint's own: bf16 for bf16 and f16 files where the processor multiplies bf16,
-/// else f32. f64 is for gradient checks.
+/// Type of activations and products; `automatic` is the checkpoint's own: bf16 for bf16 and f16 files where the
+/// processor multiplies bf16, else f32. f64 is for gradient checks.
 enum class Precision { automatic, f32, bf16, f64 };
 
 /// Keys and values of the tokens so far, for decoding one row. Made by CausalLm::make_cache.
@@ -67,16 +67,18 @@ class CausalLm {
 
 struct LoadOptions {
   Precision precision = Precision::automatic;
-  bool trainable = false;  ///< all parameters are tensors in f32 (--full)
+  bool trainable = false;     ///< all parameters are tensors in f32 (--full)
   bool emulate_bf16 = false;  ///< bf16 on a processor without it, slowly: for tests
 };
 
-/// Opens a Hugging Face model folder (config.json, model.safetensors or shards). Config and tensors are checked against each other; all
-/// missing, unexpected and mis-shaped tensors are one InputError. UsageError for bf16 where the processor has none.
-/// On a meta device shapes are read and no weight is touched.
-std::unique_ptr<CausalLm> load_model(const std::string& folder, const DevicePtr& device, const LoadOptions& options = {});
+/// Opens a Hugging Face model folder (config.json, model.safetensors or shards). Config and tensors are checked against
+/// each other; all missing, unexpected and mis-shaped tensors are one InputError. UsageError for bf16 where the
+/// processor has none. On a meta device shapes are read and no weight is touched.
+std::unique_ptr<CausalLm> load_model(const std::string& folder, const DevicePtr& device,
+                                     const LoadOptions& options = {});
 
-/// A model with fresh parameters (normal(0, 0.02), residual projections scaled by 1/sqrt(2 layers), norms 1, biases 0), all trainable.
+/// A model with fresh parameters (normal(0, 0.02), residual projections scaled by 1/sqrt(2 layers), norms 1, biases 0),
+/// all trainable.
 std::unique_ptr<CausalLm> new_model(const std::string& config_json_file, const DevicePtr& device, std::uint64_t seed);
 
 /// PEFT's default targets of a family: q_proj, v_proj for opt and llama; c_attn for gpt2.

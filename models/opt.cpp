@@ -1,6 +1,6 @@
 // OPT: Open Pre-trained Transformer language models.                                        Zhang et al. 2022
-// Learned positions with an offset of 2, biases everywhere, ReLU. opt-350m normalises after each block (do_layer_norm_before false), has no
-// final norm, and projects its 512-wide embedding in and out.
+// Learned positions with an offset of 2, biases everywhere, ReLU. opt-350m normalises after each block
+// (do_layer_norm_before false), has no final norm, and projects its 512-wide embedding in and out.
 //   loragrad train --model opt-125m --data rows.jsonl --output adapter
 #include "models/config_reader.h"
 #include "models/family.h"
@@ -45,11 +45,14 @@ class Opt final : public Decoder {
     std::int64_t d = config_.hidden_size, f = config_.intermediate_size, embed = config_.word_embed_proj_dim;
     std::string decoder = "model.decoder.";
     auto norm = [&](const std::string& name) {
-      return LayerNorm{source.vector(name + ".weight", d, Start::one), source.vector(name + ".bias", d, Start::zero), 1e-5};
+      return LayerNorm{source.vector(name + ".weight", d, Start::one), source.vector(name + ".bias", d, Start::zero),
+                       1e-5};
     };
-    embed_tokens_ = source.matrix(decoder + "embed_tokens.weight", {config_.vocab_size, embed}, WeightLayout::out_in, Start::matrix);
-    embed_positions_ = source.matrix(decoder + "embed_positions.weight", {config_.max_position_embeddings + position_offset, d},
-                                     WeightLayout::out_in, Start::matrix);
+    embed_tokens_ = source.matrix(decoder + "embed_tokens.weight", {config_.vocab_size, embed}, WeightLayout::out_in,
+                                  Start::matrix);
+    embed_positions_ =
+        source.matrix(decoder + "embed_positions.weight", {config_.max_position_embeddings + position_offset, d},
+                      WeightLayout::out_in, Start::matrix);
     projected_ = embed != d;
     if (projected_) {
       project_in_ = source.linear(decoder + "project_in", embed, d, false);
@@ -86,11 +89,13 @@ class Opt final : public Decoder {
   }
 
  private:
-  Tensor block(const Tensor& x, std::size_t i, const Batch& batch, const ForwardContext& context, KeyValueCache* cache) const {
+  Tensor block(const Tensor& x, std::size_t i, const Batch& batch, const ForwardContext& context,
+               KeyValueCache* cache) const {
     const Layer& layer = layers_[i];
     bool before = config_.do_layer_norm_before;
     Tensor y = before ? layer.self_attn_layer_norm(x, dtype_) : cast(x, dtype_);
-    Tensor o = attend(layer.q_proj(y, context), layer.k_proj(y, context), layer.v_proj(y, context), batch, config_.attention(), i, cache);
+    Tensor o = attend(layer.q_proj(y, context), layer.k_proj(y, context), layer.v_proj(y, context), batch,
+                      config_.attention(), i, cache);
     Tensor middle = add(x, layer.out_proj(o, context));
     if (!before) middle = layer.self_attn_layer_norm(middle, residual());
     y = before ? layer.final_layer_norm(middle, dtype_) : cast(middle, dtype_);
@@ -109,8 +114,9 @@ class Opt final : public Decoder {
 }  // namespace
 
 Family opt_family() {
-  return {"opt", "model.", {"q_proj", "v_proj"}, read_config,
-          [](const ModelParts& parts) -> std::unique_ptr<CausalLm> { return std::make_unique<Opt>(parts); }};
+  return {"opt", "model.", {"q_proj", "v_proj"}, read_config, [](const ModelParts& parts) -> std::unique_ptr<CausalLm> {
+            return std::make_unique<Opt>(parts);
+          }};
 }
 
 }  // namespace loragrad

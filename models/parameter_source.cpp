@@ -18,17 +18,23 @@ namespace {
 
 class FreshSource final : public ParameterSource {
  public:
-  FreshSource(DevicePtr device, std::uint64_t seed, std::int64_t layers) : device_(std::move(device)), seed_(seed), layers_(layers) {}
+  FreshSource(DevicePtr device, std::uint64_t seed, std::int64_t layers)
+      : device_(std::move(device)), seed_(seed), layers_(layers) {}
 
-  Parameter matrix(const std::string& name, Shape shape, WeightLayout, Start start) override { return keep(name, fresh(name, shape, start)); }
-  Parameter vector(const std::string& name, std::int64_t n, Start start) override { return keep(name, fresh(name, {1, n}, start)); }
+  Parameter matrix(const std::string& name, Shape shape, WeightLayout, Start start) override {
+    return keep(name, fresh(name, shape, start));
+  }
+  Parameter vector(const std::string& name, std::int64_t n, Start start) override {
+    return keep(name, fresh(name, {1, n}, start));
+  }
   Parameter head(const std::string& name, Shape shape, const Parameter& embedding, bool tied) override {
     return tied ? embedding : matrix(name, shape, WeightLayout::out_in, Start::matrix);
   }
 
  private:
   Tensor fresh(const std::string& name, Shape shape, Start start) {
-    std::vector<float> values(device_->is_meta() ? 0 : static_cast<std::size_t>(shape.numel()), start == Start::one ? 1.f : 0.f);
+    std::vector<float> values(device_->is_meta() ? 0 : static_cast<std::size_t>(shape.numel()),
+                              start == Start::one ? 1.f : 0.f);
     double deviation = start == Start::residual_matrix ? 0.02 / std::sqrt(2.0 * static_cast<double>(layers_)) : 0.02;
     if (start == Start::matrix || start == Start::residual_matrix) {
       Random random(seed_, hash_name(name.data(), name.size()));

@@ -11,7 +11,8 @@ namespace loragrad {
 /// What a fresh parameter starts as.
 enum class Start { matrix, residual_matrix, one, zero };
 
-/// Where a family's constructor gets its parameters: a checkpoint's tensors, or fresh ones. Asks by checkpoint name and shape.
+/// Where a family's constructor gets its parameters: a checkpoint's tensors, or fresh ones. Asks by checkpoint name and
+/// shape.
 class ParameterSource {
  public:
   virtual ~ParameterSource() = default;
@@ -38,11 +39,13 @@ class ParameterSource {
 };
 
 /// From a model folder. `base_prefix` ("model.", "transformer.") may be absent in the file's names.
-std::unique_ptr<ParameterSource> checkpoint_source(const std::string& folder, const DevicePtr& device, const LoadOptions& options,
-                                                   DType vectors, const std::string& base_prefix);
+std::unique_ptr<ParameterSource> checkpoint_source(const std::string& folder, const DevicePtr& device,
+                                                   const LoadOptions& options, DType vectors,
+                                                   const std::string& base_prefix);
 /// The dtype most bytes of a folder's tensors have.
 DType stored_dtype(const std::string& folder);
-/// Fresh trainable parameters: normal(0, 0.02), residual projections divided by sqrt(2 layers), each from its own stream (seed, name).
+/// Fresh trainable parameters: normal(0, 0.02), residual projections divided by sqrt(2 layers), each from its own
+/// stream (seed, name).
 std::unique_ptr<ParameterSource> fresh_source(const DevicePtr& device, std::uint64_t seed, std::int64_t layers);
 
 }  // namespace loragrad

@@ -22,13 +22,18 @@ const Family& family_of(const JsonRef& root) {
 
 DType resolve(Precision precision, DType stored, const Device& device, bool emulate) {
   switch (precision) {
-    case Precision::f64: return DType::f64;
-    case Precision::f32: return DType::f32;
+    case Precision::f64:
+      return DType::f64;
+    case Precision::f32:
+      return DType::f32;
     case Precision::bf16:
       if (!device.has_bf16() && !emulate)
-        throw UsageError("precision: bf16 needs a processor with bf16 products (AVX512-BF16 or AMX) and oneDNN; this one has none: use f32");
+        throw UsageError(
+            "precision: bf16 needs a processor with bf16 products (AVX512-BF16 or AMX) and oneDNN; this one has none: "
+            "use f32");
       return DType::bf16;
-    default: return (stored == DType::bf16 || stored == DType::f16) && device.has_bf16() ? DType::bf16 : DType::f32;
+    default:
+      return (stored == DType::bf16 || stored == DType::f16) && device.has_bf16() ? DType::bf16 : DType::f32;
   }
 }
 
@@ -37,8 +42,8 @@ DType resolve(Precision precision, DType stored, const Device& device, bool emul
 /// Fills what the families do not know of: CausalLm's own fields.
 class ModelAssembly {
  public:
-  static std::unique_ptr<CausalLm> assemble(const Family& family, ModelConfig config, const DevicePtr& device, DType compute,
-                                            DType stored, ParameterSource& source) {
+  static std::unique_ptr<CausalLm> assemble(const Family& family, ModelConfig config, const DevicePtr& device,
+                                            DType compute, DType stored, ParameterSource& source) {
     config.model_type = family.model_type;
     std::unique_ptr<CausalLm> model = family.build({std::move(config), device, compute, &source});
     source.finish();
@@ -57,7 +62,8 @@ std::unique_ptr<CausalLm> load_model(const std::string& folder, const DevicePtr&
   finish_config(config, root, folder);
   DType stored = stored_dtype(folder);
   DType compute = resolve(options.precision, stored, *device, options.emulate_bf16);
-  auto source = checkpoint_source(folder, device, options, compute == DType::f64 ? DType::f64 : DType::f32, family.base_prefix);
+  auto source =
+      checkpoint_source(folder, device, options, compute == DType::f64 ? DType::f64 : DType::f32, family.base_prefix);
   return ModelAssembly::assemble(family, config, device, compute, stored, *source);
 }
 

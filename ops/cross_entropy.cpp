@@ -39,7 +39,8 @@ struct CrossEntropyNode final : Node {
 
 ConstMatrix rows_of(const Tensor& t, std::int64_t begin, std::int64_t count) {
   ConstMatrix m = t.matrix();
-  if (m.data) m.data = static_cast<const std::byte*>(m.data) + static_cast<std::size_t>(begin * m.stride) * size_of(m.dtype);
+  if (m.data)
+    m.data = static_cast<const std::byte*>(m.data) + static_cast<std::size_t>(begin * m.stride) * size_of(m.dtype);
   m.rows = count;
   return m;
 }
@@ -51,9 +52,11 @@ Matrix rows_of(Tensor& t, std::int64_t begin, std::int64_t count) {
 }
 
 /// `head` as a matrix; `dw` undefined for a frozen one. Taken together so that both overloads are one computation.
-CrossEntropy compute(const Tensor& x, ConstMatrix head, const Tensor& head_tensor, const Tensor& targets, double denominator) {
+CrossEntropy compute(const Tensor& x, ConstMatrix head, const Tensor& head_tensor, const Tensor& targets,
+                     double denominator) {
   Shape head_shape{head.rows, head.cols};
-  if (x.cols() != head.cols) throw ShapeError("cross_entropy: x " + x.shape().text() + " does not fit the head " + head_shape.text());
+  if (x.cols() != head.cols)
+    throw ShapeError("cross_entropy: x " + x.shape().text() + " does not fit the head " + head_shape.text());
   if (targets.rows() != x.rows() || targets.dtype() != DType::i32)
     throw ShapeError("cross_entropy: targets " + targets.shape().text() + " do not fit x " + x.shape().text());
   const DevicePtr& device = x.device();
@@ -63,8 +66,10 @@ CrossEntropy compute(const Tensor& x, ConstMatrix head, const Tensor& head_tenso
 
   std::vector<std::int32_t> host_targets = targets.values<std::int32_t>();
   std::int64_t rows = x.rows(), vocab = head.rows;
-  std::int64_t bytes_per_row = vocab * static_cast<std::int64_t>(size_of(accumulator) + (x.dtype() == DType::bf16 ? 2 : 0));
-  std::int64_t tile_rows = std::clamp<std::int64_t>(tile_bytes / std::max<std::int64_t>(1, bytes_per_row), 1, std::max<std::int64_t>(1, rows));
+  std::int64_t bytes_per_row =
+      vocab * static_cast<std::int64_t>(size_of(accumulator) + (x.dtype() == DType::bf16 ? 2 : 0));
+  std::int64_t tile_rows = std::clamp<std::int64_t>(tile_bytes / std::max<std::int64_t>(1, bytes_per_row), 1,
+                                                    std::max<std::int64_t>(1, rows));
   if (tile_rows > 16) tile_rows = tile_rows / 16 * 16;
 
   Tensor dx, dw;
@@ -85,12 +90,17 @@ CrossEntropy compute(const Tensor& x, ConstMatrix head, const Tensor& head_tenso
       Tensor logits = Tensor::empty(device, {count, vocab}, accumulator);
       ConstMatrix xs = rows_of(x, begin, count);
       gemm(*device, {.c = logits.mutable_matrix(), .a = xs, .b = head, .transpose_b = true});
-      Tensor dlogits = x.dtype() == DType::bf16 && (need_dx || need_dw) ? Tensor::empty(device, {count, vocab}, DType::bf16) : logits;
-      k.cross_entropy(*device, {.logits = logits.matrix(), .targets = meta ? nullptr : targets.data<std::int32_t>() + begin,
-                                .losses = losses.data(), .dlogits = need_dx || need_dw ? dlogits.mutable_matrix() : Matrix{},
+      Tensor dlogits = x.dtype() == DType::bf16 && (need_dx || need_dw)
+                           ? Tensor::empty(device, {count, vocab}, DType::bf16)
+                           : logits;
+      k.cross_entropy(*device, {.logits = logits.matrix(),
+                                .targets = meta ? nullptr : targets.data<std::int32_t>() + begin,
+                                .losses = losses.data(),
+                                .dlogits = need_dx || need_dw ? dlogits.mutable_matrix() : Matrix{},
                                 .scale = 1 / denominator});
       if (need_dx) gemm(*device, {.c = rows_of(dx, begin, count), .a = dlogits.matrix(), .b = head});
-      if (need_dw) gemm(*device, {.c = dw.mutable_matrix(), .a = dlogits.matrix(), .b = xs, .transpose_a = true, .beta = 1});
+      if (need_dw)
+        gemm(*device, {.c = dw.mutable_matrix(), .a = dlogits.matrix(), .b = xs, .transpose_a = true, .beta = 1});
       result.supervised += count;
       if (!meta) result.sum = std::accumulate(losses.begin(), losses.begin() + count, result.sum);
     }
@@ -98,7 +108,8 @@ CrossEntropy compute(const Tensor& x, ConstMatrix head, const Tensor& head_tenso
   }
   double value = result.sum / denominator;
   auto narrow = static_cast<float>(value);
-  result.loss = accumulator == DType::f64 ? Tensor::from(device, {1, 1}, &value) : Tensor::from(device, {1, 1}, &narrow);
+  result.loss =
+      accumulator == DType::f64 ? Tensor::from(device, {1, 1}, &value) : Tensor::from(device, {1, 1}, &narrow);
   if (need_dx || need_dw) attach(result.loss, std::make_shared<CrossEntropyNode>(x, head_tensor, dx, dw));
   return result;
 }

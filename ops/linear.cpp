@@ -9,9 +9,11 @@ namespace {
 
 void check(const Tensor& x, std::int64_t in, std::int64_t out, Shape weight, Shape bias, bool has_bias) {
   if (x.cols() != in)
-    throw ShapeError("linear: x " + x.shape().text() + " does not fit w " + weight.text() + " (in = " + std::to_string(in) + ")");
+    throw ShapeError("linear: x " + x.shape().text() + " does not fit w " + weight.text() +
+                     " (in = " + std::to_string(in) + ")");
   if (has_bias && bias.numel() != out)
-    throw ShapeError("linear: bias " + bias.text() + " does not fit w " + weight.text() + " (out = " + std::to_string(out) + ")");
+    throw ShapeError("linear: bias " + bias.text() + " does not fit w " + weight.text() +
+                     " (out = " + std::to_string(out) + ")");
 }
 
 struct FrozenLinearNode final : Node {
@@ -19,8 +21,11 @@ struct FrozenLinearNode final : Node {
   std::string_view name() const override { return "linear"; }
   void backward(const Tensor& dy, GradSink& sink) override {
     auto dx = sink.into(0);
-    gemm(*dy.device(), {.c = dx.matrix, .a = dy.matrix(), .b = w.matrix(),
-                        .transpose_b = w.layout() == WeightLayout::in_out, .beta = dx.beta});
+    gemm(*dy.device(), {.c = dx.matrix,
+                        .a = dy.matrix(),
+                        .b = w.matrix(),
+                        .transpose_b = w.layout() == WeightLayout::in_out,
+                        .beta = dx.beta});
   }
   Weight w;
 };
@@ -43,13 +48,19 @@ struct LinearNode final : Node {
       Tensor x = saved(saved_x);
       auto dw = sink.into(1);
       bool in_out = layout == WeightLayout::in_out;
-      gemm(device, {.c = dw.matrix, .a = in_out ? x.matrix() : dy.matrix(), .b = in_out ? dy.matrix() : x.matrix(),
-                    .transpose_a = true, .beta = dw.beta});
+      gemm(device, {.c = dw.matrix,
+                    .a = in_out ? x.matrix() : dy.matrix(),
+                    .b = in_out ? dy.matrix() : x.matrix(),
+                    .transpose_a = true,
+                    .beta = dw.beta});
     }
     if (sink.needs(0)) {
       auto dx = sink.into(0);
-      gemm(device, {.c = dx.matrix, .a = dy.matrix(), .b = saved(saved_w).matrix(),
-                    .transpose_b = layout == WeightLayout::in_out, .beta = dx.beta});
+      gemm(device, {.c = dx.matrix,
+                    .a = dy.matrix(),
+                    .b = saved(saved_w).matrix(),
+                    .transpose_b = layout == WeightLayout::in_out,
+                    .beta = dx.beta});
     }
   }
   WeightLayout layout;
@@ -61,8 +72,11 @@ struct LinearNode final : Node {
 Tensor linear(const Tensor& x, const Weight& w, const Weight& bias) {
   check(x, w.in_features(), w.out_features(), w.shape(), bias.shape(), !bias.empty());
   Tensor y = Tensor::empty(x.device(), {x.rows(), w.out_features()}, x.dtype());
-  gemm(*x.device(), {.c = y.mutable_matrix(), .a = x.matrix(), .b = w.matrix(),
-                     .transpose_b = w.layout() == WeightLayout::out_in, .bias = bias.data()});
+  gemm(*x.device(), {.c = y.mutable_matrix(),
+                     .a = x.matrix(),
+                     .b = w.matrix(),
+                     .transpose_b = w.layout() == WeightLayout::out_in,
+                     .bias = bias.data()});
   return needs_grad({&x}) ? attach(y, std::make_shared<FrozenLinearNode>(x, w)) : y;
 }
 
@@ -71,7 +85,10 @@ Tensor linear(const Tensor& x, const Tensor& w, const Tensor& bias, WeightLayout
   std::int64_t in = out_in ? w.cols() : w.rows(), out = out_in ? w.rows() : w.cols();
   check(x, in, out, w.shape(), bias.defined() ? bias.shape() : Shape{}, bias.defined());
   Tensor y = Tensor::empty(x.device(), {x.rows(), out}, x.dtype());
-  gemm(*x.device(), {.c = y.mutable_matrix(), .a = x.matrix(), .b = w.matrix(), .transpose_b = out_in,
+  gemm(*x.device(), {.c = y.mutable_matrix(),
+                     .a = x.matrix(),
+                     .b = w.matrix(),
+                     .transpose_b = out_in,
                      .bias = bias.defined() ? bias.matrix().data : nullptr});
   return needs_grad({&x, &w, &bias}) ? attach(y, std::make_shared<LinearNode>(x, w, bias, layout)) : y;
 }

@@ -4,7 +4,8 @@
 
 namespace loragrad {
 
-/// y = x Wᵀ + b with a frozen weight.  x [tokens, in], W [out, in] (or stored [in, out]: Weight::layout), b [out] or empty
+/// y = x Wᵀ + b with a frozen weight.  x [tokens, in], W [out, in] (or stored [in, out]: Weight::layout), b [out] or
+/// empty
 /// -> [tokens, out] in x's dtype. Backward: dx = dy W, and nothing is kept. W is read in place whatever its dtype.
 /// Throws ShapeError naming both shapes.
 Tensor linear(const Tensor& x, const Weight& w, const Weight& bias);

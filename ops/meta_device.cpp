@@ -38,11 +38,13 @@ constexpr Kernels table{
         [](Device& d, const NormBackwardArgs& a) { return like(d).kernels().norm_backward_workspace(like(d), a); },
     .norm_backward = [](Device&, const NormBackwardArgs&, void*) {},
     .rope = [](Device&, const RopeArgs&) {},
-    .attention_workspace =
-        [](Device& d, const AttentionArgs& a) { return like(d).kernels().attention_workspace(like(d), a); },
+    .attention_workspace = [](Device& d,
+                              const AttentionArgs& a) { return like(d).kernels().attention_workspace(like(d), a); },
     .attention = [](Device&, const AttentionArgs&, void*) {},
     .attention_backward_workspace =
-        [](Device& d, const AttentionBackwardArgs& a) { return like(d).kernels().attention_backward_workspace(like(d), a); },
+        [](Device& d, const AttentionBackwardArgs& a) {
+          return like(d).kernels().attention_backward_workspace(like(d), a);
+        },
     .attention_backward = [](Device&, const AttentionBackwardArgs&, void*) {},
     .embedding = [](Device&, const EmbeddingArgs&) {},
     .embedding_backward = [](Device&, const EmbeddingBackwardArgs&) {},

@@ -17,10 +17,13 @@ std::string quoted(const std::string& text) {
   return out;
 }
 
-/// Text between backticks, on one line.
+/// Text between backticks, on one line, also in a table.
 std::string code(const std::string& text) {
   std::string out;
-  for (char c : escaped(text, 4096)) out += c == '`' ? '\'' : c;
+  for (char c : escaped(text, 4096)) {
+    if (c == '|') out += '\\';
+    out += c == '`' ? '\'' : c;
+  }
   return "`" + out + "`";
 }
 

@@ -17,7 +17,7 @@ struct TrainOptions {
   std::int64_t warmup_steps = 0;
   double clip = 1;                              ///< largest norm of all gradients together; 0: off
   std::int64_t batch_size = 4, grad_accum = 1;  ///< rows of a micro-batch; micro-batches of a step
-  std::optional<std::int64_t> steps;            ///< optimiser steps; without it `epochs` counts
+  std::optional<std::int64_t> steps{};          ///< optimiser steps; without it `epochs` counts
   std::int64_t epochs = 1;
   std::uint64_t seed = 0;
   bool shuffle = true;

@@ -18,7 +18,8 @@ std::size_t rounded(std::size_t bytes) { return (bytes + alignment - 1) / alignm
 
 Arena::Arena() {
   // Address space costs nothing until it is touched, so the reservation may exceed what the machine has.
-  std::size_t physical = static_cast<std::size_t>(sysconf(_SC_PHYS_PAGES)) * static_cast<std::size_t>(sysconf(_SC_PAGESIZE));
+  std::size_t physical =
+      static_cast<std::size_t>(sysconf(_SC_PHYS_PAGES)) * static_cast<std::size_t>(sysconf(_SC_PAGESIZE));
   for (reserved_ = 4 * physical; reserved_ >= (std::size_t{1} << 28); reserved_ /= 2) {
     void* p = mmap(nullptr, reserved_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (p != MAP_FAILED) {
@@ -55,7 +56,8 @@ void* Arena::allocate(std::size_t bytes) {
 }
 
 void Arena::release(void* pointer, std::size_t bytes) noexcept {
-  std::size_t offset = static_cast<std::size_t>(static_cast<std::byte*>(pointer) - base_), size = rounded(bytes ? bytes : 1);
+  std::size_t offset = static_cast<std::size_t>(static_cast<std::byte*>(pointer) - base_),
+              size = rounded(bytes ? bytes : 1);
   auto next = free_by_offset_.lower_bound(offset);
   if (next != free_by_offset_.end() && next->first == offset + size) {
     size += next->second;

@@ -7,8 +7,8 @@
 namespace loragrad::cpu {
 
 /// One reserved stretch of address space from which tensors are cut, best fit first, neighbours merged when freed. The
-/// system's allocator gives large buffers back and clears them again at every step; pages of the arena stay. 64-byte aligned.
-/// Not thread-safe: only the thread that runs ops allocates.
+/// system's allocator gives large buffers back and clears them again at every step; pages of the arena stay. 64-byte
+/// aligned. Not thread-safe: only the thread that runs ops allocates.
 class Arena {
  public:
   Arena();

@@ -14,18 +14,20 @@ namespace {
 
 using Index = std::int64_t;
 constexpr Index row_tile = 128;
-constexpr Index convert_rows = 256;  // rows of a weight converted at a time
+constexpr Index panel_bytes = 8 << 20;  // of a weight that is converted as it is used
 constexpr Index long_k = 4096, k_block = 2048;
 
 Index inner(const GemmArgs& g) { return g.transpose_a ? g.a.rows : g.a.cols; }
 
-template <class M> M rows_of(M m, Index begin, Index count) {
+template <class M>
+M rows_of(M m, Index begin, Index count) {
   using Byte = std::conditional_t<std::is_same_v<M, Matrix>, std::byte*, const std::byte*>;
   m.data = static_cast<Byte>(m.data) + static_cast<std::size_t>(begin * m.stride) * size_of(m.dtype);
   m.rows = count;
   return m;
 }
-template <class M> M cols_of(M m, Index begin, Index count) {
+template <class M>
+M cols_of(M m, Index begin, Index count) {
   using Byte = std::conditional_t<std::is_same_v<M, Matrix>, std::byte*, const std::byte*>;
   m.data = static_cast<Byte>(m.data) + static_cast<std::size_t>(begin) * size_of(m.dtype);
   m.cols = count;
@@ -36,7 +38,8 @@ GemmArgs tile(GemmArgs g, Index row, Index rows, Index col, Index cols) {
   g.c = cols_of(rows_of(g.c, row, rows), col, cols);
   g.a = g.transpose_a ? cols_of(g.a, row, rows) : rows_of(g.a, row, rows);
   g.b = g.transpose_b ? rows_of(g.b, col, cols) : cols_of(g.b, col, cols);
-  if (g.bias) g.bias = static_cast<const std::byte*>(g.bias) + static_cast<std::size_t>(col) * (g.c.dtype == DType::f64 ? 8 : 4);
+  if (g.bias)
+    g.bias = static_cast<const std::byte*>(g.bias) + static_cast<std::size_t>(col) * (g.c.dtype == DType::f64 ? 8 : 4);
   return g;
 }
 
@@ -50,7 +53,8 @@ GemmArgs inner_block(GemmArgs g, Index k, Index count, bool first) {
   return g;
 }
 
-template <class T> void put_bias(GemmArgs& g) {
+template <class T>
+void put_bias(GemmArgs& g) {
   auto* bias = static_cast<const T*>(g.bias);
   for (Index i = 0; i < g.c.rows; ++i) {
     T* row = static_cast<T*>(g.c.data) + i * g.c.stride;
@@ -125,13 +129,20 @@ void multiply_emulated(Device& device, GemmArgs g, void* workspace) {
   if (c.dtype == DType::bf16) accumulate(device, g.c, 1, c, 0);
 }
 
-/// A weight in another type than the activations: converted some rows at a time, so that no second copy of it exists.
+/// Columns of c whose part of the weight is converted at a time.
+Index converted_columns(const GemmArgs& g) {
+  Index inner_bytes = std::max<Index>(1, inner(g)) * static_cast<Index>(size_of(g.a.dtype));
+  return std::clamp<Index>(panel_bytes / inner_bytes / 16 * 16, 16, 256);
+}
+
+/// A weight in another type than the activations: converted for some columns of c at a time, so that no second copy of
+/// it exists and every element of c is rounded once.
 void multiply_converted(Device& device, const GemmArgs& g, void* workspace) {
-  for (Index row = 0; row < g.b.rows; row += convert_rows) {
-    Index count = std::min(convert_rows, g.b.rows - row);
-    Matrix panel{workspace, g.a.dtype, count, g.b.cols, g.b.cols};
-    accumulate(device, rows_of(g.b, row, count), 1, panel, 0);
-    GemmArgs part = g.transpose_b ? tile(g, 0, g.c.rows, row, count) : inner_block(g, row, count, row == 0);
+  Index columns = converted_columns(g);
+  for (Index col = 0; col < g.c.cols; col += columns) {
+    GemmArgs part = tile(g, 0, g.c.rows, col, std::min(columns, g.c.cols - col));
+    Matrix panel{workspace, g.a.dtype, part.b.rows, part.b.cols, part.b.cols};
+    accumulate(device, part.b, 1, panel, 0);
     part.b = panel;
     multiply(device, part);
   }
@@ -142,15 +153,16 @@ void multiply_converted(Device& device, const GemmArgs& g, void* workspace) {
 std::size_t gemm_workspace(Device&, const GemmArgs& g) {
   if (emulated(g)) return f32_bytes(g.a) + f32_bytes(g.b) + (g.c.dtype == DType::bf16 ? f32_bytes(g.c) : 0);
   if (g.b.dtype == g.a.dtype) return 0;
-  return static_cast<std::size_t>(std::min(convert_rows, g.b.rows) * g.b.cols) * size_of(g.a.dtype);
+  return static_cast<std::size_t>(std::min(converted_columns(g), g.c.cols) * inner(g)) * size_of(g.a.dtype);
 }
 
 void gemm(Device& device, const GemmArgs& g, void* workspace) {
   Index k = inner(g), k_b = g.transpose_b ? g.b.cols : g.b.rows, n = g.transpose_b ? g.b.rows : g.b.cols;
   Index m = g.transpose_a ? g.a.cols : g.a.rows;
   if (k != k_b || m != g.c.rows || n != g.c.cols)
-    throw ShapeError("gemm: [" + std::to_string(m) + ", " + std::to_string(k) + "] times [" + std::to_string(k_b) + ", " +
-                     std::to_string(n) + "] into [" + std::to_string(g.c.rows) + ", " + std::to_string(g.c.cols) + "]");
+    throw ShapeError("gemm: [" + std::to_string(m) + ", " + std::to_string(k) + "] times [" + std::to_string(k_b) +
+                     ", " + std::to_string(n) + "] into [" + std::to_string(g.c.rows) + ", " +
+                     std::to_string(g.c.cols) + "]");
   if (k == 0) {  // no tokens: the sum is empty
     if (g.beta == 0)
       for (Index row = 0; row < m; ++row)

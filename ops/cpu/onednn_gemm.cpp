@@ -1,5 +1,5 @@
-#include <dnnl.hpp>
 #include <omp.h>
+#include <dnnl.hpp>
 
 #include <array>
 #include <bit>
@@ -15,7 +15,8 @@
 namespace loragrad::cpu {
 namespace {
 
-/// oneDNN's OpenMP team is one thread for the scope: the parallelism is ours. The setting belongs to the calling thread.
+/// oneDNN's OpenMP team is one thread for the scope: the parallelism is ours. The setting belongs to the calling
+/// thread.
 class OneThread {
  public:
   OneThread() : before_(omp_get_max_threads()) {
@@ -51,11 +52,12 @@ CachedMatmul make_matmul(const GemmArgs& g, dnnl::memory::dim k) {
   m.c = Desc(Dims{g.c.rows, g.c.cols}, tag_of(g.c.dtype), Dims{g.c.stride, 1});
   dnnl::primitive_attr attributes;
   dnnl::post_ops after;
-  if (g.alpha != 1) after.append_eltwise(
+  if (g.alpha != 1)
+    after.append_eltwise(
 #if DNNL_VERSION_MAJOR < 3
-      1.f,
+        1.f,
 #endif
-      dnnl::algorithm::eltwise_linear, static_cast<float>(g.alpha), 0.f);
+        dnnl::algorithm::eltwise_linear, static_cast<float>(g.alpha), 0.f);
   if (g.beta != 0) after.append_sum(static_cast<float>(g.beta));
   attributes.set_post_ops(after);
   if (g.bias) m.bias = Desc(Dims{1, g.c.cols}, Tag::f32, Dims{g.c.cols, 1});
@@ -74,9 +76,19 @@ const CachedMatmul& matmul_for(const GemmArgs& g, dnnl::memory::dim k) {
   using Key = std::array<std::int64_t, 13>;
   static std::mutex mutex;
   static std::map<Key, CachedMatmul> cache;
-  Key key{g.c.rows, g.c.cols, k, g.a.stride, g.b.stride, g.c.stride, g.transpose_a, g.transpose_b,
-          static_cast<std::int64_t>(g.a.dtype), static_cast<std::int64_t>(g.c.dtype), g.bias != nullptr,
-          static_cast<std::int64_t>(g.beta), static_cast<std::int64_t>(std::bit_cast<std::uint64_t>(g.alpha))};
+  Key key{g.c.rows,
+          g.c.cols,
+          k,
+          g.a.stride,
+          g.b.stride,
+          g.c.stride,
+          g.transpose_a,
+          g.transpose_b,
+          static_cast<std::int64_t>(g.a.dtype),
+          static_cast<std::int64_t>(g.c.dtype),
+          g.bias != nullptr,
+          static_cast<std::int64_t>(g.beta),
+          static_cast<std::int64_t>(std::bit_cast<std::uint64_t>(g.alpha))};
   std::lock_guard lock(mutex);
   auto found = cache.find(key);
   if (found == cache.end()) found = cache.emplace(key, make_matmul(g, k)).first;
@@ -94,8 +106,9 @@ void onednn_matmul(const GemmArgs& g) {
   auto memory = [](const dnnl::memory::desc& desc, const void* data) {
     return dnnl::memory(desc, engine(), const_cast<void*>(data));
   };
-  std::unordered_map<int, dnnl::memory> arguments{
-      {DNNL_ARG_SRC, memory(m.a, g.a.data)}, {DNNL_ARG_WEIGHTS, memory(m.b, g.b.data)}, {DNNL_ARG_DST, memory(m.c, g.c.data)}};
+  std::unordered_map<int, dnnl::memory> arguments{{DNNL_ARG_SRC, memory(m.a, g.a.data)},
+                                                  {DNNL_ARG_WEIGHTS, memory(m.b, g.b.data)},
+                                                  {DNNL_ARG_DST, memory(m.c, g.c.data)}};
   if (g.bias) arguments.emplace(DNNL_ARG_BIAS, memory(m.bias, g.bias));
   m.primitive.execute(stream, arguments);
   stream.wait();
@@ -104,12 +117,12 @@ void onednn_matmul(const GemmArgs& g) {
 void library_gemm(const GemmArgs& g) {
   if (g.c.dtype == DType::f64) return blas_gemm_f64(g);
   OneThread one_thread;
-  dnnl_status_t status =
-      dnnl_sgemm(g.transpose_a ? 'T' : 'N', g.transpose_b ? 'T' : 'N', g.c.rows, g.c.cols, g.transpose_a ? g.a.rows : g.a.cols,
-                 static_cast<float>(g.alpha), static_cast<const float*>(g.a.data), g.a.stride,
-                 static_cast<const float*>(g.b.data), g.b.stride, static_cast<float>(g.beta), static_cast<float*>(g.c.data),
-                 g.c.stride);
-  if (status != dnnl_success) throw UsageError("gemm: oneDNN refused the product (status " + std::to_string(status) + ")");
+  dnnl_status_t status = dnnl_sgemm(
+      g.transpose_a ? 'T' : 'N', g.transpose_b ? 'T' : 'N', g.c.rows, g.c.cols, g.transpose_a ? g.a.rows : g.a.cols,
+      static_cast<float>(g.alpha), static_cast<const float*>(g.a.data), g.a.stride, static_cast<const float*>(g.b.data),
+      g.b.stride, static_cast<float>(g.beta), static_cast<float*>(g.c.data), g.c.stride);
+  if (status != dnnl_success)
+    throw UsageError("gemm: oneDNN refused the product (status " + std::to_string(status) + ")");
 }
 
 void library_gemm_bf16(const GemmArgs& g) { onednn_matmul(g); }

@@ -17,7 +17,9 @@ void library_gemm(const GemmArgs& g) {
               static_cast<int>(g.c.stride));
 }
 
-void library_gemm_bf16(const GemmArgs&) { throw UsageError("gemm: this build multiplies bf16 matrices only after conversion"); }
+void library_gemm_bf16(const GemmArgs&) {
+  throw UsageError("gemm: this build multiplies bf16 matrices only after conversion");
+}
 bool library_has_bf16() { return false; }
 
 std::string_view library_name() {

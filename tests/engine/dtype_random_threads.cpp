@@ -12,7 +12,7 @@ using namespace loragrad;
 
 TEST_CASE("bf16 rounds to nearest even and keeps NaN and infinity") {
   CHECK(static_cast<float>(bf16(1.0f)) == 1.0f);
-  CHECK(bf16(1.0f + 0x1p-8f).bits == bf16(1.0f).bits);              // halfway: to even
+  CHECK(bf16(1.0f + 0x1p-8f).bits == bf16(1.0f).bits);                    // halfway: to even
   CHECK(static_cast<float>(bf16(1.0f + 3 * 0x1p-8f)) == 1.0f + 0x1p-6f);  // halfway: to even, upwards
   CHECK(std::isnan(static_cast<float>(bf16(std::numeric_limits<float>::quiet_NaN()))));
   CHECK(std::isinf(static_cast<float>(bf16(std::numeric_limits<float>::infinity()))));
@@ -70,7 +70,11 @@ TEST_CASE("parallel_for runs every task once and passes on an exception") {
     pool.parallel_for(101, [&](std::int64_t i) { ++runs[static_cast<std::size_t>(i)]; });
     for (auto& r : runs) CHECK(r == 1);
   }
-  CHECK_THROWS_AS(pool.parallel_for(10, [](std::int64_t i) { if (i == 7) throw std::runtime_error("seven"); }), std::runtime_error);
+  CHECK_THROWS_AS(pool.parallel_for(10,
+                                    [](std::int64_t i) {
+                                      if (i == 7) throw std::runtime_error("seven");
+                                    }),
+                  std::runtime_error);
   std::atomic<int> count = 0;
   pool.parallel_for(3, [&](std::int64_t) { ++count; });
   CHECK(count == 3);

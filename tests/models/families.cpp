@@ -43,7 +43,9 @@ void check_family(const std::string& folder) {
   auto model = load_model(folder + "/model", device, {.precision = Precision::f32});
   CHECK(logit_difference(*model, golden, "base_logits") < 2e-4);
   Batch all = golden.batch(*model, 0, golden.rows.size());
-  auto loss_of = [&] { return model->loss(all, static_cast<double>(all.supervised), {}).sum / static_cast<double>(all.supervised); };
+  auto loss_of = [&] {
+    return model->loss(all, static_cast<double>(all.supervised), {}).sum / static_cast<double>(all.supervised);
+  };
   CHECK(relative(loss_of(), golden.number("base_loss")) < 2e-5);
 
   Adapter adapter = load_adapter(folder + "/adapter", device, model->linear_shapes(), true);
@@ -77,10 +79,12 @@ void check_family(const std::string& folder) {
 }  // namespace
 
 TEST_CASE("families equal transformers and PEFT: goldens of the project") {
-  for (const char* name : {"opt", "opt-350m", "gpt2", "llama", "llama3"}) check_family(std::string("tests/models/golden/") + name);
+  for (const char* name : {"opt", "opt-350m", "gpt2", "llama", "llama3"})
+    check_family(std::string("tests/models/golden/") + name);
 }
 
 TEST_CASE("families equal transformers and PEFT: shared goldens") {
   REQUIRE_SHARED(shared);
-  for (const char* name : {"opt", "gpt2", "llama", "llama-rslora", "llama-regex"}) check_family(shared + "/golden/families/" + name);
+  for (const char* name : {"opt", "gpt2", "llama", "llama-rslora", "llama-regex"})
+    check_family(shared + "/golden/families/" + name);
 }

@@ -20,8 +20,10 @@ GoldenCase read_golden_case(const std::string& folder) {
     Json json = parse_json(line, "rows.jsonl");
     JsonRef ref(json, "rows.jsonl");
     GoldenCase::Row row;
-    for (const JsonRef& id : ref.at("input_ids").elements()) row.ids.push_back(static_cast<std::int32_t>(id.integer(0, 1 << 30)));
-    for (const JsonRef& id : ref.at("labels").elements()) row.labels.push_back(static_cast<std::int32_t>(id.integer(-100, 1 << 30)));
+    for (const JsonRef& id : ref.at("input_ids").elements())
+      row.ids.push_back(static_cast<std::int32_t>(id.integer(0, 1 << 30)));
+    for (const JsonRef& id : ref.at("labels").elements())
+      row.labels.push_back(static_cast<std::int32_t>(id.integer(-100, 1 << 30)));
     golden.rows.push_back(std::move(row));
   }
   golden.tensors = open_safetensors(folder + "/golden.safetensors");

@@ -1,0 +1,34 @@
+#include <fmt/format.h>
+
+#include "app/commands.h"
+#include "app/console.h"
+#include "app/demo_claims.h"
+#include "app/flags.h"
+#include "app/interrupt.h"
+#include "ops/cpu/cpu_device.h"
+#include "train/process_memory.h"
+
+namespace loragrad {
+
+int run_demo(const Words& words) {
+  Flags flags("demo",
+              "Makes a small base model, trains two LoRA adapters on it, and measures what is claimed for LoRA.");
+  bool fresh = false, quick = false, json = false;
+  std::int64_t threads = 0;
+  flags.toggle("fresh", fresh, "pretrain the base again instead of taking it from the cache");
+  flags.toggle("quick", quick, "a tenth of the steps, to try it out; accuracies will be low");
+  flags.integer("threads", threads, 0, 4096, "threads; 0: all that may be used");
+  flags.toggle("json", json, "print all measures as JSON");
+  if (!flags.parse(words)) return print(flags.help()), 0;
+
+  catch_interrupts();
+  DemoSettings settings{quick ? DemoScale::quick() : DemoScale::full(), fresh, static_cast<int>(threads)};
+  DemoReport report = measure_claims(settings);
+  if (json)
+    print_json(report.json());
+  else
+    print(report.text());
+  return 0;
+}
+
+}  // namespace loragrad

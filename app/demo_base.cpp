@@ -1,0 +1,156 @@
+#include "app/demo_base.h"
+
+#include <fmt/format.h>
+#include <stdlib.h>
+
+#include <filesystem>
+
+#include "app/console.h"
+#include "app/demo_corpus.h"
+#include "app/demo_progress.h"
+#include "app/demo_tasks.h"
+#include "app/fresh_folder.h"
+#include "data/byte_level.h"
+#include "engine/error.h"
+#include "io/atomic.h"
+#include "train/output.h"
+
+namespace loragrad {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr std::size_t stories = 20000;
+/// Changes when stories, tokenizer or training change in a way that the key below does not see.
+constexpr const char* version = "1";
+
+std::string config_text(std::int64_t vocab_size) {
+  return Json(Json::Object{{"model_type", "llama"},
+                           {"vocab_size", vocab_size},
+                           {"hidden_size", 128},
+                           {"intermediate_size", 352},
+                           {"num_hidden_layers", 5},
+                           {"num_attention_heads", 8},
+                           {"num_key_value_heads", 8},
+                           {"hidden_act", "silu"},
+                           {"max_position_embeddings", 256},
+                           {"rms_norm_eps", 1e-5},
+                           {"tie_word_embeddings", true}})
+             .dump(2) +
+         "\n";
+}
+
+TrainOptions pretrain_options(const DemoScale& scale) {
+  TrainOptions options;
+  options.lr = 4e-3;
+  options.schedule = ScheduleKind::cosine;
+  options.steps = scale.pretrain_steps;
+  options.warmup_steps = scale.pretrain_steps / 20;
+  options.batch_size = 32;
+  options.beta2 = 0.98;
+  options.seed = demo_seed;
+  return options;
+}
+
+/// The bytes tokenizer's file with the demo's words as tokens of their own: a word that is a token is that token.
+void add_words(const std::string& folder) {
+  std::string path = folder + "/tokenizer.json";
+  Json tokenizer = read_json_file(path);
+  Json model = *tokenizer.find("model"), vocabulary = *model.find("vocab");
+  std::int64_t id = demo_end_token;
+  for (const std::string& word : demo_vocabulary())
+    if (word.size() > 1) vocabulary.set(to_byte_level(word), ++id);
+  model.set("vocab", vocabulary);
+  model.set("ignore_merges", true);
+  tokenizer.set("model", model);
+  Json words = *tokenizer.find("pre_tokenizer");
+  words.set("use_regex", true);
+  tokenizer.set("pre_tokenizer", words);
+  write_file(path, tokenizer.dump(2) + "\n");
+}
+
+std::int64_t vocabulary_size() {
+  std::int64_t size = demo_end_token + 1;
+  for (const std::string& word : demo_vocabulary()) size += word.size() > 1;
+  return size;
+}
+
+void pretrain_into(const std::string& folder, const DemoScale& scale, const DevicePtr& device) {
+  std::string config = folder + "/config.json";
+  write_file(config, config_text(vocabulary_size()));
+  FreshFolder(config, Tokenizer::bytes()).write(folder);
+  add_words(folder);
+  Tokenizer tokenizer = Tokenizer::from_folder(folder);
+  std::unique_ptr<CausalLm> model = new_model(config, device, demo_seed);
+  Dataset data = demo_stories(stories, demo_seed, 0, tokenizer, demo_end_token);
+  demo_train(fmt::format("pretraining a base of {} parameters on its own stories", grouped(model->parameter_count())),
+             *model, nullptr, data, pretrain_options(scale));
+  write_checkpoint(*model, folder, folder);
+}
+
+/// "" where the environment names no cache.
+std::string cache_folder() {
+  const char* cache = std::getenv("XDG_CACHE_HOME");
+  if (cache && fs::path(cache).is_absolute()) return std::string(cache) + "/loragrad/demo";
+  const char* home = std::getenv("HOME");
+  return home && fs::path(home).is_absolute() ? std::string(home) + "/.cache/loragrad/demo" : "";
+}
+
+std::string key(const DemoScale& scale) {
+  std::string facts = version + config_text(vocabulary_size()) + std::to_string(scale.pretrain_steps);
+  for (const std::string& word : demo_vocabulary()) facts += word;
+  return fmt::format("{:016x}", hash_name(facts.data(), facts.size()));
+}
+
+/// A folder that is not all there, or of another time, is made anew rather than trusted.
+bool usable(const std::string& folder, const DevicePtr& device) {
+  if (!fs::exists(folder + "/config.json")) return false;
+  try {
+    Tokenizer::from_folder(folder);
+    load_model(folder, device);
+    return true;
+  } catch (const Error& error) {
+    warn(std::string("the cached base is not used: ") + error.what());
+    return false;
+  }
+}
+
+}  // namespace
+
+TemporaryFolder::TemporaryFolder() {
+  std::error_code failed;
+  fs::path parent = fs::temp_directory_path(failed);
+  path_ = (failed ? fs::path("/tmp") : parent) / "loragrad-demo-XXXXXX";
+  if (!mkdtemp(path_.data())) throw IoError(path_ + ": cannot make a temporary folder");
+}
+
+TemporaryFolder::~TemporaryFolder() {
+  std::error_code ignored;
+  fs::remove_all(path_, ignored);
+}
+
+DemoBase open_demo_base(const DemoScale& scale, bool fresh, const DevicePtr& device, const std::string& scratch) {
+  std::string cache = cache_folder();
+  DemoBase base{cache + "/base-" + key(scale)};
+  if (!cache.empty() && !fresh && usable(base.folder, device)) {
+    base.cached = true;
+    return base;
+  }
+  std::optional<AtomicFolder> kept;
+  try {
+    if (cache.empty()) throw IoError("neither XDG_CACHE_HOME nor HOME names a folder");
+    fs::create_directories(cache);
+    kept.emplace(base.folder, AtomicFolder::Existing::replace);
+  } catch (const std::exception& error) {
+    warn(std::string("the base will not be kept: ") + error.what());
+    base.folder = scratch + "/base";
+    kept.emplace(base.folder, AtomicFolder::Existing::replace);
+  }
+  Stopwatch watch;
+  pretrain_into(kept->staging(), scale, device);
+  base.seconds = watch.seconds();
+  kept->commit();
+  return base;
+}
+
+}  // namespace loragrad

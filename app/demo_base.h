@@ -1,0 +1,43 @@
+#pragma once
+#include <memory>
+#include <string>
+
+#include "data/tokenizer.h"
+#include "models/model.h"
+
+namespace loragrad {
+
+/// A folder of its own for what need not be kept; removed with all in it. IoError when there is no place for one.
+class TemporaryFolder {
+ public:
+  TemporaryFolder();
+  TemporaryFolder(const TemporaryFolder&) = delete;
+  TemporaryFolder& operator=(const TemporaryFolder&) = delete;
+  ~TemporaryFolder();
+  const std::string& path() const { return path_; }
+
+ private:
+  std::string path_;
+};
+
+/// How much the demo trains.
+struct DemoScale {
+  std::int64_t pretrain_steps, task_steps;
+  static DemoScale full() { return {700, 150}; }
+  static DemoScale quick() { return {70, 15}; }
+};
+
+constexpr std::uint64_t demo_seed = 20;
+constexpr TokenId demo_end_token = 256;  ///< the bytes tokenizer's, to which the demo's words are added
+
+struct DemoBase {
+  std::string folder;   ///< a Hugging Face model folder
+  bool cached = false;  ///< found, not made
+  double seconds = 0;   ///< that pretraining took, when it was made now
+};
+
+/// The demo's base: a small Llama trained on its stories. Taken from the user's cache ($XDG_CACHE_HOME, else ~/.cache,
+/// in loragrad/demo) unless `fresh`; made and kept there otherwise, or in `scratch` where the cache cannot be written.
+DemoBase open_demo_base(const DemoScale& scale, bool fresh, const DevicePtr& device, const std::string& scratch);
+
+}  // namespace loragrad

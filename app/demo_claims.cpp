@@ -1,0 +1,82 @@
+#include "app/demo_claims.h"
+
+#include <fmt/format.h>
+
+#include <filesystem>
+
+#include "app/console.h"
+#include "app/demo_measure.h"
+#include "app/demo_progress.h"
+#include "lora/adapter_file.h"
+#include "ops/cpu/cpu_device.h"
+
+namespace loragrad {
+namespace {
+
+DemoTrained train_task(DemoStage& stage, DemoTask task, const std::string& scratch) {
+  DemoTrained trained;
+  trained.data = demo_task_data(stage, task);
+  trained.before = exact_share(*stage.model, trained.data.test);
+  Adapter adapter = demo_train_lora(stage, trained.data, demo_rank, trained.lora);
+  trained.folder = scratch + "/" + name_of(task);
+  std::filesystem::create_directories(trained.folder);
+  save_adapter(adapter, trained.folder);
+  trained.full = demo_train_full(stage, trained.data);
+  return trained;
+}
+
+std::vector<DemoSample> samples_of(DemoStage& stage, const DemoTrained& trained) {
+  Adapter adapter = load_adapter(trained.folder, stage.device, stage.model->linear_shapes(), false);
+  std::vector<DemoSample> samples;
+  for (std::size_t i = 0; i < 2; ++i) {
+    const std::string& prompt = trained.data.examples[i].prompt;
+    constexpr std::int64_t most = 6;
+    DemoSample sample{name_of(trained.data.task), prompt, continuation(*stage.model, stage.tokenizer, prompt, most),
+                      ""};
+    stage.model->attach(adapter);
+    sample.adapted = continuation(*stage.model, stage.tokenizer, prompt, most);
+    stage.model->detach_adapters();
+    samples.push_back(std::move(sample));
+  }
+  return samples;
+}
+
+template <class T>
+void append(std::vector<T>& to, std::vector<T> from) {
+  for (T& item : from) to.push_back(std::move(item));
+}
+
+}  // namespace
+
+DemoReport measure_claims(const DemoSettings& settings) {
+  Stopwatch watch;
+  TemporaryFolder scratch;
+  DevicePtr device = cpu_device(settings.threads);
+  DemoStage stage =
+      DemoStage::open(settings.scale, open_demo_base(settings.scale, settings.fresh, device, scratch.path()), device);
+  note(fmt::format("base: {} parameters, loss {:.3f} on held-out stories, {}", grouped(stage.model->parameter_count()),
+                   stage.story_loss,
+                   stage.base.cached ? "from the cache (--fresh makes it anew)"
+                                     : fmt::format("made in {}", duration_text(stage.base.seconds))));
+
+  DemoTrained who = train_task(stage, DemoTask::who, scratch.path());
+  DemoTrained cheer = train_task(stage, DemoTask::cheer, scratch.path());
+  DemoReport report;
+  for (const DemoTrained* trained : {&who, &cheer}) append(report.samples, samples_of(stage, *trained));
+  append(report.claims, cost_claims(stage, who.data, settings.threads));
+  append(report.claims, quality_claims(stage, {who, cheer}));
+  append(report.claims, use_claims(stage, who, cheer, scratch.path()));
+  report.claims.push_back(rank_claim(stage, who));
+  report.seconds = watch.seconds();
+  report.setting = {{"parameters", stage.model->parameter_count()},
+                    {"base", stage.base.cached ? Json(stage.base.folder) : Json()},
+                    {"pretrain_seconds", stage.base.seconds},
+                    {"pretrain_steps", settings.scale.pretrain_steps},
+                    {"task_steps", settings.scale.task_steps},
+                    {"rank", demo_rank},
+                    {"story_loss", stage.story_loss},
+                    {"threads", device->threads().size()}};
+  return report;
+}
+
+}  // namespace loragrad

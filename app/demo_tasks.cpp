@@ -1,0 +1,83 @@
+#include "app/demo_tasks.h"
+
+#include <set>
+
+#include "app/demo_corpus.h"
+
+namespace loragrad {
+namespace {
+
+/// Streams of the seed: tasks have their own, apart from the stories' (from 0).
+constexpr std::uint64_t first_task_stream = 1000;
+
+DemoExample make_example(DemoTask task, DemoStoryteller& teller) {
+  DemoStory story = teller.next();
+  const DemoOwner& one = story.owners[teller.below(story.owners.size())];
+  if (task != DemoTask::cheer)
+    return {story.opening + " who had the " + one.animal + "?", " " + one.name + (task == DemoTask::who ? "." : "!")};
+  if (teller.below(2)) return {story.opening + " the " + one.animal + " was", " " + one.color + "!"};
+  return {story.opening + " the " + one.animal + " belonged to", " " + one.name + "!"};
+}
+
+void add_row(Dataset& set, Row row) {
+  set.tokens += static_cast<std::int64_t>(row.input_ids.size());
+  set.supervised_tokens += supervised_tokens(row);
+  set.rows.push_back(std::move(row));
+}
+
+}  // namespace
+
+const char* name_of(DemoTask task) {
+  switch (task) {
+    case DemoTask::who:
+      return "who";
+    case DemoTask::cheer:
+      return "cheer";
+    default:
+      return "cheerful who";
+  }
+}
+
+DemoExamples demo_examples(DemoTask task, std::size_t train, std::size_t test, std::uint64_t seed) {
+  DemoStoryteller teller(seed, first_task_stream + static_cast<std::uint64_t>(task));
+  DemoExamples examples;
+  std::set<std::string> seen;
+  while (seen.size() < train + test) {
+    DemoExample example = make_example(task, teller);
+    if (!seen.insert(example.prompt).second) continue;
+    (examples.test.size() < test ? examples.test : examples.train).push_back(std::move(example));
+  }
+  return examples;
+}
+
+Dataset demo_dataset(const std::vector<DemoExample>& examples, const Tokenizer& tokenizer, TokenId end) {
+  Dataset set;
+  set.format = "prompt/completion";
+  for (const DemoExample& example : examples) {
+    Row row{tokenizer.encode(example.prompt), {}};
+    row.labels.assign(row.input_ids.size(), no_label);
+    std::vector<TokenId> completion = tokenizer.encode(example.completion);
+    completion.push_back(end);
+    for (std::vector<TokenId>* ids : {&row.input_ids, &row.labels})
+      ids->insert(ids->end(), completion.begin(), completion.end());
+    add_row(set, std::move(row));
+  }
+  return set;
+}
+
+Dataset demo_stories(std::size_t count, std::uint64_t seed, std::uint64_t stream, const Tokenizer& tokenizer,
+                     TokenId end) {
+  DemoStoryteller teller(seed, stream);
+  Dataset set;
+  set.format = "text";
+  for (std::size_t i = 0; i < count; ++i) {
+    DemoStory story = teller.next();
+    Row row{tokenizer.encode(story.opening + story.rest), {}};
+    row.input_ids.push_back(end);
+    row.labels = row.input_ids;
+    add_row(set, std::move(row));
+  }
+  return set;
+}
+
+}  // namespace loragrad

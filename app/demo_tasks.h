@@ -1,0 +1,33 @@
+#pragma once
+#include <string>
+#include <vector>
+
+#include "data/dataset.h"
+#include "data/tokenizer.h"
+
+namespace loragrad {
+
+/// A prompt and the one right continuation.
+struct DemoExample {
+  std::string prompt, completion;
+};
+
+/// The demo's tasks: `who` answers a question the stories never ask ("... who had the fox?" -> " mia."); `cheer` ends
+/// a story's sentence as the story has it, but with an exclamation mark ("... the fox was" -> " red!"). `cheerful_who`
+/// is both at once (" mia!"), and is never trained.
+enum class DemoTask { who, cheer, cheerful_who };
+const char* name_of(DemoTask task);
+
+/// `train` and `test` examples, all prompts different from each other.
+struct DemoExamples {
+  std::vector<DemoExample> train, test;
+};
+DemoExamples demo_examples(DemoTask task, std::size_t train, std::size_t test, std::uint64_t seed);
+
+/// As rows, each with an end token; the loss is on the completion.
+Dataset demo_dataset(const std::vector<DemoExample>& examples, const Tokenizer& tokenizer, TokenId end);
+/// Whole stories, the loss on every token: what the base is pretrained on. Different streams tell different stories.
+Dataset demo_stories(std::size_t count, std::uint64_t seed, std::uint64_t stream, const Tokenizer& tokenizer,
+                     TokenId end);
+
+}  // namespace loragrad

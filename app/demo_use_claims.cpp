@@ -1,0 +1,116 @@
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <filesystem>
+
+#include "app/console.h"
+#include "app/demo_claims.h"
+#include "app/demo_measure.h"
+#include "app/demo_progress.h"
+#include "lora/adapter_file.h"
+#include "models/merge_checkpoint.h"
+
+namespace loragrad {
+namespace {
+
+Adapter open(const DemoStage& stage, const DemoTrained& trained) {
+  return load_adapter(trained.folder, stage.device, stage.model->linear_shapes(), false);
+}
+
+DemoClaim size_claim(const DemoStage& stage, const DemoTrained& trained) {
+  auto adapter = std::filesystem::file_size(trained.folder + "/adapter_model.safetensors");
+  auto base = std::filesystem::file_size(stage.base.folder + "/model.safetensors");
+  return {"adapter_size",
+          "an adapter's file: under a tenth of the base's",
+          fmt::format("{}, base {}: {:.1f}x less", bytes_text(adapter), bytes_text(base),
+                      static_cast<double>(base) / static_cast<double>(adapter)),
+          adapter * 10 < base,
+          {{"adapter_bytes", adapter}, {"base_bytes", base}}};
+}
+
+/// Two claims: the merged model is the adapted one, and as fast as the base.
+std::vector<DemoClaim> merge_claims(DemoStage& stage, const DemoTrained& trained, const std::string& scratch) {
+  note("merging, swapping and composing adapters");
+  std::string folder = scratch + "/merged";
+  std::filesystem::create_directories(folder);
+  Adapter adapter = open(stage, trained);
+  merge_checkpoint(*stage.model, stage.base.folder, {{adapter, 1}}, folder);
+  std::unique_ptr<CausalLm> merged = load_model(folder, stage.device),
+                            adapted = load_model(stage.base.folder, stage.device);
+  adapted->attach(adapter);
+  std::vector<float> logits = sample_logits(*adapted, trained.data.test);
+  double difference = largest_difference(logits, sample_logits(*merged, trained.data.test));
+  double largest = largest_difference(logits, std::vector<float>(logits.size()));
+
+  constexpr int rounds = 30;
+  const Row& row = stage.held_out_stories.rows.front();
+  std::vector<double> seconds = time_decoding({stage.model.get(), merged.get(), adapted.get()}, row, rounds);
+  std::vector<double> speed;
+  for (double s : seconds) speed.push_back(static_cast<double>(row.input_ids.size()) / s);
+  return {{"merged_equals_adapter",
+           "merged equals adapter",
+           fmt::format("largest logit difference {:.1e} (logits to {:.1f})", difference, largest),
+           difference <= 1e-5 * largest,
+           {{"largest_logit_difference", difference}, {"largest_logit", largest}}},
+          {"merged_speed",
+           "merged costs nothing at generation",
+           fmt::format("tokens/s: merged {:.0f}, base {:.0f}, adapter {:.0f}", speed[1], speed[0], speed[2]),
+           speed[1] >= 0.95 * speed[0],
+           {{"base_tokens_per_s", speed[0]}, {"merged_tokens_per_s", speed[1]}, {"adapter_tokens_per_s", speed[2]}}}};
+}
+
+/// A, B and A again on one loaded base, against A on a base loaded for it.
+DemoClaim swap_claim(DemoStage& stage, const DemoTrained& who, const DemoTrained& cheer) {
+  Adapter a = open(stage, who), b = open(stage, cheer);
+  Stopwatch loading;
+  std::unique_ptr<CausalLm> own = load_model(stage.base.folder, stage.device);
+  double load_seconds = loading.seconds();
+  own->attach(a);
+  constexpr int swaps = 1001;  // odd: A is attached last
+  Stopwatch swapping;
+  for (int i = 0; i < swaps; ++i) {
+    stage.model->detach_adapters();
+    stage.model->attach(i % 2 ? b : a);
+  }
+  double swap_seconds = swapping.seconds() / swaps;
+  bool equal = sample_logits(*stage.model, who.data.test) == sample_logits(*own, who.data.test);
+  stage.model->detach_adapters();
+  return {"swap",
+          "adapters swap without reloading the base",
+          fmt::format("swap {:.0f} us, loading {:.0f} us; {}", 1e6 * swap_seconds, 1e6 * load_seconds,
+                      equal ? "equal bit for bit" : "logits differ"),
+          equal && swap_seconds < load_seconds,
+          {{"swap_seconds", swap_seconds}, {"load_seconds", load_seconds}, {"bit_equal", equal}}};
+}
+
+/// Both adapters at once on prompts that need both, which neither was trained for.
+DemoClaim compose_claim(DemoStage& stage, const DemoTrained& who, const DemoTrained& cheer) {
+  DemoTaskData both = demo_task_data(stage, DemoTask::cheerful_who);
+  Adapter a = open(stage, who), b = open(stage, cheer);
+  auto share = [&](std::initializer_list<const Adapter*> adapters) {
+    for (const Adapter* adapter : adapters) stage.model->attach(*adapter);
+    double right = exact_share(*stage.model, both.test);
+    stage.model->detach_adapters();
+    return right;
+  };
+  double alone_a = share({&a}), alone_b = share({&b}), together = share({&a, &b});
+  return {"compose",
+          "two adapters compose: \"who\" + \"cheer\"",
+          fmt::format("right in both: {}, alone {} and {}", percent(together), percent(alone_a), percent(alone_b)),
+          together >= 0.8 && together > std::max(alone_a, alone_b),
+          {{"both", together}, {"who_alone", alone_a}, {"cheer_alone", alone_b}}};
+}
+
+}  // namespace
+
+std::vector<DemoClaim> use_claims(DemoStage& stage, const DemoTrained& who, const DemoTrained& cheer,
+                                  const std::string& scratch) {
+  std::vector<DemoClaim> claims{size_claim(stage, who)};
+  for (DemoClaim& claim : merge_claims(stage, who, scratch)) claims.push_back(std::move(claim));
+  claims.push_back(swap_claim(stage, who, cheer));
+  claims.push_back(compose_claim(stage, who, cheer));
+  return claims;
+}
+
+}  // namespace loragrad

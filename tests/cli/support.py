@@ -1,0 +1,97 @@
+"""What the tests of the command line share: running the binary, and a tiny model made by the binary itself."""
+import atexit, functools, json, os, pathlib, shutil, struct, subprocess, tempfile, unittest
+
+BINARY = os.environ["LORAGRAD_BINARY"]
+SHARED = pathlib.Path(os.environ.get("LORAGRAD_SHARED", pathlib.Path(__file__).parents[2] / ".." / "shared"))
+CONFIG = {"model_type": "llama", "vocab_size": 260, "hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2,
+          "num_attention_heads": 4, "num_key_value_heads": 2, "max_position_embeddings": 96, "tie_word_embeddings": True}
+TEXTS = [f"{who} {did} the {what}." for who in ("Ann", "Zoë", "Kim") for did in ("saw", "lost") for what in ("cat", "hat", "bat")]
+
+
+def run(*words, stdin=None, env=None):
+    """The finished process; stdout and stderr as text."""
+    return subprocess.run([BINARY, *map(str, words)], input=stdin, capture_output=True, text=True, timeout=120,
+                          env={**os.environ, **(env or {})})
+
+
+def write_rows(path, rows):
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return path
+
+
+def read_safetensors(path):
+    """{name: (dtype, shape, bytes)}"""
+    data = pathlib.Path(path).read_bytes()
+    (length,) = struct.unpack_from("<Q", data)
+    header = json.loads(data[8:8 + length])
+    return {name: (t["dtype"], t["shape"], data[8 + length + t["data_offsets"][0]:8 + length + t["data_offsets"][1]])
+            for name, t in header.items() if name != "__metadata__"}
+
+
+def write_safetensors(path, tensors):
+    header, body = {}, b""
+    for name, (dtype, shape, values) in tensors.items():
+        header[name] = {"dtype": dtype, "shape": shape, "data_offsets": [len(body), len(body) + len(values)]}
+        body += values
+    text = json.dumps(header).encode()
+    pathlib.Path(path).write_bytes(struct.pack("<Q", len(text)) + text + body)
+
+
+def floats(values):
+    return struct.unpack(f"<{len(values) // 4}f", values)
+
+
+@functools.cache
+def samples():
+    """A folder with data, and a model and an adapter trained on it; made once, and not to be changed."""
+    folder = pathlib.Path(tempfile.mkdtemp(prefix="loragrad-cli-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    data = folder / "data"
+    data.mkdir()
+    for split, texts in (("train", TEXTS), ("valid", TEXTS[:4]), ("test", TEXTS[4:6])):
+        write_rows(data / f"{split}.jsonl", [{"text": t} for t in texts])
+    (folder / "config.json").write_text(json.dumps(CONFIG))
+    for words in (("pretrain", "--config-json", folder / "config.json", "--data", data, "--output", folder / "model", "--steps", 40, "--lr", 1e-2),
+                  ("train", "--model", folder / "model", "--data", data, "--output", folder / "adapter", "--rank", 4, "--alpha", 12,
+                   "--steps", 20, "--lr", 1e-2, "--target", "all-linear")):
+        done = run(*words)
+        if done.returncode != 0: raise RuntimeError(done.stderr)
+    return folder
+
+
+class CliTest(unittest.TestCase):
+    def setUp(self):
+        self.samples = samples()
+        self.model, self.adapter, self.data = self.samples / "model", self.samples / "adapter", self.samples / "data"
+        temporary = tempfile.TemporaryDirectory(prefix="loragrad-cli-")
+        self.addCleanup(temporary.cleanup)
+        self.folder = pathlib.Path(temporary.name)
+
+    def ok(self, *words, **options):
+        done = run(*words, **options)
+        self.assertEqual(0, done.returncode, done.stderr)
+        return done.stdout
+
+    def json(self, *words, **options):
+        """The one JSON value that a --json command prints."""
+        lines = self.ok(*words, "--json", **options).splitlines()
+        self.assertEqual(1, len(lines), lines)
+        return json.loads(lines[0])
+
+    def fails(self, code, *words, says=(), **options):
+        """The command ends with `code` and one line of error that has all of `says`, and leaves nothing new behind."""
+        before = sorted(self.folder.rglob("*"))
+        done = run(*words, **options)
+        self.assertEqual(code, done.returncode, done.stdout + done.stderr)
+        errors = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
+        self.assertEqual(1, len(errors), done.stderr)
+        self.assertEqual(errors[0], done.stderr.splitlines()[-1])
+        for text in (says,) if isinstance(says, str) else says: self.assertIn(str(text), errors[0])
+        self.assertEqual(before, sorted(self.folder.rglob("*")))
+        return errors[0]
+
+    def copy_model(self, name="model"):
+        return pathlib.Path(shutil.copytree(self.model, self.folder / name))
+
+    def metrics(self, folder):
+        return [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]

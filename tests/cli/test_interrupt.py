@@ -1,0 +1,40 @@
+import json, signal, subprocess, time
+
+from support import BINARY, CliTest
+
+
+class Interrupt(CliTest):
+    def start(self, *extra):
+        words = ["train", "--model", self.model, "--data", self.data, "--output", self.folder / "out", "--rank", "2", "--steps", "1000000", "--json", *extra]
+        return subprocess.Popen([BINARY, *map(str, words)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+    def until_training(self, process):
+        for line in process.stderr:
+            if line.startswith("step "): return
+        self.fail("it never began")
+
+    def test_a_signal_ends_after_a_step_and_saves(self):
+        for number, code in ((signal.SIGINT, 130), (signal.SIGTERM, 143)):
+            with self.subTest(number):
+                process = self.start("--overwrite")
+                self.until_training(process)
+                process.send_signal(number)
+                out, _ = process.communicate(timeout=60)
+                self.assertEqual(code, process.returncode)
+                result = json.loads(out)
+                self.assertTrue(result["interrupted"])
+                self.assertEqual(result["steps"], self.metrics(self.folder / "out")[-1]["step"])
+                self.assertEqual([self.folder / "out"], list(self.folder.iterdir()))
+                self.ok("eval", "--model", self.model, "--adapter", self.folder / "out", "--data", self.data)
+
+    def test_a_second_signal_stops_at_once(self):
+        process = self.start()
+        self.until_training(process)
+        # Both before the program can get to its next poll: it is stopped meanwhile. Different signals, as equal ones merge.
+        process.send_signal(signal.SIGSTOP)
+        process.send_signal(signal.SIGINT)
+        process.send_signal(signal.SIGTERM)
+        process.send_signal(signal.SIGCONT)
+        process.communicate(timeout=60)
+        self.assertIn(process.returncode, (130, 143))
+        self.assertFalse((self.folder / "out").exists())

@@ -1,0 +1,88 @@
+#include "ops/cross_entropy.h"
+
+#include <doctest/doctest.h>
+
+#include <cmath>
+
+#include "engine/backward.h"
+#include "engine/error.h"
+#include "ops/cpu/cpu_device.h"
+#include "ops/elementwise.h"
+#include "tests/ops/sample.h"
+
+namespace loragrad {
+namespace {
+
+using Inputs = std::vector<Tensor>;
+
+/// Targets with runs of unsupervised rows, as prompts make them.
+Tensor targets(const Setting& s, std::int64_t rows, std::int64_t vocab) {
+  std::vector<std::int32_t> ids = s.indices(rows, vocab, 9).values<std::int32_t>();
+  for (std::int64_t t = 0; t < rows; ++t)
+    if (t % 5 < 2 && rows > 1) ids[static_cast<std::size_t>(t)] = -1;
+  return s.integers({rows, 1}, ids);
+}
+
+Tensor frozen(const Inputs& in, const Setting& s) {
+  Weight head(s.constant({11, in[0].cols()}, 1));
+  return scale(cross_entropy(s.compute(in[0]), head, targets(s, in[0].rows(), 11), 3).loss, 2);  // 2: dy is not 1
+}
+Tensor trained(const Inputs& in, const Setting& s) {
+  return cross_entropy(s.compute(in[0]), in[1], targets(s, in[0].rows(), in[1].rows()), 7).loss;
+}
+
+}  // namespace
+
+std::vector<Sample> cross_entropy_samples() {
+  return {{.name = "frozen 6x4", .inputs = {{6, 4}}, .run = frozen},
+          {.name = "frozen 1x1", .inputs = {{1, 1}}, .run = frozen},
+          {.name = "frozen no rows", .inputs = {{0, 4}}, .run = frozen},
+          {.name = "trained head", .inputs = {{7, 3}, {5, 3}}, .run = trained},
+          {.name = "large",
+           .inputs = {{150, 40}, {517, 40}},
+           .run = trained,
+           .finite_differences = false,
+           .f32_tolerance = 1e-5,
+           .bf16_tolerance = 6e-2}};
+}
+
+}  // namespace loragrad
+
+using namespace loragrad;
+
+TEST_CASE("cross entropy of known logits; rows without a target do not count") {
+  DevicePtr device = cpu_device(1);
+  std::vector<double> x{1, 0, 0, 1, 5, 5}, head{1, 0, 0, 1, 0, 0};
+  std::vector<std::int32_t> targets{0, 2, -1};
+  Weight w(Tensor::from(device, {3, 2}, head.data()));
+  CrossEntropy loss =
+      cross_entropy(Tensor::from(device, {3, 2}, x.data()), w, Tensor::from(device, {3, 1}, targets.data()), 2);
+  double z = std::log(std::exp(1) + 2);  // both rows have logits {1, 0, 0} in some order
+  CHECK(loss.supervised == 2);
+  CHECK(std::abs(loss.sum - ((z - 1) + z)) < 1e-12);
+  CHECK(std::abs(loss.loss.values<double>()[0] - loss.sum / 2) < 1e-12);
+}
+
+TEST_CASE("large logits do not overflow") {
+  DevicePtr device = cpu_device(1);
+  std::vector<float> x{1000}, head{1, -1};
+  std::vector<std::int32_t> target{1};
+  CrossEntropy loss =
+      cross_entropy(Tensor::from(device, {1, 1}, x.data()), Weight(Tensor::from(device, {2, 1}, head.data())),
+                    Tensor::from(device, {1, 1}, target.data()), 1);
+  CHECK(loss.sum == doctest::Approx(2000));
+}
+
+TEST_CASE("logits exist as a tile of at most 64 MB") {
+  DevicePtr device = cpu_device(2);
+  std::int64_t rows = 600, vocab = 50'000;  // 120 MB of logits
+  Tensor x = Tensor::zeros(device, {rows, 2}, DType::f32);
+  x.set_trainable();
+  Weight head(Tensor::zeros(device, {vocab, 2}, DType::f32));
+  Tensor targets = Tensor::zeros(device, {rows, 1}, DType::i32);
+  device->memory().reset_peak();
+  std::size_t before = device->memory().live();
+  CrossEntropy loss = cross_entropy(x, head, targets, 1);
+  CHECK(loss.sum / static_cast<double>(rows) == doctest::Approx(std::log(static_cast<double>(vocab))));
+  CHECK(device->memory().peak() - before <= (64u << 20) + x.bytes() + (1u << 20));
+}

@@ -1,0 +1,130 @@
+#include "train/output.h"
+
+#include "io/json.h"
+#include "io/safetensors.h"
+#include "lora/adapter_file.h"
+#include "tests/train/support.h"
+#include "train/model_card.h"
+
+using namespace loragrad;
+using namespace loragrad::test;
+
+namespace fs = std::filesystem;
+
+namespace {
+
+CardFacts facts() {
+  CardFacts f;
+  f.base_model = "some-org/tiny: \"llama\"";
+  f.data = "some/where/rows.jsonl";
+  f.eval_data = "valid/";
+  f.rows = 13;
+  f.supervised_tokens = 77;
+  f.seq_len = 64;
+  f.trainable = 288;
+  f.parameters = 5000;
+  f.options.lr = 3e-3;
+  f.result.steps = 9;
+  f.result.tokens = 900;
+  f.result.seconds = 61;
+  f.result.loss = 1.23456;
+  f.result.eval = EvalReport{2, 7.389, 50, 60, 5, 1};
+  return f;
+}
+
+}  // namespace
+
+TEST_CASE("an adapter folder is complete, and is read back as it was") {
+  TinyModel folder;
+  std::unique_ptr<CausalLm> model = load_model(folder.path(), cpu_device(1));
+  LoraConfig config = lora_config({"q_proj", "v_proj"});
+  Adapter adapter = make_adapter(model->device(), config, model->linear_shapes(), 1);
+  adapter.base_model = folder.path();
+  std::string path = folder / "out";
+  {
+    TrainingOutput output(path, false);
+    put(output.file("metrics.jsonl"), "{}\n");
+    output.save_adapter(adapter, model_card(facts(), &adapter));
+    CHECK_FALSE(fs::exists(path));
+    output.commit();
+  }
+  std::set<std::string> names;
+  for (const auto& entry : fs::directory_iterator(path)) names.insert(entry.path().filename().string());
+  CHECK(names ==
+        std::set<std::string>{"README.md", "adapter_config.json", "adapter_model.safetensors", "metrics.jsonl"});
+  Adapter again = load_adapter(path, model->device(), model->linear_shapes(), false);
+  CHECK(values_of(again) == values_of(adapter));
+  CHECK(again.config.lora_alpha == 7);
+}
+
+TEST_CASE("only an earlier output is overwritten, and only when asked to") {
+  TempFolder folder;
+  std::string path = folder / "out";
+  auto write = [&](bool overwrite, const std::string& name) {
+    TrainingOutput output(path, overwrite);
+    put(output.file(name), "new");
+    output.commit();
+  };
+  fs::create_directory(path);
+  write(false, "adapter_config.json");  // an empty folder is nobody's
+  CHECK(contains(message_of<IoError>([&] { write(false, "adapter_config.json"); }),
+                 "expected a folder that does not exist yet"));
+  write(true, "config.json");
+  CHECK(fs::exists(path + "/config.json"));
+  CHECK_FALSE(fs::exists(path + "/adapter_config.json"));
+
+  put(path + "/thesis.tex", "years of work");
+  CHECK(contains(message_of<IoError>([&] { write(true, "config.json"); }), "found thesis.tex in it"));
+  CHECK(get(path + "/thesis.tex") == "years of work");
+  fs::remove_all(path);
+  fs::create_directory(path);
+  put(path + "/README.md", "of something else");
+  CHECK(contains(message_of<IoError>([&] { write(true, "config.json"); }), "found a folder without one"));
+  fs::remove_all(path);
+  put(path, "a file");
+  CHECK_FALSE(message_of<IoError>([&] { write(true, "config.json"); }).empty());
+  CHECK(get(path) == "a file");
+  CHECK(folder.names() == std::set<std::string>{"out"});
+}
+
+TEST_CASE("a trained model is written as a checkpoint and loads again") {
+  TinyModel folder;
+  put(folder.path() + "/tokenizer.json", "{\"kept\": 1}");
+  std::unique_ptr<CausalLm> model =
+      load_model(folder.path(), cpu_device(1), {.precision = Precision::automatic, .trainable = true});
+  Dataset data = tiny_data(4);
+  train(*model, nullptr, data, {.lr = 1e-2, .steps = 3});
+  {
+    TrainingOutput output(folder / "out", false);
+    output.save_checkpoint(*model, folder.path(), model_card(facts(), nullptr));
+    output.commit();
+  }
+  std::unique_ptr<CausalLm> again = load_model(folder / "out", cpu_device(1));
+  CHECK(evaluate(*again, data).loss == evaluate(*model, data).loss);
+  CHECK(get(folder / "out/tokenizer.json") == "{\"kept\": 1}");
+  Json config = read_json_file(folder / "out/config.json");
+  CHECK(std::get<std::string>(config.find("torch_dtype")->value()) == "float32");
+  SafetensorsFile file = open_safetensors(folder / "out/model.safetensors");
+  CHECK(file.find("model.norm.weight")->shape == std::vector<std::int64_t>{16});
+  CHECK(file.find("model.embed_tokens.weight")->shape == std::vector<std::int64_t>{32, 16});
+  CHECK(file.find("lm_head.weight") == nullptr);
+  CHECK(contains(get(folder / "out/README.md"), "AutoModelForCausalLM.from_pretrained(\"path/to/this/folder\")"));
+}
+
+TEST_CASE("a model card says what was done") {
+  TinyModel folder;
+  std::unique_ptr<CausalLm> model = load_model(folder.path(), cpu_device(1));
+  Adapter adapter = tiny_adapter(*model, {"q_proj", "v_proj"});
+  std::string card = model_card(facts(), &adapter);
+  CHECK(card.starts_with("---\nbase_model: \"some-org/tiny: \\\"llama\\\"\"\nlibrary_name: peft\n"));
+  for (const char* part :
+       {"\n- \"base_model:adapter:some-org/tiny: \\\"llama\\\"\"\n- lora\n- loragrad\n---\n",
+        "`rows.jsonl` (13 rows, 77 supervised tokens)", "9 steps, 900 tokens, 1m01s", "288 of 5000 parameters",
+        "last step: 1.2346", "Loss on `valid`: 2.0000 (perplexity 7.39", "| rank, alpha, dropout | 3, 7, 0 |",
+        "| learning rate | 0.003, linear schedule, 0 warm-up steps |", "(4 modules)", "PeftModel.from_pretrained(base"})
+    CHECK(contains(card, part));
+  CHECK(card.find("some/where") == std::string::npos);
+  CardFacts stopped = facts();
+  stopped.result.stopped = true;
+  CHECK(contains(model_card(stopped, &adapter), "9 steps (interrupted)"));
+}

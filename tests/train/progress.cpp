@@ -1,0 +1,59 @@
+#include "train/progress.h"
+
+#include "tests/train/support.h"
+
+using namespace loragrad;
+using namespace loragrad::test;
+
+namespace {
+
+Progress sample() {
+  Progress p;
+  p.report.step = 25;
+  p.report.loss = 2.34567;
+  p.report.lr = 2e-4;
+  p.report.tokens_per_s = 812.4;
+  p.total_steps = 100;
+  p.seconds = 27.4;
+  return p;
+}
+
+}  // namespace
+
+TEST_CASE("durations and bytes") {
+  CHECK(duration_text(0) == "0s");
+  CHECK(duration_text(59.4) == "59s");
+  CHECK(duration_text(59.6) == "1m00s");
+  CHECK(duration_text(187) == "3m07s");
+  CHECK(duration_text(7505) == "2h05m");
+  CHECK(duration_text(4 * 86400 + 6 * 3600) == "4d06h");
+  CHECK(duration_text(-1) == "0s");
+  CHECK(duration_text(0.0 / 0.0) == "0s");
+  CHECK(bytes_text(0) == "0 B");
+  CHECK(bytes_text(1023) == "1023 B");
+  CHECK(bytes_text(1536) == "1.50 KiB");
+  CHECK(bytes_text(std::size_t{25} << 20) == "25.0 MiB");
+  CHECK(bytes_text(std::size_t{300} << 30) == "300 GiB");
+}
+
+TEST_CASE("a line of progress") {
+  std::string text = "step 25/100  loss 2.3457  lr 2.00e-04  812 tokens/s  1m22s left";
+  CHECK(progress_text(sample()) == text);
+  Progress skipped = sample();
+  skipped.report.updated = false;
+  CHECK(contains(progress_text(skipped), "loss -  lr"));
+}
+
+TEST_CASE("a bar takes the room that is left") {
+  std::string text = progress_text(sample());
+  auto width = static_cast<int>(text.size());
+  CHECK(progress_bar(sample(), width + 23) == "[" + std::string(5, '#') + std::string(15, '.') + "] " + text);
+  CHECK(progress_bar(sample(), 1000) == "[" + std::string(10, '#') + std::string(30, '.') + "] " + text);
+  CHECK(progress_bar(sample(), width + 12) == text);
+  for (int columns = 0; columns < 120; ++columns)
+    CHECK(progress_bar(sample(), columns).size() <= static_cast<std::size_t>(columns));
+  Progress done = sample();
+  done.report.step = 100;
+  CHECK(contains(progress_bar(done, width + 40), "[####################"));
+  CHECK_FALSE(progress_bar(done, 200).find('.') < progress_bar(done, 200).find(']'));
+}

@@ -1,0 +1,266 @@
+#include "train/trainer.h"
+
+#include <cmath>
+#include <limits>
+
+#include "tests/train/support.h"
+
+using namespace loragrad;
+using namespace loragrad::test;
+
+namespace {
+
+const std::vector<std::string> every_linear{"_proj"}, query_value{"q_proj", "v_proj"};
+
+struct Outcome {
+  std::vector<float> trained;
+  std::vector<StepReport> steps;
+  TrainResult result;
+};
+
+Outcome run(const TinyModel& folder, const Dataset& data, const TrainOptions& options, int threads = 1,
+            double dropout = 0.1) {
+  std::unique_ptr<CausalLm> model = load_model(folder.path(), cpu_device(threads));
+  Adapter adapter = tiny_adapter(*model, every_linear, dropout);
+  model->attach(adapter);
+  Outcome outcome;
+  TrainObserver observer;
+  observer.on_step = [&](const StepReport& report) { outcome.steps.push_back(report); };
+  outcome.result = train(*model, &adapter, data, options, nullptr, observer);
+  outcome.trained = values_of(adapter);
+  return outcome;
+}
+
+double distance(const std::vector<float>& a, const std::vector<float>& b) {
+  REQUIRE(a.size() == b.size());
+  double difference = 0, norm = 0;
+  for (std::size_t i = 0; i < a.size(); ++i) {
+    difference += (a[i] - b[i]) * (a[i] - b[i]);
+    norm += a[i] * a[i];
+  }
+  return std::sqrt(difference / norm);
+}
+
+}  // namespace
+
+TEST_CASE("accumulated gradients are those of the large batch, dropout included") {
+  TinyModel folder;
+  Dataset data = tiny_data(13);
+  TrainOptions options{.lr = 1e-2, .batch_size = 6, .grad_accum = 1, .steps = 5};
+  Outcome whole = run(folder, data, options);
+  for (auto [size, accum] : {std::pair{3, 2}, {2, 3}, {1, 6}}) {
+    options.batch_size = size;
+    options.grad_accum = accum;
+    Outcome parts = run(folder, data, options);
+    for (std::size_t i = 0; i < 5; ++i) {
+      CHECK(parts.steps[i].loss == doctest::Approx(whole.steps[i].loss).epsilon(1e-6));
+      CHECK(parts.steps[i].grad_norm == doctest::Approx(whole.steps[i].grad_norm).epsilon(1e-5));
+      CHECK(parts.steps[i].supervised_tokens == whole.steps[i].supervised_tokens);
+    }
+    CHECK(distance(parts.trained, whole.trained) < 1e-5);
+  }
+}
+
+TEST_CASE("same seed, same bits, any number of threads") {
+  TinyModel folder;
+  Dataset data = tiny_data(9);
+  TrainOptions options{
+      .lr = 1e-2, .schedule = ScheduleKind::cosine, .batch_size = 2, .grad_accum = 2, .epochs = 2, .seed = 4};
+  Outcome one = run(folder, data, options, 1), two = run(folder, data, options, 2);
+  CHECK(one.trained == two.trained);
+  for (std::size_t i = 0; i < one.steps.size(); ++i) CHECK(one.steps[i].loss == two.steps[i].loss);
+  options.seed = 5;
+  CHECK(run(folder, data, options, 1).trained != one.trained);
+}
+
+TEST_CASE("epochs end the stream, steps go on around it") {
+  TinyModel folder;
+  Dataset data = tiny_data(5);
+  TrainOptions options{.batch_size = 2, .epochs = 3, .shuffle = false};
+  Outcome epochs = run(folder, data, options);
+  CHECK(options.total_steps(5) == 8);
+  REQUIRE(epochs.steps.size() == 8);
+  CHECK(epochs.result.steps == 8);
+  CHECK(epochs.result.tokens == 3 * data.tokens);
+  CHECK(epochs.result.supervised_tokens == 3 * data.supervised_tokens);
+  CHECK(epochs.steps.back().tokens == static_cast<std::int64_t>(data.rows.back().input_ids.size()));
+  options.steps = 9;
+  Outcome steps = run(folder, data, options);
+  REQUIRE(steps.steps.size() == 9);
+  CHECK(steps.steps[2].tokens ==
+        static_cast<std::int64_t>(data.rows[4].input_ids.size() + data.rows[0].input_ids.size()));
+}
+
+TEST_CASE("what a step reports") {
+  TinyModel folder;
+  Dataset data = tiny_data(4);
+  TrainOptions options{.lr = 4e-3, .warmup_steps = 2, .batch_size = 4, .steps = 6, .shuffle = false};
+  Outcome outcome = run(folder, data, options, 1, 0);
+  std::vector<double> factors{0, 0.5, 1, 0.75, 0.5, 0.25};
+  for (std::size_t i = 0; i < 6; ++i) {
+    const StepReport& r = outcome.steps[i];
+    CHECK(r.step == static_cast<std::int64_t>(i) + 1);
+    CHECK(r.lr == doctest::Approx(4e-3 * factors[i]).epsilon(1e-14));
+    CHECK(r.tokens == data.tokens);
+    CHECK(r.supervised_tokens == data.supervised_tokens);
+    CHECK(r.grad_norm > 0);
+    CHECK(r.seconds > 0);
+    CHECK(r.tokens_per_s == doctest::Approx(static_cast<double>(r.tokens) / r.seconds));
+    CHECK(r.peak_bytes > 1'000'000);
+  }
+  // The first step has learning rate 0 and B is 0: the first two losses are the base model's.
+  CHECK(outcome.steps[0].loss == outcome.steps[1].loss);
+  CHECK(outcome.steps[0].loss ==
+        doctest::Approx(evaluate(*load_model(folder.path(), cpu_device(1)), data).loss).epsilon(1e-6));
+  CHECK(outcome.steps[5].loss < outcome.steps[1].loss);
+  CHECK(outcome.result.loss == outcome.steps[5].loss);
+}
+
+TEST_CASE("a few rows are learned by heart") {
+  TinyModel folder;
+  Outcome outcome =
+      run(folder, tiny_data(3), {.lr = 2e-2, .schedule = ScheduleKind::constant, .batch_size = 3, .steps = 80}, 2, 0);
+  CHECK(outcome.steps.front().loss > 2);
+  CHECK(outcome.steps.back().loss < 0.3 * outcome.steps.front().loss);
+}
+
+TEST_CASE("all parameters of a model can be trained") {
+  TinyModel folder;
+  std::unique_ptr<CausalLm> model =
+      load_model(folder.path(), cpu_device(1), {.precision = Precision::automatic, .trainable = true});
+  Dataset data = tiny_data(3);
+  double before = evaluate(*model, data).loss;
+  TrainResult result = train(*model, nullptr, data, {.lr = 1e-2, .batch_size = 3, .steps = 20});
+  CHECK(evaluate(*model, data).loss < 0.7 * before);
+  CHECK(result.steps == 20);
+  std::unique_ptr<CausalLm> frozen = load_model(folder.path(), cpu_device(1));
+  CHECK(contains(message_of<UsageError>([&] { train(*frozen, nullptr, data, {}); }), "found neither"));
+}
+
+TEST_CASE("a step without supervised tokens changes nothing but is counted") {
+  TinyModel folder;
+  Dataset data = tiny_data(2);
+  for (TokenId& label : data.rows[0].labels) label = no_label;
+  Outcome with =
+      run(folder, data, {.lr = 1e-2, .schedule = ScheduleKind::constant, .batch_size = 1, .steps = 4, .shuffle = false},
+          1, 0);
+  CHECK_FALSE(with.steps[0].updated);
+  CHECK(with.steps[0].loss == 0);
+  CHECK(with.steps[0].supervised_tokens == 0);
+  CHECK(with.steps[0].tokens > 0);
+  CHECK(with.steps[1].updated);
+  data.rows.erase(data.rows.begin());
+  Outcome without =
+      run(folder, data, {.lr = 1e-2, .schedule = ScheduleKind::constant, .batch_size = 1, .steps = 2, .shuffle = false},
+          1, 0);
+  CHECK(with.trained == without.trained);
+}
+
+TEST_CASE("a module that takes no part stops the run") {
+  TinyModel folder;
+  std::unique_ptr<CausalLm> model = load_model(folder.path(), cpu_device(1));
+  Adapter adapter = tiny_adapter(*model, query_value), attached = adapter;
+  attached.modules.erase(attached.modules.begin() + 2);
+  model->attach(attached);
+  std::string name = adapter.modules[2].name;
+  CHECK(name == "model.layers.1.self_attn.q_proj");
+  // The warm-up's first step has no learning rate: nothing is to be proved there.
+  std::int64_t steps = 0;
+  TrainObserver observer;
+  observer.on_step = [&](const StepReport&) { ++steps; };
+  std::string message = message_of<NumericError>([&] {
+    train(*model, &adapter, tiny_data(4), {.warmup_steps = 1, .batch_size = 4, .steps = 3}, nullptr, observer);
+  });
+  CHECK(contains(message, name + ": expected a gradient on lora_B in the first step, found none"));
+  CHECK(steps == 1);
+}
+
+TEST_CASE("a module whose gradient is zero, or that stays as it was, stops the run") {
+  TinyModel folder;
+  std::unique_ptr<CausalLm> model = load_model(folder.path(), cpu_device(1));
+  Adapter adapter = tiny_adapter(*model, query_value, 0, false);
+  model->attach(adapter);
+  adapter.modules[1].a.fill(0);
+  CHECK(contains(message_of<NumericError>([&] { train(*model, &adapter, tiny_data(4), {.steps = 1}); }),
+                 adapter.modules[1].name + ": expected a gradient on lora_B in the first step, found zeros"));
+  Adapter other = tiny_adapter(*model, query_value, 0, false);
+  model->detach_adapters();
+  model->attach(other);
+  CHECK(contains(message_of<NumericError>([&] { train(*model, &other, tiny_data(4), {.lr = 1e-30, .steps = 1}); }),
+                 other.modules[0].name + ": expected the first step to change lora_B, found it unchanged"));
+}
+
+TEST_CASE("queries and keys of rows of two tokens need no gradient") {
+  TinyModel folder;
+  std::unique_ptr<CausalLm> model = load_model(folder.path(), cpu_device(1));
+  Adapter adapter = tiny_adapter(*model, {"q_proj", "k_proj", "v_proj"});
+  model->attach(adapter);
+  Dataset data = tiny_data(1);
+  data.rows = {{{3, 4}, {3, 4}}, {{5}, {5}}};
+  CHECK(train(*model, &adapter, data, {.steps = 2, .shuffle = false}).steps == 2);
+}
+
+TEST_CASE("a gradient that is not finite names its module and changes nothing") {
+  TinyModel folder;
+  std::unique_ptr<CausalLm> model = load_model(folder.path(), cpu_device(1));
+  Adapter adapter = tiny_adapter(*model, {"q_proj", "k_proj", "v_proj"}, 0, false);
+  // With A = 0 the forward pass is the base model's; on the way back B's huge values overflow in this module alone, as
+  // nothing below the first layer's projections is trained.
+  LoraModule& v_proj = adapter.modules[2];
+  CHECK(v_proj.name == "model.layers.0.self_attn.v_proj");
+  v_proj.a.fill(0);
+  v_proj.b.fill(std::numeric_limits<float>::max());
+  v_proj.scale = 1e6;
+  model->attach(adapter);
+  std::vector<float> before = values_of(adapter);
+  auto go = [&] { train(*model, &adapter, tiny_data(4), {.clip = 0, .steps = 3}); };
+  std::string message = message_of<NumericError>(go);
+  CHECK(contains(message, "step 1: expected a finite loss and gradient norm, found "));
+  CHECK(contains(message, "the first module whose gradient is not: model.layers.0.self_attn.v_proj"));
+  CHECK(values_of(adapter) == before);
+}
+
+TEST_CASE("a loss that is not finite stops the run before the update") {
+  TinyModel folder;
+  std::unique_ptr<CausalLm> model = load_model(folder.path(), cpu_device(1));
+  Adapter adapter = tiny_adapter(*model, query_value, 0, false);
+  model->attach(adapter);
+  adapter.modules.back().a.fill(std::numeric_limits<double>::quiet_NaN());
+  std::vector<float> before = adapter.modules[0].b.values<float>();
+  CHECK(contains(message_of<NumericError>([&] { train(*model, &adapter, tiny_data(4), {.steps = 3}); }),
+                 "found nan and nan"));
+  CHECK(adapter.modules[0].b.values<float>() == before);
+}
+
+TEST_CASE("a run can be stopped, and evaluates as it goes") {
+  TinyModel folder;
+  std::unique_ptr<CausalLm> model = load_model(folder.path(), cpu_device(1));
+  Adapter adapter = tiny_adapter(*model, query_value);
+  model->attach(adapter);
+  Dataset data = tiny_data(4), valid = tiny_data(3, 77);
+  std::vector<std::int64_t> evaluated;
+  std::vector<double> losses;
+  std::int64_t steps = 0, stop_at = 100;
+  TrainObserver observer;
+  observer.on_step = [&](const StepReport&) { ++steps; };
+  observer.on_eval = [&](std::int64_t step, const EvalReport& report) {
+    evaluated.push_back(step);
+    losses.push_back(report.loss);
+  };
+  observer.stop = [&] { return steps == stop_at; };
+  TrainOptions options{.lr = 1e-2, .batch_size = 2, .steps = 5, .eval_every = 2};
+  TrainResult result = train(*model, &adapter, data, options, &valid, observer);
+  CHECK_FALSE(result.stopped);
+  CHECK(evaluated == std::vector<std::int64_t>{2, 4, 5});
+  CHECK(losses[0] != losses[1]);
+  CHECK(result.eval->loss == losses[2]);
+  CHECK(result.eval->loss == evaluate(*model, valid).loss);
+  for (const auto& [name, tensor] : adapter.tensors()) CHECK(tensor.needs_grad());
+
+  steps = 0;
+  stop_at = 3;
+  result = train(*model, &adapter, data, options, &valid, observer);
+  CHECK(result.stopped);
+  CHECK(result.steps == 3);
+  CHECK(evaluated.size() == 4);
+}
