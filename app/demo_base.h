@@ -23,8 +23,8 @@ class TemporaryFolder {
 /// How much the demo trains.
 struct DemoScale {
   std::int64_t pretrain_steps, task_steps;
-  static DemoScale full() { return {700, 150}; }
-  static DemoScale quick() { return {70, 15}; }
+  static DemoScale full() { return {500, 120}; }
+  static DemoScale quick() { return {50, 12}; }
 };
 
 constexpr std::uint64_t demo_seed = 20;

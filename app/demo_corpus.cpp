@@ -46,29 +46,25 @@ std::vector<std::string> DemoStoryteller::pick_apart(const Words& words, std::si
 /// A sentence that tells nothing of who had what.
 std::string DemoStoryteller::talk(const std::vector<DemoOwner>& owners) {
   const DemoOwner& one = owners[random_.below(owners.size())];
-  const DemoOwner& other = owners[random_.below(owners.size())];
-  switch (random_.below(4)) {
-    case 0:
-      return " " + one.name + " said hello!";
-    case 1:
-      return " the " + one.animal + " " + pick(deeds()) + ".";
-    case 2:
-      return " " + one.name + " went to the " + pick(places()) + ".";
-    default:
-      return " the " + other.animal + " saw the " + one.animal + " at the " + pick(places()) + ".";
-  }
+  return random_.below(2) ? " " + one.name + " said hello!" : " " + one.name + " went to the " + pick(places()) + ".";
 }
 
-/// A sentence whose last word the opening decides.
-std::string DemoStoryteller::follow_up(const std::vector<DemoOwner>& owners) {
-  const DemoOwner& one = owners[random_.below(owners.size())];
-  switch (random_.below(3)) {
+std::string DemoStory::subject(std::size_t i) const {
+  const DemoOwner& one = owners[i % owners.size()];
+  return " the " + one.animal + " of " + one.name;
+}
+
+/// Sentences of which the opening, or the sentence before, decides some words: seeing is always mutual.
+std::string DemoStoryteller::follow_up(const DemoStory& story) {
+  std::size_t i = random_.below(story.owners.size());
+  std::string one = story.subject(i), other = story.subject(i + 1);
+  switch (random_.below(4)) {
     case 0:
-      return " the " + one.animal + " was " + one.color + ".";
+      return one + " was " + story.owners[i].color + ".";
     case 1:
-      return " the " + one.animal + " belonged to " + one.name + ".";
+      return one + " " + pick(deeds()) + ".";
     default:
-      return " " + one.name + " fed the " + one.animal + ".";
+      return one + " saw" + other + "." + other + " saw" + one + ".";
   }
 }
 
@@ -79,11 +75,11 @@ DemoStory DemoStoryteller::next() {
   story.opening = "once";
   for (std::size_t i = 0; i < count; ++i) {
     story.owners.push_back({name[i], color[i], animal[i]});
-    story.opening += " " + name[i] + " had a " + color[i] + " " + animal[i] + ".";
+    story.opening += " the " + animal[i] + " of " + name[i] + " was " + color[i] + ".";
   }
   if (random_.below(2)) story.opening += talk(story.owners);
-  for (std::uint64_t i = 0, n = 2 + random_.below(4); i < n; ++i)
-    story.rest += random_.below(4) ? follow_up(story.owners) : talk(story.owners);
+  for (std::uint64_t i = 0, n = 3 + random_.below(3); i < n; ++i)
+    story.rest += random_.below(10) ? follow_up(story) : talk(story.owners);
   return story;
 }
 
@@ -91,8 +87,7 @@ std::vector<std::string> demo_vocabulary() {
   Words all{"once", ".", "!", "?"};
   for (const Words* words : {&names(), &animals(), &colors(), &places(), &deeds()})
     for (const std::string& word : *words) all.push_back(" " + word);
-  for (const char* word :
-       {"had", "a", "the", "was", "belonged", "to", "fed", "said", "hello", "went", "saw", "at", "who"})
+  for (const char* word : {"the", "of", "was", "saw", "said", "hello", "went", "to", "who"})
     all.push_back(std::string(" ") + word);
   return all;
 }

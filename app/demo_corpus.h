@@ -12,11 +12,15 @@ struct DemoOwner {
   std::string name, color, animal;
 };
 
-/// "once mia had a red fox. tom had a blue dog. the fox was red. tom fed the dog."
+/// "once the fox of mia was red. the dog of tom was blue. the dog of tom saw the fox of mia. the fox
+/// of mia saw the dog of tom. mia said hello!"
 struct DemoStory {
   std::vector<DemoOwner> owners;  ///< two or three; no name, color or animal twice
-  std::string opening;            ///< the sentences that say who had what, shuffled among others
+  std::string opening;            ///< the sentences that say who had what
   std::string rest;               ///< sentences that follow from the opening, and small talk; begins with a space
+
+  /// " the fox of mia", of one owner; counts on around.
+  std::string subject(std::size_t i) const;
 };
 
 /// Tells stories out of a small grammar: equal seeds tell equal stories, on every machine.
@@ -30,7 +34,7 @@ class DemoStoryteller {
   const std::string& pick(const std::vector<std::string>& words);
   std::vector<std::string> pick_apart(const std::vector<std::string>& words, std::size_t count);
   std::string talk(const std::vector<DemoOwner>& owners);
-  std::string follow_up(const std::vector<DemoOwner>& owners);
+  std::string follow_up(const DemoStory& story);
   Random random_;
 };
 

@@ -52,7 +52,7 @@ Adapter demo_train_lora(DemoStage& stage, const DemoTaskData& data, std::int64_t
   adapter.base_model = stage.base.folder;
   stage.model->attach(adapter);
   outcome.seconds = demo_train(fmt::format("task \"{}\": an adapter of rank {}", name_of(data.task), rank),
-                               *stage.model, &adapter, data.train, task_options(stage.scale, 1e-2))
+                               *stage.model, &adapter, data.train, task_options(stage.scale, 5e-3))
                         .seconds;
   {
     FrozenWhile frozen([&] {

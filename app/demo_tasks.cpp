@@ -12,11 +12,12 @@ constexpr std::uint64_t first_task_stream = 1000;
 
 DemoExample make_example(DemoTask task, DemoStoryteller& teller) {
   DemoStory story = teller.next();
-  const DemoOwner& one = story.owners[teller.below(story.owners.size())];
+  std::size_t i = teller.below(story.owners.size());
+  std::string one = story.subject(i), other = story.subject(i + 1), scene = story.opening + one + " saw" + other + ".";
+  std::string answer = " " + story.owners[i].name + (task == DemoTask::who ? "." : "!");
   if (task != DemoTask::cheer)
-    return {story.opening + " who had the " + one.animal + "?", " " + one.name + (task == DemoTask::who ? "." : "!")};
-  if (teller.below(2)) return {story.opening + " the " + one.animal + " was", " " + one.color + "!"};
-  return {story.opening + " the " + one.animal + " belonged to", " " + one.name + "!"};
+    return {scene + " who saw the " + story.owners[(i + 1) % story.owners.size()].animal + "?", answer};
+  return {scene + other + " saw" + one.substr(0, one.rfind(' ')), answer};
 }
 
 void add_row(Dataset& set, Row row) {

@@ -12,9 +12,10 @@ struct DemoExample {
   std::string prompt, completion;
 };
 
-/// The demo's tasks: `who` answers a question the stories never ask ("... who had the fox?" -> " mia."); `cheer` ends
-/// a story's sentence as the story has it, but with an exclamation mark ("... the fox was" -> " red!"). `cheerful_who`
-/// is both at once (" mia!"), and is never trained.
+/// The demo's tasks, after "... the fox of mia saw the dog of tom.": `who` answers a question the stories never ask
+/// (" who saw the dog?" -> " mia."); `cheer` ends a sentence as the stories would, but with an exclamation mark (" the
+/// dog of tom saw the fox of" -> " mia!"). `cheerful_who` is both at once (" who saw the dog?" -> " mia!"), and is
+/// never trained.
 enum class DemoTask { who, cheer, cheerful_who };
 const char* name_of(DemoTask task);
 

@@ -232,7 +232,8 @@ std::string Flags::help() const {
   out += fmt::format(" [flags]\n{}\n\n", summary_);
   for (const auto& e : entries_) {
     std::string left = e->positional ? e->word : e->is_toggle() ? e->label() : e->label() + " " + e->word;
-    std::string note = e->required && !e->positional ? " (required)" : e->repeated ? " (may be repeated)" : "";
+    std::string note = e->required && !e->positional ? " (required)" : "";
+    if (e->repeated) note += " (may be repeated)";
     if (!e->fallback.empty()) note += fmt::format(" (default: {})", e->fallback);
     // A long left side has a line of its own.
     out += left.size() > 28 ? fmt::format("  {}\n  {:28}  {}{}\n", left, "", e->help, note)

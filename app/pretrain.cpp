@@ -59,8 +59,8 @@ int run_pretrain(const Words& words) {
   catch_interrupts();
   ComputeFlags compute;
   compute.threads = threads;
-  FreshFolder folder(config_file, open_tokenizer(tokenizer_file));
   std::unique_ptr<CausalLm> model = new_model(config_file, compute.device(), training.options.seed);
+  FreshFolder folder(config_file, open_tokenizer(tokenizer_file));
   check_vocabulary(config_file, model->config().vocab_size, folder);
   ModelConfig config = model->config();
   config.eos_token_ids = folder.end_tokens();

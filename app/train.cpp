@@ -8,6 +8,7 @@
 #include "app/training.h"
 #include "engine/error.h"
 #include "lora/adapter_file.h"
+#include "lora/matching.h"
 #include "ops/meta_device.h"
 #include "train/forecast.h"
 #include "train/progress.h"
@@ -59,6 +60,17 @@ struct LoraFlags {
     return config;
   }
 };
+
+/// A target that is no target is the flag's fault; one that matches nothing is a model that does not have it.
+void check_targets(const TargetModules& targets, const std::vector<LinearShape>& all) {
+  bool all_match = select_targets(targets, all).unmatched.empty();
+  try {
+    match_targets(targets, all);
+  } catch (const UsageError& error) {
+    if (!all_match) throw InputError(error.what());
+    throw;
+  }
+}
 
 std::string matched_modules(const Adapter& adapter) {
   std::map<std::string, int> counts;
@@ -119,7 +131,7 @@ int run_train(const Words& words) {
   // is.
   std::unique_ptr<CausalLm> outline = load_model(model_folder, meta_device(device), load);
   LoraConfig config = lora.full ? LoraConfig() : lora.config(outline->config().model_type);
-  if (!lora.full) match_targets(config.target_modules, outline->linear_shapes());
+  if (!lora.full) check_targets(config.target_modules, outline->linear_shapes());
   std::optional<Tokenizer> tokenizer = find_tokenizer(model_folder);
   TrainingData data = open_training_data(training, data_flags, pointer(tokenizer), outline->config());
   TrainingOutput output(training.output, training.overwrite);

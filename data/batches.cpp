@@ -7,30 +7,14 @@
 #include <utility>
 
 #include "engine/error.h"
+#include "engine/random.h"
 
 namespace loragrad {
-namespace {
-
-constexpr std::uint64_t golden_gamma = 0x9e3779b97f4a7c15;
-
-// splitmix64's output function of its state.
-std::uint64_t mix(std::uint64_t z) {
-  z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9;
-  z = (z ^ (z >> 27)) * 0x94d049bb133111eb;
-  return z ^ (z >> 31);
-}
-
-}  // namespace
-
 std::vector<std::size_t> epoch_order(std::size_t n_rows, std::uint64_t seed, std::uint64_t epoch) {
   std::vector<std::size_t> order(n_rows);
   std::iota(order.begin(), order.end(), std::size_t{0});
-  std::uint64_t key = mix(mix(seed + golden_gamma) + (epoch + 1) * golden_gamma);
-  for (std::size_t left = n_rows; left > 1; --left) {
-    // The remainder favours small rows by one part in 2^64 / n_rows.
-    std::uint64_t choice = mix(key + left * golden_gamma) % left;
-    std::swap(order[left - 1], order[static_cast<std::size_t>(choice)]);
-  }
+  Random random(seed, mix(n_rows, epoch));
+  for (std::size_t left = n_rows; left > 1; --left) std::swap(order[left - 1], order[random.below(left)]);
   return order;
 }
 

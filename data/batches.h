@@ -7,7 +7,7 @@
 namespace loragrad {
 
 /// A permutation of 0 .. n_rows-1 that depends on (n_rows, seed, epoch) alone: the same on every platform.
-/// Fisher-Yates (Knuth, TAOCP 3.4.2 P), its choices hashed from a counter by splitmix64 (Steele et al. 2014).
+/// Fisher-Yates (Knuth, TAOCP 3.4.2 P), its choices from a counter-based generator (engine/random.h).
 std::vector<std::size_t> epoch_order(std::size_t n_rows, std::uint64_t seed, std::uint64_t epoch);
 
 /// The order in which rows are trained on: epoch after epoch without end, in file order or a new permutation each

@@ -34,8 +34,8 @@ struct LoraConfig {
   LoraInit init_lora_weights = LoraInit::standard;
   /// Ranks and alphas of single modules: the first key that is a regular expression for the module's name or for its
   /// end after a dot decides (lora/patterns.h).
-  std::vector<std::pair<std::string, std::int64_t>> rank_pattern;
-  std::vector<std::pair<std::string, double>> alpha_pattern;
+  std::vector<std::pair<std::string, std::int64_t>> rank_pattern = {};
+  std::vector<std::pair<std::string, double>> alpha_pattern = {};
 
   /// s = alpha/r, or alpha/sqrt(r) with use_rslora (Kalajdzievski 2023), of modules that no pattern names.
   double scaling() const { return scaling(r, lora_alpha); }

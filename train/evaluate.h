@@ -19,9 +19,9 @@ struct EvalOptions {
   std::int64_t tokens_per_batch = 2048;
   /// Called for every row in order with its logits, [tokens, vocab] f32 (f64 when computing in f64). Rows then go one
   /// by one.
-  std::function<void(std::int64_t row, const Tensor& logits)> logits;
+  std::function<void(std::int64_t row, const Tensor& logits)> logits = {};
   /// Polled after each batch; true ends early, and the report is of the rows so far.
-  std::function<bool()> stop;
+  std::function<bool()> stop = {};
 };
 
 /// Loss over a data set with the adapters that are attached, without dropout. A model that is itself trained is not

@@ -14,7 +14,7 @@ namespace {
 
 // Measured: what a run holds beyond its tensors, mapped files and what was there before it (generated code of the GEMM
 // library, its caches, thread stacks, the allocator's slack).
-constexpr std::size_t runtime_bytes = 24 << 20;
+constexpr std::size_t runtime_bytes = 8 << 20;
 
 /// The longest rows that may meet in one micro-batch; the same again where gradients are kept from one micro-batch to
 /// the next.

@@ -45,9 +45,9 @@ struct StepReport {
 
 /// Who watches a run; each may be empty.
 struct TrainObserver {
-  std::function<void(const StepReport&)> on_step;
-  std::function<void(std::int64_t step, const EvalReport&)> on_eval;
-  std::function<bool()> stop;  ///< polled after each step and while evaluating; true ends the run
+  std::function<void(const StepReport&)> on_step = {};
+  std::function<void(std::int64_t step, const EvalReport&)> on_eval = {};
+  std::function<bool()> stop = {};  ///< polled after each step and while evaluating; true ends the run
 };
 
 struct TrainResult {

@@ -86,7 +86,7 @@ class CliTest(unittest.TestCase):
         errors = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
         self.assertEqual(1, len(errors), done.stderr)
         self.assertEqual(errors[0], done.stderr.splitlines()[-1])
-        for text in (says,) if isinstance(says, str) else says: self.assertIn(str(text), errors[0])
+        for text in says if isinstance(says, tuple) else (says,): self.assertIn(str(text), errors[0])
         self.assertEqual(before, sorted(self.folder.rglob("*")))
         return errors[0]
 

@@ -44,7 +44,6 @@ class Pretrain(CliTest):
         self.assertEqual(2, self.json(*words, "--seq-len", 32)["steps"])
 
     def test_what_does_not_fit(self):
-        self.fails(3, *self.words({**CONFIG, "vocab_size": 200}), says=("config.json", "vocab_size", "257")) if False else None
         for change, code, says in (({"vocab_size": 200}, 3, "vocab_size"), ({"eos_token_id": 999}, 3, "eos_token_id"), ({"model_type": "bert"}, 3, "bert"), ({"hidden_size": "32"}, 3, "hidden_size"),
                                    ({"num_attention_heads": 5}, 3, "num_attention_heads")):
             with self.subTest(change):

@@ -55,7 +55,7 @@ TEST_CASE("name patterns match whole names") {
   CHECK(message_of<UsageError>([] {
           NamePattern("f", "a(b\n");
         }).starts_with("f: expected a regular expression, found \"a(b\\n\" (missing closing parenthesis"));
-  NamePattern slow("f", "(a*)*(a*)*(a*)*b");
+  NamePattern slow("f", "(a*)*(a*)*(a*)*[bd]");
   CHECK(contains(message_of<UsageError>([&] { slow.matches(std::string(60, 'a') + 'c'); }), "match limit"));
   CHECK(NamePattern("f", quoted_pattern("a.b+[c]")).matches("a.b+[c]"));
   CHECK_FALSE(NamePattern("f", quoted_pattern("a.b")).matches("axb"));

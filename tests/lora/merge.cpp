@@ -53,7 +53,7 @@ double read(const std::vector<std::byte>& bytes, DType dtype, std::size_t i) {
 
 /// Half a unit in the last place of the type, relative, and the rounding of an f32 sum before it.
 double tolerance(DType dtype) {
-  if (dtype == DType::bf16) return 0x1p-9 + 1e-5;
+  if (dtype == DType::bf16) return 0x1p-8 + 1e-5;
   if (dtype == DType::f16) return 0x1p-11 + 1e-5;
   return dtype == DType::f32 ? 2e-6 : 1e-14;
 }

@@ -15,25 +15,6 @@ using namespace loragrad;
 
 namespace {
 
-/// Largest |ours - golden| over the rows, each compared over its own length (goldens are padded with zeros).
-double logit_difference(const CausalLm& model, const GoldenCase& golden, const std::string& name) {
-  const StoredTensor* stored = golden.tensors.find(name);
-  REQUIRE(stored);
-  auto* expected = reinterpret_cast<const float*>(stored->bytes);
-  std::int64_t longest = stored->shape[1], vocab = stored->shape[2];
-  Batch batch = golden.batch(model, 0, golden.rows.size());
-  std::vector<float> ours = model.logits(model.hidden(batch, {})).values<float>();
-  double worst = 0;
-  for (std::size_t r = 0; r < golden.rows.size(); ++r)
-    for (std::int64_t t = 0; t < batch.offsets->query[r + 1] - batch.offsets->query[r]; ++t)
-      for (std::int64_t v = 0; v < vocab; ++v) {
-        double a = ours[static_cast<std::size_t>((batch.offsets->query[r] + t) * vocab + v)];
-        double b = expected[(static_cast<std::int64_t>(r) * longest + t) * vocab + v];
-        worst = std::max(worst, std::abs(a - b));
-      }
-  return worst;
-}
-
 double relative(double a, double b) { return std::abs(a - b) / std::abs(b); }
 
 void check_family(const std::string& folder) {
@@ -41,7 +22,7 @@ void check_family(const std::string& folder) {
   GoldenCase golden = read_golden_case(folder);
   DevicePtr device = cpu_device(2);
   auto model = load_model(folder + "/model", device, {.precision = Precision::f32});
-  CHECK(logit_difference(*model, golden, "base_logits") < 2e-4);
+  CHECK(golden.logit_difference(*model, "base_logits") < 2e-4);
   Batch all = golden.batch(*model, 0, golden.rows.size());
   auto loss_of = [&] {
     return model->loss(all, static_cast<double>(all.supervised), {}).sum / static_cast<double>(all.supervised);
@@ -51,7 +32,7 @@ void check_family(const std::string& folder) {
   Adapter adapter = load_adapter(folder + "/adapter", device, model->linear_shapes(), true);
   CHECK(adapter.parameters() == static_cast<std::int64_t>(golden.number("trainable")));
   model->attach(adapter);
-  CHECK(logit_difference(*model, golden, "adapted_logits") < 2e-4);
+  CHECK(golden.logit_difference(*model, "adapted_logits") < 2e-4);
   CHECK(relative(loss_of(), golden.number("adapted_loss")) < 2e-5);
 
   Batch first = golden.batch(*model, 0, static_cast<std::size_t>(golden.number("batch_size")));

@@ -1,6 +1,9 @@
 #include "tests/models/golden_case.h"
 
+#include <cmath>
 #include <fstream>
+
+#include "engine/error.h"
 
 namespace loragrad {
 
@@ -11,6 +14,24 @@ Batch GoldenCase::batch(const CausalLm& model, std::size_t begin, std::size_t co
     list.push_back({row.ids, row.labels, static_cast<std::int32_t>(i), 0});
   }
   return make_batch(model.device(), list, model.config().vocab_size, model.config().max_position_embeddings);
+}
+
+double GoldenCase::logit_difference(const CausalLm& model, const std::string& name) const {
+  const StoredTensor* stored = tensors.find(name);
+  if (!stored) throw InputError("golden.safetensors: no " + name);
+  auto* expected = reinterpret_cast<const float*>(stored->bytes);
+  std::int64_t longest = stored->shape[1], vocab = stored->shape[2];
+  Batch all = batch(model, 0, rows.size());
+  std::vector<float> ours = model.logits(model.hidden(all, {})).values<float>();
+  double worst = 0;
+  for (std::size_t r = 0; r < rows.size(); ++r)
+    for (std::int64_t t = 0; t < all.offsets->query[r + 1] - all.offsets->query[r]; ++t)
+      for (std::int64_t v = 0; v < vocab; ++v) {
+        double a = ours[static_cast<std::size_t>((all.offsets->query[r] + t) * vocab + v)];
+        double b = expected[(static_cast<std::int64_t>(r) * longest + t) * vocab + v];
+        worst = std::max(worst, std::abs(a - b));
+      }
+  return worst;
 }
 
 GoldenCase read_golden_case(const std::string& folder) {

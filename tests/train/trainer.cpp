@@ -264,3 +264,23 @@ TEST_CASE("a run can be stopped, and evaluates as it goes") {
   CHECK(result.steps == 3);
   CHECK(evaluated.size() == 4);
 }
+
+TEST_CASE("an evaluation in between keeps nothing for a backward pass") {
+  TinyModel folder;
+  DevicePtr device = cpu_device(1);
+  std::unique_ptr<CausalLm> model = load_model(folder.path(), device);
+  Adapter adapter = tiny_adapter(*model, query_value);
+  model->attach(adapter);
+  Dataset valid = tiny_data(40);
+  std::size_t during = 0;
+  TrainObserver observer;
+  observer.on_step = [&](const StepReport&) { device->memory().reset_peak(); };
+  observer.on_eval = [&](std::int64_t, const EvalReport&) {
+    during = device->memory().peak() - device->memory().live();
+  };
+  train(*model, &adapter, tiny_data(4), {.steps = 1}, &valid, observer);
+  for (const auto& [name, tensor] : adapter.tensors()) tensor.impl()->trainable = false;
+  device->memory().reset_peak();
+  evaluate(*model, valid);
+  CHECK(during == device->memory().peak() - device->memory().live());
+}

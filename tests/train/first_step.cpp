@@ -1,0 +1,47 @@
+#include "train/first_step.h"
+
+#include "tests/train/support.h"
+
+using namespace loragrad;
+using namespace loragrad::test;
+
+TEST_CASE("queries and keys need a gradient only where attention has a choice") {
+  TinyModel folder;
+  std::unique_ptr<CausalLm> model = load_model(folder.path(), cpu_device(1));
+  Adapter adapter = tiny_adapter(*model, {"q_proj", "k_proj", "v_proj"});
+  for (LoraModule& module : adapter.modules) {
+    Tensor gradient = Tensor::zeros(model->device(), module.b.shape(), DType::f32);
+    if (module.name.ends_with("v_proj")) gradient.fill(1);
+    module.b.impl()->grad = gradient;
+  }
+  Row one{{5}, {5}}, two{{3, 4}, {3, 4}}, prompt{{3, 4, 5}, {no_label, 4, no_label}}, three{{3, 4, 5}, {3, 4, 5}};
+  auto before = [&](const StepRows& rows) { FirstStepProof(adapter).before_update(rows); };
+  before({&one, &two, &prompt});
+  CHECK(contains(message_of<NumericError>([&] {
+                   before({&one, &three});
+                 }),
+                 "layers.0.self_attn.q_proj: expected a gradient"));
+  // The values are never let off.
+  adapter.modules[2].b.impl()->grad.fill(0);
+  CHECK(contains(message_of<NumericError>([&] { before({&two}); }), "layers.0.self_attn.v_proj: expected a gradient"));
+  adapter.modules[2].b.clear_grad();
+  CHECK(contains(message_of<NumericError>([&] { before({&two}); }), "layers.0.self_attn.v_proj: expected a gradient"));
+}
+
+TEST_CASE("what the first step leaves unchanged is named") {
+  TinyModel folder;
+  std::unique_ptr<CausalLm> model = load_model(folder.path(), cpu_device(1));
+  Adapter adapter = tiny_adapter(*model, {"v_proj"});
+  for (LoraModule& module : adapter.modules) {
+    module.b.impl()->grad = Tensor::zeros(model->device(), module.b.shape(), DType::f32);
+    module.b.grad().fill(1);
+  }
+  Row row{{3, 4, 5}, {3, 4, 5}};
+  FirstStepProof proof(adapter);
+  proof.before_update({&row});
+  adapter.modules[0].b.fill(1);
+  CHECK(contains(message_of<NumericError>([&] { proof.after_update(); }),
+                 "layers.1.self_attn.v_proj: expected the first step to change"));
+  adapter.modules[1].b.fill(1);
+  proof.after_update();
+}

@@ -1,0 +1,87 @@
+// A whole training run against PEFT's: every loss, the trained adapter, and the merged checkpoint.
+#include <doctest/doctest.h>
+
+#include <cmath>
+#include <filesystem>
+
+#include "lora/adapter_file.h"
+#include "models/merge_checkpoint.h"
+#include "ops/cpu/cpu_device.h"
+#include "tests/io/support.h"
+#include "tests/models/golden_case.h"
+#include "tests/models/shared.h"
+#include "train/trainer.h"
+
+using namespace loragrad;
+
+namespace {
+
+Dataset dataset_of(const GoldenCase& golden) {
+  Dataset data;
+  data.format = "input_ids";
+  for (const auto& row : golden.rows) {
+    data.rows.push_back({row.ids, row.labels});
+    data.tokens += static_cast<std::int64_t>(row.ids.size());
+    data.supervised_tokens += supervised_tokens(data.rows.back());
+  }
+  return data;
+}
+
+void check_run(const std::string& folder) {
+  CAPTURE(folder);
+  GoldenCase golden = read_golden_case(folder);
+  DevicePtr device = cpu_device(2);
+  auto model = load_model(folder + "/model", device, {.precision = Precision::f32});
+  Adapter adapter = load_adapter(folder + "/adapter", device, model->linear_shapes(), true);
+  model->attach(adapter);
+
+  std::vector<double> losses;
+  TrainObserver observer{.on_step = [&](const StepReport& step) { losses.push_back(step.loss); }};
+  TrainOptions options{.lr = golden.number("lr"),
+                       .weight_decay = golden.number("weight_decay"),
+                       .schedule = ScheduleKind::constant,
+                       .clip = 0,
+                       .batch_size = static_cast<std::int64_t>(golden.number("batch_size")),
+                       .steps = static_cast<std::int64_t>(golden.number("steps")),
+                       .shuffle = false};
+  train(*model, &adapter, dataset_of(golden), options, nullptr, observer);
+
+  auto expected = JsonRef(golden.facts, "golden.json").at("loss_before_each_step").elements();
+  REQUIRE(losses.size() == expected.size());
+  for (std::size_t i = 0; i < losses.size(); ++i) {
+    double peft = expected[i].number(0, 100);
+    CHECK(std::abs(losses[i] - peft) <= 1e-4 * peft);
+  }
+
+  Adapter trained = load_adapter(folder + "/adapter_trained", device, model->linear_shapes(), false);
+  auto ours = adapter.tensors(), theirs = trained.tensors();
+  REQUIRE(ours.size() == theirs.size());
+  for (std::size_t i = 0; i < ours.size(); ++i) {
+    CHECK(ours[i].first == theirs[i].first);
+    auto a = ours[i].second.values<float>(), b = theirs[i].second.values<float>();
+    double worst = 0;
+    for (std::size_t k = 0; k < a.size(); ++k) worst = std::max(worst, static_cast<double>(std::abs(a[k] - b[k])));
+    CHECK_MESSAGE(worst < 2e-3, ours[i].first);
+  }
+
+  test::TempFolder temp;
+  std::string merged = temp / "merged";
+  std::filesystem::create_directory(merged);
+  model->detach_adapters();
+  merge_checkpoint(*model, folder + "/model", {{adapter, 1.0}}, merged);
+  auto merged_model = load_model(merged, device, {.precision = Precision::f32});
+  CHECK(golden.logit_difference(*merged_model, "merged_logits") < 2e-3);
+}
+
+}  // namespace
+
+TEST_CASE("a run equals PEFT's, step by step: goldens of the project") {
+  for (const char* name : {"opt", "opt-350m", "gpt2", "llama", "llama3"})
+    check_run(std::string("tests/models/golden/") + name);
+}
+
+TEST_CASE("a run equals PEFT's, step by step: shared goldens") {
+  REQUIRE_SHARED(shared);
+  for (const char* name : {"opt", "gpt2", "llama", "llama-rslora", "llama-regex"})
+    check_run(shared + "/golden/families/" + name);
+}
