@@ -18,8 +18,8 @@ constexpr TokenId no_label = -100;
 
 struct DatasetOptions {
   std::int64_t seq_len = 512;
-  std::optional<TokenId>
-      eos = {};  ///< appended to `text` and `completion`, supervised, unless already there; nullopt for --no-eos
+  std::optional<TokenId> eos =
+      {};  ///< appended to `text` and `completion`, supervised, unless already there; nullopt for --no-eos
   std::int64_t vocab_size = 0;  ///< ids must be below it (InputError with FILE:LINE and the id)
 };
 

@@ -6,8 +6,8 @@
 
 namespace loragrad {
 
-/// y = f(x), elementwise: max(x, 0); x Φ(x) (gelu_erf); its tanh approximation (Hendrycks & Gimpel 2016); x σ(x) (silu).
-/// Keeps x, or for relu one bit an element. relu'(0) = 0.
+/// y = f(x), elementwise: max(x, 0); x Φ(x) (gelu_erf); its tanh approximation (Hendrycks & Gimpel 2016); x σ(x)
+/// (silu). Keeps x, or for relu one bit an element. relu'(0) = 0.
 Tensor activation(Activation kind, const Tensor& x);
 
 /// y = f(gate) ∘ up (SwiGLU's product; Shazeer 2020). Keeps gate and up; y carries a recipe.

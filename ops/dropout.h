@@ -14,8 +14,8 @@ struct Dropout {
   DropoutMask mask() const { return {p, key, tokens.defined() ? tokens.data<std::int32_t>() : nullptr}; }
 };
 
-/// y = x mask / (1 - p) (inverted dropout; Srivastava et al. 2014). The mask is drawn again in backward and never stored; y
-/// carries a recipe from x.
+/// y = x mask / (1 - p) (inverted dropout; Srivastava et al. 2014). The mask is drawn again in backward and never
+/// stored; y carries a recipe from x.
 Tensor dropout(const Tensor& x, const Dropout& config);
 
 }  // namespace loragrad

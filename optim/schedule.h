@@ -8,8 +8,8 @@ namespace loragrad {
 enum class ScheduleKind { constant, linear, cosine };
 std::optional<ScheduleKind> schedule_named(std::string_view name);
 
-/// The factor on the learning rate at step t = 0, 1, ..., as transformers' get_*_schedule_with_warmup: t/W below the warm-up W, then
-/// constant: 1;  linear: (N-t)/(N-W);  cosine: (1 + cos(pi (t-W)/(N-W))) / 2.  Never negative.
+/// The factor on the learning rate at step t = 0, 1, ..., as transformers' get_*_schedule_with_warmup: t/W below the
+/// warm-up W, then constant: 1;  linear: (N-t)/(N-W);  cosine: (1 + cos(pi (t-W)/(N-W))) / 2.  Never negative.
 double schedule_factor(ScheduleKind kind, std::int64_t t, std::int64_t warmup, std::int64_t total);
 
 }  // namespace loragrad

@@ -24,7 +24,7 @@ ONLY = {
     r"cblas\.h|dnnl|omp\.h": ["ops/cpu/"],
     r"cuda|cublas": ["ops/cuda/"],
     r"nlohmann/": ["io/json.cpp"],
-    r"CLI/": ["app/flags.cpp", "app/command_line.cpp"],
+    r"CLI/": ["app/flags.cpp"],
     r"pcre2\.h": ["data/", "lora/"],
     r"doctest/": ["tests/"],
 }
