@@ -7,9 +7,16 @@
 namespace loragrad {
 namespace {
 
+/// The end of a prompt, from the start of a word on.
+std::string ending(const std::string& prompt) {
+  constexpr std::size_t width = 84;
+  if (prompt.size() <= width) return prompt;
+  return "..." + prompt.substr(prompt.find(' ', prompt.size() - width));
+}
+
 std::string sample_text(const DemoSample& sample) {
-  return fmt::format("  {} ...\n    base {:<28}  LoRA ({}) {}\n", sample.prompt, "\"" + sample.base + "\"", sample.task,
-                     "\"" + sample.adapted + "\"");
+  return fmt::format("  {} ___\n    base {:<28}  LoRA ({}) {}\n", ending(sample.prompt), "\"" + sample.base + "\"",
+                     sample.task, "\"" + sample.adapted + "\"");
 }
 
 }  // namespace

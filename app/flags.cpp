@@ -9,6 +9,7 @@
 #include <numeric>
 
 #include "engine/error.h"
+#include "engine/nearest.h"
 #include "io/json.h"
 
 namespace loragrad {
@@ -48,21 +49,6 @@ double read_number(const std::string& name, const std::string& text, double min,
   if (error != std::errc() || end != text.data() + text.size() || !std::isfinite(value) || value < min || value > max)
     wrong(name, bounded ? fmt::format("a number in [{}, {}]", min, max) : fmt::format("a number >= {}", min), text);
   return value;
-}
-
-std::size_t edit_distance(const std::string& a, const std::string& b) {
-  std::vector<std::size_t> row(b.size() + 1);
-  std::iota(row.begin(), row.end(), std::size_t{0});
-  for (std::size_t i = 1; i <= a.size(); ++i) {
-    std::size_t diagonal = row[0];
-    row[0] = i;
-    for (std::size_t j = 1; j <= b.size(); ++j) {
-      std::size_t above = row[j];
-      row[j] = std::min({above + 1, row[j - 1] + 1, diagonal + (a[i - 1] != b[j - 1])});
-      diagonal = above;
-    }
-  }
-  return row.back();
 }
 
 }  // namespace

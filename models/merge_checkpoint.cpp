@@ -11,6 +11,7 @@
 #include "io/mapped_file.h"
 #include "io/safetensors.h"
 #include "lora/merge.h"
+#include "models/model_files.h"
 #include "models/parameter.h"
 
 namespace loragrad {
@@ -59,13 +60,15 @@ void compare(const std::vector<float>& adapted, const std::vector<float>& merged
 
 }  // namespace
 
-void copy_model_files(const std::string& from, const std::string& to) {
-  write_file(to + "/config.json", read_file(from + "/config.json"));
-  for (const char* name : {"generation_config.json", "tokenizer.json", "tokenizer_config.json",
-                           "special_tokens_map.json", "added_tokens.json", "vocab.json", "merges.txt",
-                           "tokenizer.model", "chat_template.jinja", "chat_template.json"})
+void copy_companions(const std::string& from, const std::string& to) {
+  for (const char* name : model_companions)
     if (std::filesystem::exists(std::filesystem::path(from) / name))
       write_file(to + "/" + name, read_file(from + "/" + name));
+}
+
+void copy_model_files(const std::string& from, const std::string& to) {
+  write_file(to + "/config.json", read_file(from + "/config.json"));
+  copy_companions(from, to);
 }
 
 MergeReport merge_checkpoint(CausalLm& model, const std::string& model_folder,

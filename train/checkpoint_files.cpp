@@ -1,25 +1,16 @@
-#include <array>
 #include <filesystem>
 #include <variant>
 
+#include "io/atomic.h"
 #include "io/json.h"
-#include "io/mapped_file.h"
 #include "io/safetensors.h"
+#include "models/model_files.h"
 #include "train/output.h"
 
 namespace loragrad {
 namespace {
 
 namespace fs = std::filesystem;
-
-constexpr std::array companions{"generation_config.json",
-                                "tokenizer.json",
-                                "tokenizer_config.json",
-                                "special_tokens_map.json",
-                                "added_tokens.json",
-                                "vocab.json",
-                                "merges.txt",
-                                "chat_template.jinja"};
 
 /// The values in this process's memory: the tensor's own on the CPU, else a copy that `keep` holds.
 const void* host_values(const Parameter& parameter, std::vector<std::vector<std::byte>>& keep) {
@@ -68,11 +59,7 @@ void write_checkpoint(const CausalLm& model, const std::string& base_folder, con
   config.set(config.find("dtype") ? "dtype" : "torch_dtype", dtype);
   if (config.find("dtype") && config.find("torch_dtype")) config.set("torch_dtype", dtype);
   write_file((fs::path(folder) / "config.json").string(), config.dump(2) + "\n");
-  for (const char* name : companions) {
-    fs::path from = fs::path(base_folder) / name;
-    std::error_code error;
-    if (fs::is_regular_file(from, error)) write_file((fs::path(folder) / name).string(), read_file(from.string()));
-  }
+  copy_companions(base_folder, folder);
 }
 
 }  // namespace loragrad

@@ -8,6 +8,7 @@
 #include "io/json.h"
 #include "io/mapped_file.h"
 #include "lora/adapter_file.h"
+#include "models/model_files.h"
 
 namespace loragrad {
 namespace {
@@ -22,15 +23,12 @@ constexpr std::array ours{"adapter_config.json",
                           "checkpoints",
                           ".lock",
                           "config.json",
-                          "model.safetensors",
-                          "generation_config.json",
-                          "tokenizer.json",
-                          "tokenizer_config.json",
-                          "special_tokens_map.json",
-                          "added_tokens.json",
-                          "vocab.json",
-                          "merges.txt",
-                          "chat_template.jinja"};
+                          "model.safetensors"};
+
+bool is_ours(const std::string& name) {
+  auto among = [&](const auto& names) { return std::find(names.begin(), names.end(), name) != names.end(); };
+  return among(ours) || among(model_companions);
+}
 
 AtomicFolder::Existing checked(const std::string& path, bool overwrite) {
   std::error_code error;
@@ -42,7 +40,7 @@ AtomicFolder::Existing checked(const std::string& path, bool overwrite) {
     std::string name = entries->path().filename().string();
     any = true;
     is_output = is_output || name == "adapter_config.json" || name == "config.json";
-    if (overwrite && std::find(ours.begin(), ours.end(), name) == ours.end())
+    if (overwrite && !is_ours(name))
       throw IoError(escaped(path, 4096) + ": expected an earlier output to overwrite, found " + escaped(name) +
                     " in it");
     if (error) throw IoError(system_message(path, "read", error.value()));
