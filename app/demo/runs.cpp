@@ -1,9 +1,9 @@
-#include "app/demo_runs.h"
+#include "app/demo/runs.h"
 
 #include <fmt/format.h>
 
-#include "app/demo_measure.h"
-#include "app/demo_progress.h"
+#include "app/demo/measure.h"
+#include "app/demo/progress.h"
 #include "train/evaluate.h"
 #include "train/frozen.h"
 
@@ -12,7 +12,7 @@ namespace {
 
 constexpr std::size_t story_rows = 200, train_rows = 4000, test_rows = 300;
 
-/// Each kind of training at a learning rate that suits it: the same one would be unfair to one of them.
+/// LoRA usually takes a larger learning rate than full fine-tuning; docs/demo.md names both.
 TrainOptions task_options(const DemoScale& scale, double lr) {
   TrainOptions options;
   options.lr = lr;

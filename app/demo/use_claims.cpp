@@ -5,9 +5,9 @@
 #include <filesystem>
 
 #include "app/console.h"
-#include "app/demo_claims.h"
-#include "app/demo_measure.h"
-#include "app/demo_progress.h"
+#include "app/demo/claims.h"
+#include "app/demo/measure.h"
+#include "app/demo/progress.h"
 #include "lora/adapter_file.h"
 #include "models/merge_checkpoint.h"
 
@@ -22,7 +22,7 @@ DemoClaim size_claim(const DemoStage& stage, const DemoTrained& trained) {
   auto adapter = std::filesystem::file_size(trained.folder + "/adapter_model.safetensors");
   auto base = std::filesystem::file_size(stage.base.folder + "/model.safetensors");
   return {"adapter_size",
-          "an adapter's file: under a tenth of the base's",
+          "adapter file: under a tenth of the base's",
           fmt::format("{}, base {}: {:.1f}x less", bytes_text(adapter), bytes_text(base),
                       static_cast<double>(base) / static_cast<double>(adapter)),
           adapter * 10 < base,
@@ -43,20 +43,20 @@ std::vector<DemoClaim> merge_claims(DemoStage& stage, const DemoTrained& trained
   double difference = largest_difference(logits, sample_logits(*merged, trained.data.test));
   double largest = largest_difference(logits, std::vector<float>(logits.size()));
 
-  constexpr int rounds = 30;
+  constexpr int rounds = 60;
   const Row& row = stage.held_out_stories.rows.front();
   std::vector<double> seconds = time_decoding({stage.model.get(), merged.get(), adapted.get()}, row, rounds);
   std::vector<double> speed;
   for (double s : seconds) speed.push_back(static_cast<double>(row.input_ids.size()) / s);
   return {{"merged_equals_adapter",
            "merged equals adapter",
-           fmt::format("largest logit difference {:.1e} (logits to {:.1f})", difference, largest),
+           fmt::format("logits differ by {:.1e} (of up to {:.1f})", difference, largest),
            difference <= 1e-5 * largest,
            {{"largest_logit_difference", difference}, {"largest_logit", largest}}},
           {"merged_speed",
            "merged costs nothing at generation",
            fmt::format("tokens/s: merged {:.0f}, base {:.0f}, adapter {:.0f}", speed[1], speed[0], speed[2]),
-           speed[1] >= 0.95 * speed[0],
+           speed[1] >= 0.9 * speed[0],
            {{"base_tokens_per_s", speed[0]}, {"merged_tokens_per_s", speed[1]}, {"adapter_tokens_per_s", speed[2]}}}};
 }
 

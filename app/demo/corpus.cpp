@@ -1,4 +1,4 @@
-#include "app/demo_corpus.h"
+#include "app/demo/corpus.h"
 
 #include <algorithm>
 

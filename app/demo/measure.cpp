@@ -1,9 +1,9 @@
-#include "app/demo_measure.h"
+#include "app/demo/measure.h"
 
 #include <algorithm>
 #include <cmath>
 
-#include "app/demo_progress.h"
+#include "app/demo/progress.h"
 #include "app/interrupt.h"
 #include "models/generate.h"
 #include "ops/cpu/cpu_device.h"

@@ -1,4 +1,4 @@
-#include "app/demo_report.h"
+#include "app/demo/report.h"
 
 #include <fmt/format.h>
 

@@ -1,4 +1,4 @@
-#include "app/demo_base.h"
+#include "app/demo/base.h"
 
 #include <fmt/format.h>
 #include <stdlib.h>
@@ -7,9 +7,9 @@
 #include <filesystem>
 
 #include "app/console.h"
-#include "app/demo_corpus.h"
-#include "app/demo_progress.h"
-#include "app/demo_tasks.h"
+#include "app/demo/corpus.h"
+#include "app/demo/progress.h"
+#include "app/demo/tasks.h"
 #include "app/fresh_folder.h"
 #include "data/byte_level.h"
 #include "engine/error.h"
@@ -77,8 +77,8 @@ std::int64_t vocabulary_size() {
   return size;
 }
 
-/// Fresh models start as normal(0, 0.02), made for widths of a thousand. At this width that leaves attention nearly
-/// uniform for many steps; 1/sqrt(width) learns to look things up several times sooner.
+/// Fresh models start as normal(0, 0.02), made for widths of a thousand; at this width 1/sqrt(width) is the usual
+/// scale, and attention does not start out nearly uniform.
 void widen_start(const CausalLm& model) {
   const double factor = 1 / (0.02 * std::sqrt(static_cast<double>(hidden_size)));
   for (auto [name, tensor] : model.trainable()) {

@@ -1,8 +1,8 @@
-#include "app/demo_tasks.h"
+#include "app/demo/tasks.h"
 
 #include <set>
 
-#include "app/demo_corpus.h"
+#include "app/demo/corpus.h"
 
 namespace loragrad {
 namespace {

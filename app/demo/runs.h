@@ -3,8 +3,8 @@
 #include <string>
 #include <vector>
 
-#include "app/demo_base.h"
-#include "app/demo_tasks.h"
+#include "app/demo/base.h"
+#include "app/demo/tasks.h"
 #include "models/model.h"
 
 namespace loragrad {

@@ -1,12 +1,12 @@
-#include "app/demo_claims.h"
+#include "app/demo/claims.h"
 
 #include <fmt/format.h>
 
 #include <filesystem>
 
 #include "app/console.h"
-#include "app/demo_measure.h"
-#include "app/demo_progress.h"
+#include "app/demo/measure.h"
+#include "app/demo/progress.h"
 #include "lora/adapter_file.h"
 #include "ops/cpu/cpu_device.h"
 

@@ -1,6 +1,6 @@
 #include <fmt/format.h>
 
-#include "app/demo_claims.h"
+#include "app/demo/claims.h"
 
 namespace loragrad {
 namespace {
@@ -53,7 +53,7 @@ DemoClaim rank_claim(DemoStage& stage, const DemoTrained& who) {
     claim.measured += fmt::format("{}{}: {}", rank == 2 ? "r " : ", ", rank, percent(outcome.accuracy));
     claim.values.emplace_back(fmt::format("r{}", rank), outcome.accuracy);
   }
-  claim.holds = lowest >= highest - on_par;
+  claim.holds = lowest >= highest - on_par && lowest > who.before;
   return claim;
 }
 

@@ -1,8 +1,8 @@
 #include <fmt/format.h>
 
 #include "app/console.h"
-#include "app/demo_claims.h"
-#include "app/demo_measure.h"
+#include "app/demo/claims.h"
+#include "app/demo/measure.h"
 
 namespace loragrad {
 namespace {
@@ -54,8 +54,8 @@ std::vector<DemoClaim> cost_claims(const DemoStage& stage, const DemoTaskData& d
                                 first.in, grouped(expected), text(trained)),
                     std::cmp_equal(expected, trained),
                     {{"expected", expected}, {"found", trained}}});
-  claims.push_back(fewer_bytes("gradients", "gradients: under a tenth of full fine-tuning's", lora.gradient_bytes(),
-                               full.gradient_bytes(), 10));
+  claims.push_back(
+      fewer_bytes("gradients", "gradients: under a tenth of full's", lora.gradient_bytes(), full.gradient_bytes(), 10));
   claims.push_back(fewer_bytes("optimizer", "optimiser state: under a tenth of full's", lora.optimizer_bytes(),
                                full.optimizer_bytes(), 10));
   claims.push_back(fewer_bytes("memory", "a step's peak memory is lower", lora.peak_bytes(), full.peak_bytes(), 1));

@@ -1,4 +1,4 @@
-#include "app/demo_progress.h"
+#include "app/demo/progress.h"
 
 #include <unistd.h>
 

@@ -2,8 +2,8 @@
 #include <string>
 #include <vector>
 
-#include "app/demo_report.h"
-#include "app/demo_runs.h"
+#include "app/demo/report.h"
+#include "app/demo/runs.h"
 
 namespace loragrad {
 

@@ -2,7 +2,7 @@
 
 #include "app/commands.h"
 #include "app/console.h"
-#include "app/demo_claims.h"
+#include "app/demo/claims.h"
 #include "app/flags.h"
 #include "app/interrupt.h"
 #include "ops/cpu/cpu_device.h"
