@@ -1,0 +1,130 @@
+// What must hold of whole models, whatever they compute: derivatives through all adapters, decoding with a cache, rows
+// that do not see each other, a base that is only read.
+#include <doctest/doctest.h>
+
+#include <cmath>
+#include <numeric>
+
+#include "engine/backward.h"
+#include "engine/random.h"
+#include "io/mapped_file.h"
+#include "ops/cpu/cpu_device.h"
+#include "tests/models/golden_case.h"
+
+using namespace loragrad;
+
+namespace {
+
+const char* const families[] = {"opt", "opt-350m", "gpt2", "llama", "llama3"};
+std::string folder_of(const std::string& family) { return "tests/models/golden/" + family; }
+
+/// An adapter on every linear map, with B != 0 and alpha != r.
+Adapter full_adapter(const CausalLm& model, double dropout) {
+  LoraConfig config{
+      .r = 3, .lora_alpha = 7, .target_modules = TargetModules::parse("all-linear"), .lora_dropout = dropout};
+  DType dtype = model.compute_dtype() == DType::f64 ? DType::f64 : DType::f32;
+  Adapter adapter = make_adapter(model.device(), config, model.linear_shapes(), 5, dtype);
+  for (LoraModule& module : adapter.modules) {
+    Random random(9, hash_name(module.name.data(), module.name.size()));
+    for (std::int64_t i = 0; i < module.b.numel(); ++i) {
+      if (dtype == DType::f64)
+        module.b.mutable_data<double>()[i] = random.normal() * 0.1;
+      else
+        module.b.mutable_data<float>()[i] = static_cast<float>(random.normal() * 0.1);
+    }
+  }
+  return adapter;
+}
+
+}  // namespace
+
+TEST_CASE("the derivative along random directions through all adapters is the finite difference") {
+  for (const char* family : families) {
+    CAPTURE(family);
+    GoldenCase golden = read_golden_case(folder_of(family));
+    auto model = load_model(folder_of(family) + "/model", cpu_device(2), {.precision = Precision::f64});
+    Adapter adapter = full_adapter(*model, 0.25);
+    model->attach(adapter);
+    Batch batch = golden.batch(*model, 0, golden.rows.size());
+    ForwardContext context{true, 77, batch.dropout_tokens};
+    auto loss = [&] { return model->loss(batch, static_cast<double>(batch.supervised), context); };
+    backward(loss().loss);
+
+    for (std::uint64_t seed = 1; seed <= 3; ++seed) {
+      double derivative = 0;
+      std::vector<std::vector<double>> directions;
+      for (auto& [name, tensor] : adapter.tensors()) {
+        Random random(seed, hash_name(name.data(), name.size()));
+        std::vector<double> direction(static_cast<std::size_t>(tensor.numel()));
+        for (double& d : direction) d = random.normal();
+        derivative =
+            std::inner_product(direction.begin(), direction.end(), tensor.grad().values<double>().begin(), derivative);
+        directions.push_back(std::move(direction));
+      }
+      auto moved = [&](double step) {
+        std::size_t k = 0;
+        for (auto& [name, tensor] : adapter.tensors()) {
+          Tensor t = tensor;
+          double* values = t.mutable_data<double>();
+          for (std::size_t i = 0; i < directions[k].size(); ++i) values[i] += step * directions[k][i];
+          ++k;
+        }
+        return loss().sum / static_cast<double>(batch.supervised);
+      };
+      constexpr double h = 1e-6;
+      double plus = moved(h), minus = moved(-2 * h);
+      moved(h);
+      CHECK(std::abs((plus - minus) / (2 * h) - derivative) < 1e-6 * std::max(1.0, std::abs(derivative)));
+    }
+  }
+}
+
+TEST_CASE("decoding with a cache equals the full forward, and a batch equals its rows") {
+  for (const char* family : families) {
+    CAPTURE(family);
+    GoldenCase golden = read_golden_case(folder_of(family));
+    auto model = load_model(folder_of(family) + "/model", cpu_device(2), {.precision = Precision::f32});
+    Adapter adapter = full_adapter(*model, 0);
+    model->attach(adapter);
+    Batch together = golden.batch(*model, 0, golden.rows.size());
+    std::vector<float> all = model->logits(model->hidden(together, {})).values<float>();
+    std::int64_t vocab = model->config().vocab_size, limit = model->config().max_position_embeddings;
+    for (std::size_t r = 0; r < golden.rows.size(); ++r) {
+      const auto& ids = golden.rows[r].ids;
+      KeyValueCache cache = model->make_cache(static_cast<std::int64_t>(ids.size()));
+      double worst = 0;
+      // A prefill of half the row, then token by token.
+      for (std::size_t t = 0; t < ids.size();) {
+        std::size_t count = t == 0 ? std::max<std::size_t>(1, ids.size() / 2) : 1;
+        BatchRow row{std::span(ids).subspan(t, count), {}, 0, static_cast<std::int32_t>(t)};
+        Batch part = make_batch(model->device(), {row}, vocab, limit);
+        std::vector<float> some = model->logits(model->hidden(part, {}, &cache)).values<float>();
+        cache.length += static_cast<std::int64_t>(count);
+        auto offset = static_cast<std::size_t>((together.offsets->query[r] + static_cast<std::int64_t>(t)) * vocab);
+        for (std::size_t i = 0; i < some.size(); ++i)
+          worst = std::max(worst, static_cast<double>(std::abs(some[i] - all[offset + i])));
+        t += count;
+      }
+      CHECK(worst < 2e-5);
+    }
+  }
+}
+
+TEST_CASE("the base's file and weights are the same bytes after backward") {
+  for (const char* family : families) {
+    CAPTURE(family);
+    std::string file = folder_of(family) + "/model/model.safetensors";
+    std::string before(MappedFile::open(file)->text());
+    GoldenCase golden = read_golden_case(folder_of(family));
+    DevicePtr device = cpu_device(2);
+    auto model = load_model(folder_of(family) + "/model", device, {.precision = Precision::f32});
+    for (const auto& [name, parameter] : model->parameters()) CHECK(std::holds_alternative<Weight>(parameter));
+    Adapter adapter = full_adapter(*model, 0.1);
+    model->attach(adapter);
+    Batch longer = golden.batch(*model, 0, 2);
+    backward(model->loss(longer, 10, {}).loss);
+    CrossEntropy loss = model->loss(golden.batch(*model, 0, 1), 6, {});
+    backward(loss.loss);
+    CHECK(std::string(MappedFile::open(file)->text()) == before);
+  }
+}
