@@ -2,6 +2,7 @@
 
 #include "engine/error.h"
 #include "engine/node.h"
+#include "ops/checks.h"
 #include "ops/gemm.h"
 
 namespace loragrad {
@@ -41,8 +42,7 @@ struct LinearNode final : Node {
     Device& device = *dy.device();
     if (sink.needs(2)) {
       auto db = sink.into(2);
-      if (db.beta == 0) device.kernels().accumulate(device, db.matrix, 0, db.matrix, 0);
-      device.kernels().column_sum(device, dy.matrix(), db.matrix);
+      device.kernels().column_sum(device, dy.matrix(), zeroed(device, db.matrix, db.beta));
     }
     if (sink.needs(1)) {
       Tensor x = saved(saved_x);

@@ -6,7 +6,7 @@ namespace loragrad {
 /// The machine's processor. Large buffers come from one arena (ops/cpu/arena.h). `threads` 0: all that may be used.
 DevicePtr cpu_device(int threads = 0);
 
-/// What multiplies matrices: "oneDNN 2.6.3 (f32, bf16)" or "OpenBLAS 0.3.21".
+/// What multiplies matrices: "oneDNN 2.6.3" or "OpenBLAS 0.3.21".
 std::string_view gemm_library();
 
 }  // namespace loragrad

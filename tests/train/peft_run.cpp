@@ -16,17 +16,6 @@ using namespace loragrad;
 
 namespace {
 
-Dataset dataset_of(const GoldenCase& golden) {
-  Dataset data;
-  data.format = "input_ids";
-  for (const auto& row : golden.rows) {
-    data.rows.push_back({row.ids, row.labels});
-    data.tokens += static_cast<std::int64_t>(row.ids.size());
-    data.supervised_tokens += supervised_tokens(data.rows.back());
-  }
-  return data;
-}
-
 void check_run(const std::string& folder) {
   CAPTURE(folder);
   GoldenCase golden = read_golden_case(folder);
@@ -44,7 +33,8 @@ void check_run(const std::string& folder) {
                        .batch_size = static_cast<std::int64_t>(golden.number("batch_size")),
                        .steps = static_cast<std::int64_t>(golden.number("steps")),
                        .shuffle = false};
-  train(*model, &adapter, dataset_of(golden), options, nullptr, observer);
+  Dataset data = load_dataset(folder + "/rows.jsonl", nullptr, {.vocab_size = model->config().vocab_size});
+  train(*model, &adapter, data, options, nullptr, observer);
 
   auto expected = JsonRef(golden.facts, "golden.json").at("loss_before_each_step").elements();
   REQUIRE(losses.size() == expected.size());
