@@ -2,24 +2,11 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "engine/dtype.h"
+#include "engine/matrix.h"
 
 namespace loragrad {
 
 class Device;
-
-/// A row-major matrix in a device's memory; `stride` is the distance between rows in elements.
-struct ConstMatrix {
-  const void* data = nullptr;
-  DType dtype = DType::f32;
-  std::int64_t rows = 0, cols = 0, stride = 0;
-};
-struct Matrix {
-  void* data = nullptr;
-  DType dtype = DType::f32;
-  std::int64_t rows = 0, cols = 0, stride = 0;
-  operator ConstMatrix() const { return {data, dtype, rows, cols, stride}; }
-};
 
 /// c = alpha op(a) op(b) + bias + beta c.  op transposes where asked; beta is 0 or 1; bias is one row of c's columns or
 /// empty (f32, or f64 when c is f64). Operands may differ in dtype: b (a weight) is converted tile by tile to a's
@@ -152,7 +139,7 @@ struct EmbeddingBackwardArgs {
 struct CrossEntropyArgs {
   ConstMatrix logits;
   const std::int32_t* targets = nullptr;
-  double* losses = nullptr;  // [rows]
+  double* losses = nullptr;  // [rows], in host memory
   Matrix dlogits;
   double scale = 1;
 };

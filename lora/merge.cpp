@@ -47,28 +47,17 @@ std::vector<Factors> read_terms(const std::string& name, const Weight& w, const 
   return result;
 }
 
-ConstMatrix rows_of(ConstMatrix m, std::int64_t begin, std::int64_t count) {
-  m.data = static_cast<const std::byte*>(m.data) + static_cast<std::size_t>(begin * m.stride) * size_of(m.dtype);
-  m.rows = count;
-  return m;
-}
-ConstMatrix columns_of(ConstMatrix m, std::int64_t begin, std::int64_t count) {
-  m.data = static_cast<const std::byte*>(m.data) + static_cast<std::size_t>(begin) * size_of(m.dtype);
-  m.cols = count;
-  return m;
-}
-
 /// block += s B A, rows [begin, begin + block.rows) of W as it is stored.
 void add_product(Device& device, Matrix block, const Factors& term, std::int64_t begin, WeightLayout layout) {
   if (layout == WeightLayout::out_in) {
     gemm(device, {.c = block,
-                  .a = rows_of(term.b.matrix(), begin, block.rows),
+                  .a = row_range(term.b.matrix(), begin, block.rows),
                   .b = term.a.matrix(),
                   .alpha = term.scale,
                   .beta = 1});
   } else {  // (B A)ᵀ = Aᵀ Bᵀ
     gemm(device, {.c = block,
-                  .a = columns_of(term.a.matrix(), begin, block.rows),
+                  .a = column_range(term.a.matrix(), begin, block.rows),
                   .b = term.b.matrix(),
                   .transpose_a = true,
                   .transpose_b = true,
@@ -112,7 +101,7 @@ std::vector<std::byte> merge_weight(const std::string& name, const Weight& w, co
   auto block_rows = static_cast<std::int64_t>(std::max<std::size_t>(1, scratch_bytes / 2 / row_bytes));
   for (std::int64_t begin = 0; begin < shape.rows; begin += block_rows) {
     Tensor block = Tensor::empty(w.device(), {std::min(block_rows, shape.rows - begin), shape.cols}, dtype);
-    device.kernels().accumulate(device, rows_of(w.matrix(), begin, block.rows()), 1, block.mutable_matrix(), 0);
+    device.kernels().accumulate(device, row_range(w.matrix(), begin, block.rows()), 1, block.mutable_matrix(), 0);
     check_finite(device, block.matrix(), name, "the weight");
     for (const Factors& term : factors) add_product(device, block.mutable_matrix(), term, begin, w.layout());
     if (!append(out, at, block, w.dtype()))

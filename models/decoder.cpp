@@ -19,11 +19,7 @@ Tensor prefix(const Tensor& t, std::int64_t rows) {
 }
 
 void append_rows(const Tensor& from, Tensor& to, std::int64_t at) {
-  Matrix target = to.mutable_matrix();
-  target.rows = from.rows();
-  if (target.data)
-    target.data =
-        static_cast<std::byte*>(target.data) + static_cast<std::size_t>(at * target.stride) * size_of(target.dtype);
+  Matrix target = row_range(to.mutable_matrix(), at, from.rows());
   from.device()->kernels().accumulate(*from.device(), from.matrix(), 1, target, 0);
 }
 

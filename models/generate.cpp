@@ -14,12 +14,8 @@ namespace {
 /// The last row of x, on its own.
 Tensor last_row(const Tensor& x) {
   if (x.rows() == 1) return x;
-  ConstMatrix from = x.matrix();
-  from.data = static_cast<const std::byte*>(from.data) +
-              static_cast<std::size_t>((from.rows - 1) * from.stride) * size_of(from.dtype);
-  from.rows = 1;
   Tensor row = Tensor::empty(x.device(), {1, x.cols()}, x.dtype());
-  x.device()->kernels().accumulate(*x.device(), from, 1, row.mutable_matrix(), 0);
+  x.device()->kernels().accumulate(*x.device(), row_range(x.matrix(), x.rows() - 1, 1), 1, row.mutable_matrix(), 0);
   return row;
 }
 

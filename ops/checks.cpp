@@ -1,23 +1,10 @@
 #include "ops/checks.h"
 
-#include <cstddef>
 #include <string>
 
 #include "engine/error.h"
 
 namespace loragrad {
-namespace {
-
-template <class M>
-M range(M m, std::int64_t begin, std::int64_t end) {
-  using Byte = std::conditional_t<std::is_same_v<M, Matrix>, std::byte, const std::byte>;
-  if (m.data) m.data = static_cast<Byte*>(m.data) + static_cast<std::size_t>(begin) * size_of(m.dtype);
-  m.cols = end - begin;
-  return m;
-}
-
-}  // namespace
-
 void check_equal_shapes(std::string_view op, std::string_view a_name, Shape a, std::string_view b_name, Shape b) {
   if (a == b) return;
   throw ShapeError(std::string(op) + ": " + std::string(a_name) + " is " + a.text() + ", " + std::string(b_name) +
@@ -47,8 +34,5 @@ Matrix zeroed(Device& device, Matrix target, double beta) {
   if (beta == 0) device.kernels().accumulate(device, target, 0, target, 0);
   return target;
 }
-
-ConstMatrix column_range(ConstMatrix m, std::int64_t begin, std::int64_t end) { return range(m, begin, end); }
-Matrix column_range(Matrix m, std::int64_t begin, std::int64_t end) { return range(m, begin, end); }
 
 }  // namespace loragrad

@@ -19,8 +19,4 @@ void check_indices(std::string_view op, std::string_view name, const Tensor& t, 
 /// The target of kernels that only add: set to zero first when nothing is there yet.
 Matrix zeroed(Device& device, Matrix target, double beta);
 
-/// Columns [begin, end) of a matrix; data stays null where there is no memory.
-ConstMatrix column_range(ConstMatrix m, std::int64_t begin, std::int64_t end);
-Matrix column_range(Matrix m, std::int64_t begin, std::int64_t end);
-
 }  // namespace loragrad

@@ -37,20 +37,6 @@ struct CrossEntropyNode final : Node {
   std::size_t saved_dx, saved_dw;
 };
 
-ConstMatrix rows_of(const Tensor& t, std::int64_t begin, std::int64_t count) {
-  ConstMatrix m = t.matrix();
-  if (m.data)
-    m.data = static_cast<const std::byte*>(m.data) + static_cast<std::size_t>(begin * m.stride) * size_of(m.dtype);
-  m.rows = count;
-  return m;
-}
-Matrix rows_of(Tensor& t, std::int64_t begin, std::int64_t count) {
-  Matrix m = t.mutable_matrix();
-  if (m.data) m.data = static_cast<std::byte*>(m.data) + static_cast<std::size_t>(begin * m.stride) * size_of(m.dtype);
-  m.rows = count;
-  return m;
-}
-
 /// `head` as a matrix; `dw` undefined for a frozen one. Taken together so that both overloads are one computation.
 CrossEntropy compute(const Tensor& x, ConstMatrix head, const Tensor& head_tensor, const Tensor& targets,
                      double denominator) {
@@ -85,10 +71,13 @@ CrossEntropy compute(const Tensor& x, ConstMatrix head, const Tensor& head_tenso
     while (end < rows && supervised(end) == live && end - begin < (live ? tile_rows : rows)) ++end;
     std::int64_t count = end - begin;
     if (!live) {
-      if (need_dx) k.accumulate(*device, rows_of(x, begin, count), 0, rows_of(dx, begin, count), 0);
+      if (need_dx) {
+        Matrix part = row_range(dx.mutable_matrix(), begin, count);
+        k.accumulate(*device, part, 0, part, 0);
+      };
     } else {
       Tensor logits = Tensor::empty(device, {count, vocab}, accumulator);
-      ConstMatrix xs = rows_of(x, begin, count);
+      ConstMatrix xs = row_range(x.matrix(), begin, count);
       gemm(*device, {.c = logits.mutable_matrix(), .a = xs, .b = head, .transpose_b = true});
       Tensor dlogits = x.dtype() == DType::bf16 && (need_dx || need_dw)
                            ? Tensor::empty(device, {count, vocab}, DType::bf16)
@@ -98,7 +87,7 @@ CrossEntropy compute(const Tensor& x, ConstMatrix head, const Tensor& head_tenso
                                 .losses = losses.data(),
                                 .dlogits = need_dx || need_dw ? dlogits.mutable_matrix() : Matrix{},
                                 .scale = 1 / denominator});
-      if (need_dx) gemm(*device, {.c = rows_of(dx, begin, count), .a = dlogits.matrix(), .b = head});
+      if (need_dx) gemm(*device, {.c = row_range(dx.mutable_matrix(), begin, count), .a = dlogits.matrix(), .b = head});
       if (need_dw)
         gemm(*device, {.c = dw.mutable_matrix(), .a = dlogits.matrix(), .b = xs, .transpose_a = true, .beta = 1});
       result.supervised += count;

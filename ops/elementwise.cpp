@@ -38,7 +38,7 @@ struct ColumnsNode final : Node {
   void backward(const Tensor& dy, GradSink& sink) override {
     Device& device = *dy.device();
     auto dx = sink.into(0);
-    Matrix target = column_range(zeroed(device, dx.matrix, dx.beta), begin, end);
+    Matrix target = column_range(zeroed(device, dx.matrix, dx.beta), begin, end - begin);
     device.kernels().accumulate(device, dy.matrix(), 1, target, 1);
   }
   std::int64_t begin, end;
@@ -92,7 +92,7 @@ Tensor columns(const Tensor& x, std::int64_t begin, std::int64_t end) {
   if (begin < 0 || begin > end || end > x.cols())
     throw ShapeError("columns: [" + std::to_string(begin) + ", " + std::to_string(end) + ") of x " + x.shape().text());
   Tensor y = Tensor::empty(x.device(), {x.rows(), end - begin}, x.dtype());
-  x.device()->kernels().accumulate(*x.device(), column_range(x.matrix(), begin, end), 1, y.mutable_matrix(), 0);
+  x.device()->kernels().accumulate(*x.device(), column_range(x.matrix(), begin, end - begin), 1, y.mutable_matrix(), 0);
   return needs_grad({&x}) ? attach(y, std::make_shared<ColumnsNode>(x, begin, end)) : y;
 }
 

@@ -4,13 +4,13 @@
 #include <array>
 #include <bit>
 #include <map>
+#include <memory>
 #include <mutex>
 #include <string>
 #include <unordered_map>
 
 #include "engine/error.h"
 #include "ops/cpu/gemm_library.h"
-#include "ops/cpu/onednn_matmul.h"
 
 namespace loragrad::cpu {
 namespace {
@@ -38,44 +38,55 @@ const dnnl::engine& engine() {
   return cpu;
 }
 
-struct CachedMatmul {
+struct Matmul {
   dnnl::matmul primitive;
-  dnnl::memory::desc a, b, c, bias;
+  dnnl::memory::desc a, b, c, bias, scratch;
 };
+using MatmulPtr = std::shared_ptr<const Matmul>;
 
-CachedMatmul make_matmul(const GemmArgs& g, dnnl::memory::dim k) {
+MatmulPtr make_matmul(const GemmArgs& g, dnnl::memory::dim k) {
+  // Bias stands outside alpha in our contract; the library's alpha scales the bias too.
+  if (g.bias && g.alpha != 1) throw UsageError("gemm: bias together with alpha");
   using Desc = dnnl::memory::desc;
   using Dims = dnnl::memory::dims;
-  CachedMatmul m;
-  m.a = Desc(Dims{g.c.rows, k}, tag_of(g.a.dtype), g.transpose_a ? Dims{1, g.a.stride} : Dims{g.a.stride, 1});
-  m.b = Desc(Dims{k, g.c.cols}, tag_of(g.b.dtype), g.transpose_b ? Dims{1, g.b.stride} : Dims{g.b.stride, 1});
-  m.c = Desc(Dims{g.c.rows, g.c.cols}, tag_of(g.c.dtype), Dims{g.c.stride, 1});
-  dnnl::primitive_attr attributes;
+  auto m = std::make_shared<Matmul>();
+  m->a = Desc(Dims{g.c.rows, k}, tag_of(g.a.dtype), g.transpose_a ? Dims{1, g.a.stride} : Dims{g.a.stride, 1});
+  m->b = Desc(Dims{k, g.c.cols}, tag_of(g.b.dtype), g.transpose_b ? Dims{1, g.b.stride} : Dims{g.b.stride, 1});
+  m->c = Desc(Dims{g.c.rows, g.c.cols}, tag_of(g.c.dtype), Dims{g.c.stride, 1});
+  // alpha (a b + beta/alpha c): the sum has to come first, the other order has only a reference implementation.
   dnnl::post_ops after;
+  if (g.beta != 0) after.append_sum(static_cast<float>(g.beta / g.alpha));
   if (g.alpha != 1)
     after.append_eltwise(
 #if DNNL_VERSION_MAJOR < 3
         1.f,
 #endif
         dnnl::algorithm::eltwise_linear, static_cast<float>(g.alpha), 0.f);
-  if (g.beta != 0) after.append_sum(static_cast<float>(g.beta));
+  dnnl::primitive_attr attributes;
   attributes.set_post_ops(after);
-  if (g.bias) m.bias = Desc(Dims{1, g.c.cols}, Tag::f32, Dims{g.c.cols, 1});
+  attributes.set_scratchpad_mode(dnnl::scratchpad_mode::user);
+  if (g.bias) m->bias = Desc(Dims{1, g.c.cols}, Tag::f32, Dims{g.c.cols, 1});
 #if DNNL_VERSION_MAJOR < 3
-  auto operation = g.bias ? dnnl::matmul::desc(m.a, m.b, m.bias, m.c) : dnnl::matmul::desc(m.a, m.b, m.c);
-  m.primitive = dnnl::matmul(dnnl::matmul::primitive_desc(operation, attributes, engine()));
+  auto operation = g.bias ? dnnl::matmul::desc(m->a, m->b, m->bias, m->c) : dnnl::matmul::desc(m->a, m->b, m->c);
+  dnnl::matmul::primitive_desc description(operation, attributes, engine());
 #else
-  m.primitive = dnnl::matmul(g.bias ? dnnl::matmul::primitive_desc(engine(), m.a, m.b, m.bias, m.c, attributes)
-                                    : dnnl::matmul::primitive_desc(engine(), m.a, m.b, m.c, attributes));
+  auto description = g.bias ? dnnl::matmul::primitive_desc(engine(), m->a, m->b, m->bias, m->c, attributes)
+                            : dnnl::matmul::primitive_desc(engine(), m->a, m->b, m->c, attributes);
 #endif
+  m->primitive = dnnl::matmul(description);
+  m->scratch = description.scratchpad_desc();
   return m;
 }
 
-/// A primitive is generated code for one shape; making it takes most of a millisecond, so each shape is made once.
-const CachedMatmul& matmul_for(const GemmArgs& g, dnnl::memory::dim k) {
+/// Ragged batches bring new shapes for as long as they run: past so many the cache starts anew.
+constexpr std::size_t most_cached = 1024;
+
+/// A primitive is generated code for one shape; making it takes up to half a millisecond, so it is kept.
+MatmulPtr matmul_for(const GemmArgs& g) {
   using Key = std::array<std::int64_t, 13>;
   static std::mutex mutex;
-  static std::map<Key, CachedMatmul> cache;
+  static std::map<Key, MatmulPtr> cache;
+  std::int64_t k = g.transpose_a ? g.a.rows : g.a.cols;
   Key key{g.c.rows,
           g.c.cols,
           k,
@@ -87,30 +98,33 @@ const CachedMatmul& matmul_for(const GemmArgs& g, dnnl::memory::dim k) {
           static_cast<std::int64_t>(g.a.dtype),
           static_cast<std::int64_t>(g.c.dtype),
           g.bias != nullptr,
-          static_cast<std::int64_t>(g.beta),
+          static_cast<std::int64_t>(std::bit_cast<std::uint64_t>(g.beta)),
           static_cast<std::int64_t>(std::bit_cast<std::uint64_t>(g.alpha))};
   std::lock_guard lock(mutex);
   auto found = cache.find(key);
-  if (found == cache.end()) found = cache.emplace(key, make_matmul(g, k)).first;
-  return found->second;  // a map's values do not move
+  if (found != cache.end()) return found->second;
+  if (cache.size() >= most_cached) cache.clear();
+  OneThread one_thread;
+  return cache[key] = make_matmul(g, k);
 }
 
 }  // namespace
 
-void onednn_matmul(const GemmArgs& g) {
-  // Bias stands outside alpha in our contract; the library's alpha scales the bias too.
-  if (g.bias && g.alpha != 1) throw UsageError("gemm: bias together with alpha");
+std::size_t library_scratch(const GemmArgs& g) { return matmul_for(g)->scratch.get_size(); }
+
+void library_gemm_bf16(const GemmArgs& g, void* scratch) {
   OneThread one_thread;
-  const CachedMatmul& m = matmul_for(g, g.transpose_a ? g.a.rows : g.a.cols);
+  MatmulPtr m = matmul_for(g);
   thread_local dnnl::stream stream(engine());
   auto memory = [](const dnnl::memory::desc& desc, const void* data) {
     return dnnl::memory(desc, engine(), const_cast<void*>(data));
   };
-  std::unordered_map<int, dnnl::memory> arguments{{DNNL_ARG_SRC, memory(m.a, g.a.data)},
-                                                  {DNNL_ARG_WEIGHTS, memory(m.b, g.b.data)},
-                                                  {DNNL_ARG_DST, memory(m.c, g.c.data)}};
-  if (g.bias) arguments.emplace(DNNL_ARG_BIAS, memory(m.bias, g.bias));
-  m.primitive.execute(stream, arguments);
+  std::unordered_map<int, dnnl::memory> arguments{{DNNL_ARG_SRC, memory(m->a, g.a.data)},
+                                                  {DNNL_ARG_WEIGHTS, memory(m->b, g.b.data)},
+                                                  {DNNL_ARG_DST, memory(m->c, g.c.data)},
+                                                  {DNNL_ARG_SCRATCHPAD, memory(m->scratch, scratch)}};
+  if (g.bias) arguments.emplace(DNNL_ARG_BIAS, memory(m->bias, g.bias));
+  m->primitive.execute(stream, arguments);
   stream.wait();
 }
 
@@ -124,8 +138,6 @@ void library_gemm(const GemmArgs& g) {
   if (status != dnnl_success)
     throw UsageError("gemm: oneDNN refused the product (status " + std::to_string(status) + ")");
 }
-
-void library_gemm_bf16(const GemmArgs& g) { onednn_matmul(g); }
 
 bool library_has_bf16() {
   // The values are bit sets that grow with the instruction set; ONEDNN_MAX_CPU_ISA is honoured by the library.

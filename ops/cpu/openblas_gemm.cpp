@@ -17,9 +17,10 @@ void library_gemm(const GemmArgs& g) {
               static_cast<int>(g.c.stride));
 }
 
-void library_gemm_bf16(const GemmArgs&) {
+void library_gemm_bf16(const GemmArgs&, void*) {
   throw UsageError("gemm: this build multiplies bf16 matrices only after conversion");
 }
+std::size_t library_scratch(const GemmArgs&) { return 0; }
 bool library_has_bf16() { return false; }
 
 std::string_view library_name() {
