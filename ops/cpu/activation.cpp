@@ -1,3 +1,4 @@
+#include <bit>
 #include <cmath>
 #include <numbers>
 #include <unsupported/Eigen/SpecialFunctions>
@@ -52,6 +53,19 @@ void evaluate(Activation kind, const Block<C>& x, Block<C>& y, Block<C>* slope) 
   }
 }
 
+/// Zeroes the elements whose bit is not set. Word by word, so that the compiler makes vectors of it.
+template <class C>
+void mask_out(const std::uint8_t* bytes, std::int64_t n, Block<C>& values) {
+  std::uint32_t words[block_size / 32] = {};
+  std::memcpy(words, bytes, static_cast<std::size_t>((n + 7) / 8));
+  static_assert(std::endian::native == std::endian::little, "bit i of a word is bit i % 8 of its byte i / 8");
+  C* v = values.data();
+  for (std::uint32_t word : words) {
+    for (std::uint32_t i = 0; i < 32; ++i) v[i] = (word >> i & 1u) != 0 ? v[i] : C(0);
+    v += 32;
+  }
+}
+
 }  // namespace
 
 void activation(Device& device, const ActivationArgs& args) {
@@ -89,8 +103,7 @@ void activation_backward(Device& device, const ActivationBackwardArgs& args) {
       Block<C> gradient, slope;
       load(dy, row, col, n, gradient);
       if (from_mask) {
-        const std::uint8_t* bytes = args.mask + row * mask_stride + col / 8;
-        for (std::int64_t i = 0; i < n; ++i) gradient[i] = bytes[i / 8] >> (i % 8) & 1 ? gradient[i] : C(0);
+        mask_out(args.mask + row * mask_stride + col / 8, n, gradient);
       } else {
         Block<C> in, out;
         load(x, row, col, n, in);
