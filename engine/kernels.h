@@ -135,7 +135,7 @@ struct EmbeddingBackwardArgs {
 
 /// For each row t with targets[t] >= 0: losses[t] = logsumexp(logits[t]) - logits[t][target], and
 /// dlogits[t] = scale (softmax(logits[t]) - onehot(target)); rows with target < 0 get 0 and zeros.
-/// dlogits may be logits itself, or empty (data null).
+/// dlogits may be empty (data null), or lie on the logits: each row from where the logits' begins, in a type no wider.
 struct CrossEntropyArgs {
   ConstMatrix logits;
   const std::int32_t* targets = nullptr;

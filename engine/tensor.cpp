@@ -85,6 +85,10 @@ void Tensor::fill(double value) {
     mutable_matrix();
     return;
   }
+  if (value == 0 && dtype() != DType::i32) {
+    device()->kernels().accumulate(*device(), matrix(), 0, mutable_matrix(), 0);
+    return;
+  }
   std::size_t n = static_cast<std::size_t>(numel());
   auto upload = [&](const auto& host) { device()->upload(mutable_matrix().data, host.data(), bytes()); };
   switch (dtype()) {

@@ -37,69 +37,119 @@ struct CrossEntropyNode final : Node {
   std::size_t saved_dx, saved_dw;
 };
 
-/// `head` as a matrix; `dw` undefined for a frozen one. Taken together so that both overloads are one computation.
+/// The tokens that have a target, in order. On the meta device, where nothing is known, all.
+struct Supervised {
+  explicit Supervised(const Tensor& targets) {
+    bool meta = targets.device()->is_meta();
+    std::vector<std::int32_t> all = targets.values<std::int32_t>();
+    for (std::size_t t = 0; t < all.size(); ++t) {
+      if (!meta && all[t] < 0) continue;
+      tokens.push_back(static_cast<std::int32_t>(t));
+      values.push_back(all[t]);
+    }
+  }
+  std::int64_t count() const { return static_cast<std::int64_t>(tokens.size()); }
+  std::vector<std::int32_t> tokens, values;
+};
+
+/// Tokens of a tile: as many as fit the budget, cut evenly, since a product with few rows is slow.
+std::int64_t rows_of_tile(std::int64_t tokens, std::int64_t vocab, DType logits) {
+  std::int64_t bytes = std::max<std::int64_t>(1, vocab * static_cast<std::int64_t>(size_of(logits)));
+  std::int64_t fit = std::max<std::int64_t>(1, tile_bytes / bytes);
+  if (fit > 16) fit = fit / 16 * 16;
+  std::int64_t tiles = std::max<std::int64_t>(1, (tokens + fit - 1) / fit), even = (tokens + tiles - 1) / tiles;
+  return std::clamp<std::int64_t>((even + 15) / 16 * 16, 1, fit);
+}
+
+/// One pass over the tiles of supervised tokens. `head` as a matrix; `dw` undefined for a frozen one: taken together
+/// so that both overloads are one computation.
+class Pass {
+ public:
+  Pass(const Tensor& x, ConstMatrix head, const Tensor& head_tensor, double denominator)
+      : x_(x),
+        head_(head),
+        device_(*x.device()),
+        logits_dtype_(x.dtype() == DType::f64 ? DType::f64 : DType::f32),
+        scale_(1 / denominator) {
+    if (x.needs_grad()) dx_ = Tensor::zeros(x.device(), x.shape(), x.dtype());
+    if (head_tensor.needs_grad()) dw_ = Tensor::zeros(x.device(), head_tensor.shape(), head_tensor.dtype());
+  }
+
+  /// The sum of the losses, in f64, in the order of the tokens.
+  double run(const Supervised& supervised) {
+    std::int64_t step = rows_of_tile(supervised.count(), head_.rows, logits_dtype_);
+    for (std::int64_t begin = 0; begin < supervised.count(); begin += step)
+      tile(supervised, begin, std::min(step, supervised.count() - begin));
+    return sum_;
+  }
+
+  const Tensor& dx() const { return dx_; }
+  const Tensor& dw() const { return dw_; }
+
+ private:
+  void tile(const Supervised& supervised, std::int64_t begin, std::int64_t count) {
+    const Kernels& k = device_.kernels();
+    auto indices = [&](const std::vector<std::int32_t>& all) {
+      return Tensor::from(x_.device(), {count, 1}, all.data() + begin);
+    };
+    Tensor tokens = indices(supervised.tokens), targets = indices(supervised.values);
+    Tensor x = Tensor::empty(x_.device(), {count, x_.cols()}, x_.dtype());
+    k.embedding(device_, {.table = x_.matrix(), .ids = tokens.data<std::int32_t>(), .out = x.mutable_matrix()});
+
+    Tensor memory = Tensor::empty(x_.device(), {count, head_.rows}, logits_dtype_);
+    Matrix logits = memory.mutable_matrix();
+    gemm(device_, {.c = logits, .a = x.matrix(), .b = head_, .transpose_b = true});
+    std::vector<double> losses(static_cast<std::size_t>(count));
+    Matrix dlogits = dx_.defined() || dw_.defined() ? narrowed(logits) : Matrix{};
+    k.cross_entropy(device_, {.logits = logits,
+                              .targets = targets.data<std::int32_t>(),
+                              .losses = losses.data(),
+                              .dlogits = dlogits,
+                              .scale = scale_});
+    if (dx_.defined()) {
+      Tensor dx = Tensor::empty(x_.device(), x.shape(), x.dtype());
+      gemm(device_, {.c = dx.mutable_matrix(), .a = dlogits, .b = head_});
+      k.embedding_backward(device_,
+                           {.dout = dx.matrix(), .ids = tokens.data<std::int32_t>(), .dtable = dx_.mutable_matrix()});
+    }
+    if (dw_.defined())
+      gemm(device_, {.c = dw_.mutable_matrix(), .a = dlogits, .b = x.matrix(), .transpose_a = true, .beta = 1});
+    sum_ = std::accumulate(losses.begin(), losses.end(), sum_);
+  }
+
+  /// The gradient's rows in the operands' type, each at the start of the logits' row that it replaces.
+  Matrix narrowed(Matrix logits) const {
+    logits.stride *= static_cast<std::int64_t>(size_of(logits.dtype) / size_of(x_.dtype()));
+    logits.dtype = x_.dtype();
+    return logits;
+  }
+
+  const Tensor& x_;
+  ConstMatrix head_;
+  Device& device_;
+  DType logits_dtype_;
+  double scale_, sum_ = 0;
+  Tensor dx_, dw_;
+};
+
 CrossEntropy compute(const Tensor& x, ConstMatrix head, const Tensor& head_tensor, const Tensor& targets,
                      double denominator) {
-  Shape head_shape{head.rows, head.cols};
   if (x.cols() != head.cols)
-    throw ShapeError("cross_entropy: x " + x.shape().text() + " does not fit the head " + head_shape.text());
+    throw ShapeError("cross_entropy: x " + x.shape().text() + " does not fit the head " +
+                     Shape{head.rows, head.cols}.text());
   if (targets.rows() != x.rows() || targets.dtype() != DType::i32)
     throw ShapeError("cross_entropy: targets " + targets.shape().text() + " do not fit x " + x.shape().text());
-  const DevicePtr& device = x.device();
-  const Kernels& k = device->kernels();
-  bool meta = device->is_meta(), need_dw = head_tensor.needs_grad(), need_dx = x.needs_grad();
-  DType accumulator = x.dtype() == DType::f64 ? DType::f64 : DType::f32;
-
-  std::vector<std::int32_t> host_targets = targets.values<std::int32_t>();
-  std::int64_t rows = x.rows(), vocab = head.rows;
-  std::int64_t bytes_per_row =
-      vocab * static_cast<std::int64_t>(size_of(accumulator) + (x.dtype() == DType::bf16 ? 2 : 0));
-  std::int64_t tile_rows = std::clamp<std::int64_t>(tile_bytes / std::max<std::int64_t>(1, bytes_per_row), 1,
-                                                    std::max<std::int64_t>(1, rows));
-  if (tile_rows > 16) tile_rows = tile_rows / 16 * 16;
-
-  Tensor dx, dw;
-  if (need_dx) dx = Tensor::empty(device, x.shape(), x.dtype());
-  if (need_dw) dw = Tensor::zeros(device, head_shape, head_tensor.dtype());
+  Supervised supervised(targets);
+  Pass pass(x, head, head_tensor, denominator);
   CrossEntropy result;
-  std::vector<double> losses(static_cast<std::size_t>(tile_rows));
-  auto supervised = [&](std::int64_t row) { return meta || host_targets[static_cast<std::size_t>(row)] >= 0; };
-  for (std::int64_t begin = 0; begin < rows;) {
-    // A run of rows that are all supervised, or all not (prompts): the latter only get a zero gradient.
-    bool live = supervised(begin);
-    std::int64_t end = begin + 1;
-    while (end < rows && supervised(end) == live && end - begin < (live ? tile_rows : rows)) ++end;
-    std::int64_t count = end - begin;
-    if (!live) {
-      if (need_dx) {
-        Matrix part = row_range(dx.mutable_matrix(), begin, count);
-        k.accumulate(*device, part, 0, part, 0);
-      };
-    } else {
-      Tensor logits = Tensor::empty(device, {count, vocab}, accumulator);
-      ConstMatrix xs = row_range(x.matrix(), begin, count);
-      gemm(*device, {.c = logits.mutable_matrix(), .a = xs, .b = head, .transpose_b = true});
-      Tensor dlogits = x.dtype() == DType::bf16 && (need_dx || need_dw)
-                           ? Tensor::empty(device, {count, vocab}, DType::bf16)
-                           : logits;
-      k.cross_entropy(*device, {.logits = logits.matrix(),
-                                .targets = meta ? nullptr : targets.data<std::int32_t>() + begin,
-                                .losses = losses.data(),
-                                .dlogits = need_dx || need_dw ? dlogits.mutable_matrix() : Matrix{},
-                                .scale = 1 / denominator});
-      if (need_dx) gemm(*device, {.c = row_range(dx.mutable_matrix(), begin, count), .a = dlogits.matrix(), .b = head});
-      if (need_dw)
-        gemm(*device, {.c = dw.mutable_matrix(), .a = dlogits.matrix(), .b = xs, .transpose_a = true, .beta = 1});
-      result.supervised += count;
-      if (!meta) result.sum = std::accumulate(losses.begin(), losses.begin() + count, result.sum);
-    }
-    begin = end;
-  }
+  result.sum = pass.run(supervised);
+  result.supervised = supervised.count();
   double value = result.sum / denominator;
   auto narrow = static_cast<float>(value);
-  result.loss =
-      accumulator == DType::f64 ? Tensor::from(device, {1, 1}, &value) : Tensor::from(device, {1, 1}, &narrow);
-  if (need_dx || need_dw) attach(result.loss, std::make_shared<CrossEntropyNode>(x, head_tensor, dx, dw));
+  const DevicePtr& device = x.device();
+  result.loss = x.dtype() == DType::f64 ? Tensor::from(device, {1, 1}, &value) : Tensor::from(device, {1, 1}, &narrow);
+  if (pass.dx().defined() || pass.dw().defined())
+    attach(result.loss, std::make_shared<CrossEntropyNode>(x, head_tensor, pass.dx(), pass.dw()));
   return result;
 }
 

@@ -14,28 +14,35 @@ using Index = std::int64_t;
 constexpr Index panel_bytes = 8 << 20;  // of a weight that is converted as it is used
 
 bool emulated(const GemmArgs& g) { return g.a.dtype == DType::bf16 && !library_has_bf16(); }
-std::size_t f32_bytes(const ConstMatrix& m) { return static_cast<std::size_t>(m.rows * m.cols) * 4; }
+
+/// The product of f32 copies that stand for bf16 operands, one behind the other in `memory`; `end` is where they end.
+struct Emulation {
+  Emulation(const GemmArgs& args, void* memory) : g(args), end(static_cast<std::byte*>(memory)) {
+    g.a = place(args.a);
+    g.b = place(args.b);
+    if (args.c.dtype == DType::bf16) g.c = place(args.c);
+  }
+  Matrix place(const ConstMatrix& m) {
+    Matrix copy{end, DType::f32, m.rows, m.cols, m.cols};
+    end += (static_cast<std::size_t>(m.rows * m.cols) * sizeof(float) + 63) / 64 * 64;
+    return copy;
+  }
+  GemmArgs g;
+  std::byte* end;
+};
 
 /// Products of bf16 on a processor that has none: through f32 copies, rounded once at the end.
-void multiply_emulated(Device& device, GemmArgs g, void* workspace) {
-  auto* scratch = static_cast<float*>(workspace);
-  auto copy = [&](ConstMatrix m) {
-    Matrix f{scratch, DType::f32, m.rows, m.cols, m.cols};
-    accumulate(device, m, 1, f, 0);
-    scratch += m.rows * m.cols;
-    return f;
+void multiply_emulated(Device& device, const GemmArgs& args, void* workspace) {
+  Emulation f32(args, workspace);
+  auto copy = [&](const ConstMatrix& from, const ConstMatrix& to) {
+    accumulate(device, from, 1, {const_cast<void*>(to.data), to.dtype, to.rows, to.cols, to.stride}, 0);
   };
-  Matrix c = g.c;
-  g.a = copy(g.a);
-  g.b = copy(g.b);
-  if (c.dtype == DType::bf16) {
-    if (g.beta != 0)
-      g.c = copy(c);
-    else
-      g.c = {scratch, DType::f32, c.rows, c.cols, c.cols};
-  }
-  multiply(device, g, nullptr);
-  if (c.dtype == DType::bf16) accumulate(device, g.c, 1, c, 0);
+  copy(args.a, f32.g.a);
+  copy(args.b, f32.g.b);
+  bool rounds = args.c.dtype == DType::bf16;
+  if (rounds && args.beta != 0) copy(args.c, f32.g.c);
+  multiply(device, f32.g, f32.end);
+  if (rounds) accumulate(device, f32.g.c, 1, args.c, 0);
 }
 
 /// Columns of c whose part of the weight is converted at a time.
@@ -72,7 +79,10 @@ void multiply_converted(Device& device, const GemmArgs& g, void* workspace) {
 
 std::size_t gemm_workspace(Device& device, const GemmArgs& g) {
   if (inner(g) == 0 || g.c.rows == 0 || g.c.cols == 0) return 0;
-  if (emulated(g)) return f32_bytes(g.a) + f32_bytes(g.b) + (g.c.dtype == DType::bf16 ? f32_bytes(g.c) : 0);
+  if (emulated(g)) {
+    Emulation f32(g, nullptr);
+    return static_cast<std::size_t>(f32.end - static_cast<std::byte*>(nullptr)) + multiply_workspace(device, f32.g);
+  }
   if (g.b.dtype == g.a.dtype) return multiply_workspace(device, g);
   Index last = (g.c.cols - 1) / converted_columns(g) * converted_columns(g);
   return panel_size(g) + std::max(multiply_workspace(device, panel_part(g, 0, nullptr)),

@@ -2,9 +2,9 @@
 
 #include <algorithm>
 #include <atomic>
-#include <cstring>
 
 #include "ops/cpu/gemm_library.h"
+#include "ops/cpu/kernels.h"
 
 namespace loragrad::cpu {
 namespace {
@@ -37,63 +37,63 @@ struct Cut {
   Index rows, cols, row_tiles, col_tiles;
 };
 
-template <class T>
-void put_bias(GemmArgs& g) {
-  auto* bias = static_cast<const T*>(g.bias);
-  for (Index i = 0; i < g.c.rows; ++i) {
-    T* row = static_cast<T*>(g.c.data) + i * g.c.stride;
-    if (g.beta == 0)
-      std::copy(bias, bias + g.c.cols, row);
-    else
-      for (Index j = 0; j < g.c.cols; ++j) row[j] += bias[j];
-  }
-  g.beta = 1;
-  g.bias = nullptr;
-}
-
-/// Not transposed, a b with many rows is slow in one piece (dy W of a large head): the sum is taken in blocks.
-Index block_of_k(const GemmArgs& g) {
-  bool in_blocks = inner(g) > long_k && !g.transpose_b && g.c.dtype != DType::bf16;
-  return in_blocks ? k_block : inner(g);
-}
-
 GemmArgs inner_range(GemmArgs g, Index begin, Index count) {
   g.a = g.transpose_a ? row_range(g.a, begin, count) : column_range(g.a, begin, count);
   g.b = g.transpose_b ? column_range(g.b, begin, count) : row_range(g.b, begin, count);
   return g;
 }
 
-void multiply_tile(GemmArgs g, void* scratch) {
-  bool is_bf16 = g.a.dtype == DType::bf16;
-  if (g.bias && !is_bf16) g.c.dtype == DType::f64 ? put_bias<double>(g) : put_bias<float>(g);
-  Index step = block_of_k(g);
+/// dy W of a large head: in one piece the library reaches a third of its speed there.
+bool has_long_sum(const GemmArgs& g) { return inner(g) > long_k && !g.transpose_b; }
+
+/// Whether sums are formed in a f32 matrix beside c, so that they are rounded once.
+bool sums_apart(const GemmArgs& g) { return has_long_sum(g) && g.c.dtype == DType::bf16; }
+std::size_t bytes_apart(const GemmArgs& g) {
+  return sums_apart(g) ? (static_cast<std::size_t>(g.c.rows * g.c.cols) * sizeof(float) + 63) / 64 * 64 : 0;
+}
+
+/// Calls f for the product in blocks of the sum: all of it, or k_block at a time, which then stay in the cache for the
+/// tiles that share them.
+template <class F>
+void for_blocks_of_sum(GemmArgs g, F f) {
+  Index step = has_long_sum(g) ? k_block : inner(g);
   for (Index k = 0; k < inner(g); k += step) {
-    GemmArgs part = inner_range(g, k, std::min(step, inner(g) - k));
-    is_bf16 ? library_gemm_bf16(part, scratch) : library_gemm(part);
+    f(inner_range(g, k, std::min(step, inner(g) - k)));
     g.beta = 1;
     g.bias = nullptr;
   }
 }
 
-/// Scratch space of one thread: the most that a tile asks for. Tiles differ only in the last row and column.
-std::size_t tile_scratch(const GemmArgs& g, const Cut& cut) {
-  if (g.a.dtype != DType::bf16) return 0;
-  std::size_t most = 0;
-  for (Index row : {Index{0}, cut.row_tiles - 1})
-    for (Index col : {Index{0}, cut.col_tiles - 1}) {
-      GemmArgs t = cut.tile(g, row + col * cut.row_tiles);
-      Index step = block_of_k(t), last = (inner(t) - 1) / step * step;
-      most = std::max(most, library_scratch(inner_range(t, 0, std::min(step, inner(t)))));
-      if (last == 0) continue;
-      t.beta = 1;
-      t.bias = nullptr;
-      most = std::max(
-          {most, library_scratch(inner_range(t, 0, step)), library_scratch(inner_range(t, last, inner(t) - last))});
-    }
-  return (most + 63) / 64 * 64;
+GemmArgs with_sums_at(GemmArgs g, void* memory) {
+  g.c = {memory, DType::f32, g.c.rows, g.c.cols, g.c.cols};
+  g.beta = 0;
+  return g;
 }
 
 Index slots(Device& device, const Cut& cut) { return std::min<Index>(device.threads().size(), cut.count()); }
+
+/// Scratch space of one thread: the most that a tile asks for. Tiles differ only in the last row and column.
+std::size_t tile_scratch(const GemmArgs& g, const Cut& cut) {
+  if (g.c.dtype == DType::f64) return 0;
+  std::size_t most = 0;
+  for (Index row : {Index{0}, cut.row_tiles - 1})
+    for (Index col : {Index{0}, cut.col_tiles - 1})
+      most = std::max(most, library_scratch(cut.tile(g, row + col * cut.row_tiles)));
+  return (most + 63) / 64 * 64;
+}
+
+void multiply_block(Device& device, const GemmArgs& g, void* workspace) {
+  Cut cut(g.c);
+  std::size_t scratch = tile_scratch(g, cut);
+  std::atomic<Index> next{0};
+  device.threads().parallel_for(slots(device, cut), [&](Index slot) {
+    void* own = static_cast<std::byte*>(workspace) + static_cast<std::size_t>(slot) * scratch;
+    for (Index i; (i = next.fetch_add(1)) < cut.count();) {
+      GemmArgs tile = cut.tile(g, i);
+      g.c.dtype == DType::f64 ? blas_gemm_f64(tile) : library_gemm(tile, own);
+    }
+  });
+}
 
 }  // namespace
 
@@ -108,19 +108,20 @@ GemmArgs tile_of(GemmArgs g, Index row, Index rows, Index col, Index cols) {
 
 std::size_t multiply_workspace(Device& device, const GemmArgs& g) {
   if (g.c.rows == 0 || g.c.cols == 0) return 0;
-  Cut cut(g.c);
-  return tile_scratch(g, cut) * static_cast<std::size_t>(slots(device, cut));
+  std::size_t most = 0;
+  for_blocks_of_sum(sums_apart(g) ? with_sums_at(g, nullptr) : g, [&](const GemmArgs& block) {
+    Cut cut(block.c);
+    most = std::max(most, tile_scratch(block, cut) * static_cast<std::size_t>(slots(device, cut)));
+  });
+  return bytes_apart(g) + most;
 }
 
 void multiply(Device& device, const GemmArgs& g, void* workspace) {
   if (g.c.rows == 0 || g.c.cols == 0) return;
-  Cut cut(g.c);
-  std::size_t scratch = tile_scratch(g, cut);
-  std::atomic<Index> next{0};
-  device.threads().parallel_for(slots(device, cut), [&](Index slot) {
-    void* own = static_cast<std::byte*>(workspace) + static_cast<std::size_t>(slot) * scratch;
-    for (Index i; (i = next.fetch_add(1)) < cut.count();) multiply_tile(cut.tile(g, i), own);
-  });
+  void* scratch = static_cast<std::byte*>(workspace) + bytes_apart(g);
+  GemmArgs product = sums_apart(g) ? with_sums_at(g, workspace) : g;
+  for_blocks_of_sum(product, [&](const GemmArgs& block) { multiply_block(device, block, scratch); });
+  if (sums_apart(g)) accumulate(device, product.c, 1, g.c, g.beta);
 }
 
 }  // namespace loragrad::cpu

@@ -41,8 +41,23 @@ const dnnl::engine& engine() {
 struct Matmul {
   dnnl::matmul primitive;
   dnnl::memory::desc a, b, c, bias, scratch;
+  float alpha = 1;
 };
 using MatmulPtr = std::shared_ptr<const Matmul>;
+using Arguments = std::unordered_map<int, dnnl::memory>;
+
+// From version 3 on a scale is an argument of the call instead of a constant of the primitive.
+#if DNNL_VERSION_MAJOR < 3
+void set_scale(dnnl::primitive_attr& attributes, float alpha) { attributes.set_output_scales(0, {alpha}); }
+void pass_scale(const Matmul&, Arguments&) {}
+#else
+void set_scale(dnnl::primitive_attr& attributes, float) { attributes.set_scales_mask(DNNL_ARG_WEIGHTS, 0); }
+void pass_scale(const Matmul& m, Arguments& arguments) {
+  if (m.alpha == 1) return;
+  dnnl::memory::desc one(dnnl::memory::dims{1}, Tag::f32, dnnl::memory::dims{1});
+  arguments.emplace(DNNL_ARG_ATTR_SCALES | DNNL_ARG_WEIGHTS, dnnl::memory(one, engine(), const_cast<float*>(&m.alpha)));
+}
+#endif
 
 MatmulPtr make_matmul(const GemmArgs& g, dnnl::memory::dim k) {
   // Bias stands outside alpha in our contract; the library's alpha scales the bias too.
@@ -53,16 +68,12 @@ MatmulPtr make_matmul(const GemmArgs& g, dnnl::memory::dim k) {
   m->a = Desc(Dims{g.c.rows, k}, tag_of(g.a.dtype), g.transpose_a ? Dims{1, g.a.stride} : Dims{g.a.stride, 1});
   m->b = Desc(Dims{k, g.c.cols}, tag_of(g.b.dtype), g.transpose_b ? Dims{1, g.b.stride} : Dims{g.b.stride, 1});
   m->c = Desc(Dims{g.c.rows, g.c.cols}, tag_of(g.c.dtype), Dims{g.c.stride, 1});
-  // alpha (a b + beta/alpha c): the sum has to come first, the other order has only a reference implementation.
-  dnnl::post_ops after;
-  if (g.beta != 0) after.append_sum(static_cast<float>(g.beta / g.alpha));
-  if (g.alpha != 1)
-    after.append_eltwise(
-#if DNNL_VERSION_MAJOR < 3
-        1.f,
-#endif
-        dnnl::algorithm::eltwise_linear, static_cast<float>(g.alpha), 0.f);
+  // alpha as a scale, not as a post-op: before a sum those have only a reference implementation.
   dnnl::primitive_attr attributes;
+  m->alpha = static_cast<float>(g.alpha);
+  if (g.alpha != 1) set_scale(attributes, m->alpha);
+  dnnl::post_ops after;
+  if (g.beta != 0) after.append_sum(static_cast<float>(g.beta));
   attributes.set_post_ops(after);
   attributes.set_scratchpad_mode(dnnl::scratchpad_mode::user);
   if (g.bias) m->bias = Desc(Dims{1, g.c.cols}, Tag::f32, Dims{g.c.cols, 1});
@@ -112,31 +123,21 @@ MatmulPtr matmul_for(const GemmArgs& g) {
 
 std::size_t library_scratch(const GemmArgs& g) { return matmul_for(g)->scratch.get_size(); }
 
-void library_gemm_bf16(const GemmArgs& g, void* scratch) {
+void library_gemm(const GemmArgs& g, void* scratch) {
   OneThread one_thread;
   MatmulPtr m = matmul_for(g);
   thread_local dnnl::stream stream(engine());
   auto memory = [](const dnnl::memory::desc& desc, const void* data) {
     return dnnl::memory(desc, engine(), const_cast<void*>(data));
   };
-  std::unordered_map<int, dnnl::memory> arguments{{DNNL_ARG_SRC, memory(m->a, g.a.data)},
-                                                  {DNNL_ARG_WEIGHTS, memory(m->b, g.b.data)},
-                                                  {DNNL_ARG_DST, memory(m->c, g.c.data)},
-                                                  {DNNL_ARG_SCRATCHPAD, memory(m->scratch, scratch)}};
+  Arguments arguments{{DNNL_ARG_SRC, memory(m->a, g.a.data)},
+                      {DNNL_ARG_WEIGHTS, memory(m->b, g.b.data)},
+                      {DNNL_ARG_DST, memory(m->c, g.c.data)},
+                      {DNNL_ARG_SCRATCHPAD, memory(m->scratch, scratch)}};
   if (g.bias) arguments.emplace(DNNL_ARG_BIAS, memory(m->bias, g.bias));
+  pass_scale(*m, arguments);
   m->primitive.execute(stream, arguments);
   stream.wait();
-}
-
-void library_gemm(const GemmArgs& g) {
-  if (g.c.dtype == DType::f64) return blas_gemm_f64(g);
-  OneThread one_thread;
-  dnnl_status_t status = dnnl_sgemm(
-      g.transpose_a ? 'T' : 'N', g.transpose_b ? 'T' : 'N', g.c.rows, g.c.cols, g.transpose_a ? g.a.rows : g.a.cols,
-      static_cast<float>(g.alpha), static_cast<const float*>(g.a.data), g.a.stride, static_cast<const float*>(g.b.data),
-      g.b.stride, static_cast<float>(g.beta), static_cast<float*>(g.c.data), g.c.stride);
-  if (status != dnnl_success)
-    throw UsageError("gemm: oneDNN refused the product (status " + std::to_string(status) + ")");
 }
 
 bool library_has_bf16() {

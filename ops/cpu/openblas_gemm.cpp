@@ -3,12 +3,15 @@
 #include <string>
 
 #include "engine/error.h"
+#include "ops/cpu/blas_bias.h"
 #include "ops/cpu/gemm_library.h"
 
 namespace loragrad::cpu {
 
-void library_gemm(const GemmArgs& g) {
-  if (g.c.dtype == DType::f64) return blas_gemm_f64(g);
+void library_gemm(const GemmArgs& args, void*) {
+  if (args.a.dtype == DType::bf16) throw UsageError("gemm: this build multiplies bf16 matrices only after conversion");
+  GemmArgs g = args;
+  put_bias<float>(g);
   auto k = static_cast<int>(g.transpose_a ? g.a.rows : g.a.cols);
   cblas_sgemm(CblasRowMajor, g.transpose_a ? CblasTrans : CblasNoTrans, g.transpose_b ? CblasTrans : CblasNoTrans,
               static_cast<int>(g.c.rows), static_cast<int>(g.c.cols), k, static_cast<float>(g.alpha),
@@ -17,9 +20,6 @@ void library_gemm(const GemmArgs& g) {
               static_cast<int>(g.c.stride));
 }
 
-void library_gemm_bf16(const GemmArgs&, void*) {
-  throw UsageError("gemm: this build multiplies bf16 matrices only after conversion");
-}
 std::size_t library_scratch(const GemmArgs&) { return 0; }
 bool library_has_bf16() { return false; }
 
