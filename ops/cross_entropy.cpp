@@ -11,7 +11,8 @@
 namespace loragrad {
 namespace {
 
-constexpr std::int64_t tile_bytes = 64 << 20;
+// Of logits. The head stays within 64 MB with the tile's x and dx and the scratch space of its products.
+constexpr std::int64_t tile_bytes = 56 << 20;
 
 /// dx and dW were computed with the loss; backward multiplies them by dy, a scalar.
 struct CrossEntropyNode final : Node {
