@@ -76,15 +76,15 @@ struct NormArgs {
   void *mean = nullptr, *rstd = nullptr;  // [tokens]
   bool reuse_statistics = false;
 };
-/// dx = ... + beta dx; dweight and dbias (null, or accumulated into with beta = 1) are sums over tokens in a fixed
-/// order.
+/// dx = ... + beta dx; dweight and dbias are sums over tokens in a fixed order, added to what is there. Each of the
+/// three may be empty (rows 0).
 struct NormBackwardArgs {
   ConstMatrix x, dy;
   const void *weight = nullptr, *mean = nullptr, *rstd = nullptr;
   bool center = true;
   Matrix dx;
   double beta = 0;
-  void *dweight = nullptr, *dbias = nullptr;
+  Matrix dweight, dbias;  // one row, f32, or f64 when x is f64
 };
 
 /// Rotary positions in halves: for head dimension D and i < D/2, (y_i, y_{i+D/2}) is (x_i, x_{i+D/2}) rotated by

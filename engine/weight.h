@@ -39,12 +39,7 @@ class Weight {
   const void* data() const { return data_; }
 
   /// A copy in another dtype, owned and counted by the device; itself when the dtype is already right.
-  Weight to(DType dtype) const {
-    if (empty() || dtype == dtype_) return *this;
-    Tensor copy = Tensor::empty(device_, shape_, dtype);
-    device_->kernels().accumulate(*device_, matrix(), 1, copy.mutable_matrix(), 0);
-    return Weight(copy, layout_);
-  }
+  Weight to(DType dtype) const { return empty() || dtype == dtype_ ? *this : Weight(to_tensor(dtype), layout_); }
   /// A tensor with the same values (for training all parameters).
   Tensor to_tensor(DType dtype) const {
     Tensor copy = Tensor::empty(device_, shape_, dtype);

@@ -8,7 +8,7 @@
 namespace loragrad {
 namespace {
 
-/// A or B as the products take it: the type of the activations.
+/// A or B as the products take it: the type of the activations. Converted once, for forward and backward.
 Tensor operand(const Tensor& matrix, DType dtype) {
   return matrix.dtype() == dtype ? matrix.detach() : matrix.to(dtype);
 }
@@ -20,8 +20,12 @@ struct LoraLinearNode final : Node {
     std::size_t a, b, x, h;
   };
 
-  LoraLinearNode(const Tensor& x, const Weight& w, const std::vector<LoraTerm>& terms,
-                 const std::vector<Tensor>& dropped, const std::vector<Tensor>& h)
+  /// What the forward of a term leaves behind: A and B as it multiplied them, its input and h.
+  struct Kept {
+    Tensor a, b, dropped, h;
+  };
+
+  LoraLinearNode(const Tensor& x, const Weight& w, const std::vector<LoraTerm>& terms, const std::vector<Kept>& kept)
       : w(w) {
     std::vector<Tensor> inputs{x};
     for (std::size_t i = 0; i < terms.size(); ++i) {
@@ -29,8 +33,9 @@ struct LoraLinearNode final : Node {
       inputs.push_back(term.a);
       inputs.push_back(term.b);
       // drop(x) is a recipe from x, so what stays in memory is x, once for all who share it.
-      this->terms.push_back({term.scale, term.dropout, save(term.a), save(term.b),
-                             term.a.needs_grad() ? save(dropped[i]) : 0, term.b.needs_grad() ? save(h[i]) : 0});
+      this->terms.push_back({term.scale, term.dropout, save(kept[i].a), save(kept[i].b),
+                             term.a.needs_grad() ? save(kept[i].dropped) : 0,
+                             term.b.needs_grad() ? save(kept[i].h) : 0});
     }
     set_inputs(inputs);
   }
@@ -63,7 +68,7 @@ struct LoraLinearNode final : Node {
                     .beta = db.beta});
     }
     if (!sink.needs(0) && !sink.needs(input_a)) return;
-    Tensor a = operand(saved(term.a), dy.dtype()), b = operand(saved(term.b), dy.dtype());
+    Tensor a = saved(term.a), b = saved(term.b);
     Tensor dh = Tensor::empty(dy.device(), {dy.rows(), b.cols()}, dy.dtype());  // dh = s dy B
     gemm(device, {.c = dh.mutable_matrix(), .a = dy.matrix(), .b = b.matrix(), .alpha = term.scale});
     if (sink.needs(input_a)) {  // dA = dhᵀ drop(x)
@@ -105,22 +110,20 @@ Tensor lora_linear(const Tensor& x, const Weight& w, const Weight& bias, const s
   for (const LoraTerm& term : terms) record = record || term.a.needs_grad() || term.b.needs_grad();
 
   Tensor y = linear(x.detach(), w, bias);
-  std::vector<Tensor> dropped, kept_h;
+  std::vector<LoraLinearNode::Kept> kept;
   for (const LoraTerm& term : terms) {
-    Tensor input = dropout(x.detach(), term.dropout);
-    Tensor h = Tensor::empty(x.device(), {x.rows(), term.a.rows()}, x.dtype());
-    gemm(*x.device(),
-         {.c = h.mutable_matrix(), .a = input.matrix(), .b = operand(term.a, x.dtype()).matrix(), .transpose_b = true});
+    LoraLinearNode::Kept k{operand(term.a, x.dtype()), operand(term.b, x.dtype()), dropout(x.detach(), term.dropout),
+                           Tensor::empty(x.device(), {x.rows(), term.a.rows()}, x.dtype())};
+    gemm(*x.device(), {.c = k.h.mutable_matrix(), .a = k.dropped.matrix(), .b = k.a.matrix(), .transpose_b = true});
     gemm(*x.device(), {.c = y.mutable_matrix(),
-                       .a = h.matrix(),
-                       .b = operand(term.b, x.dtype()).matrix(),
+                       .a = k.h.matrix(),
+                       .b = k.b.matrix(),
                        .transpose_b = true,
                        .alpha = term.scale,
                        .beta = 1});
-    dropped.push_back(input);
-    kept_h.push_back(h);
+    if (record) kept.push_back(k);
   }
-  return record ? attach(y, std::make_shared<LoraLinearNode>(x, w, terms, dropped, kept_h)) : y;
+  return record ? attach(y, std::make_shared<LoraLinearNode>(x, w, terms, kept)) : y;
 }
 
 }  // namespace loragrad

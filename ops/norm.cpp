@@ -99,19 +99,18 @@ struct NormNode final : Node {
                           .mean = mean.defined() ? mean.matrix().data : nullptr,
                           .rstd = rstd.matrix().data,
                           .center = config.center,
-                          .dx = {}};
+                          .dx = {},
+                          .dweight = {},
+                          .dbias = {}};
     if (sink.needs(0)) {
       auto dx = sink.into(0);
       args.dx = dx.matrix;
       args.beta = dx.beta;
     }
-    // Null says "not wanted"; where there is no memory a pointer that nobody follows says the contrary.
-    static char wanted;
-    auto sum_into = [&](std::size_t input) -> void* {
-      if (!sink.needs(input)) return nullptr;
+    auto sum_into = [&](std::size_t input) -> Matrix {
+      if (!sink.needs(input)) return {};
       auto into = sink.into(input);
-      Matrix target = zeroed(device, into.matrix, into.beta);
-      return device.is_meta() ? &wanted : target.data;
+      return zeroed(device, into.matrix, into.beta);
     };
     args.dweight = sum_into(1);
     args.dbias = sum_into(2);

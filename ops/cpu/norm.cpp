@@ -84,8 +84,8 @@ void backward(Device& device, const NormBackwardArgs& args, void* workspace) {
   std::int64_t rows = args.x.rows, d = args.x.cols, tile = tile_rows(rows);
   const C* means = static_cast<const C*>(args.mean);
   const C* rstds = static_cast<const C*>(args.rstd);
-  C* dw_parts = args.dweight ? static_cast<C*>(workspace) : nullptr;
-  C* db_parts = args.dbias ? static_cast<C*>(workspace) + (args.dweight ? tiles(rows) * d : 0) : nullptr;
+  C* dw_parts = args.dweight.rows > 0 ? static_cast<C*>(workspace) : nullptr;
+  C* db_parts = args.dbias.rows > 0 ? static_cast<C*>(workspace) + (dw_parts ? tiles(rows) * d : 0) : nullptr;
   device.threads().parallel_for(tiles(rows), [&](std::int64_t task) {
     Row<C> x_row(d), dy_row(d), w_row(d), dx_row(d);
     const C* w = w_row.read(vector_of<C>(args.weight, d), 0);
@@ -101,7 +101,7 @@ void backward(Device& device, const NormBackwardArgs& args, void* workspace) {
         for (std::int64_t i = 0; i < d; ++i) dw[i] += dy[i] * ((x[i] - mean) * rstd);
       if (db)
         for (std::int64_t i = 0; i < d; ++i) db[i] += dy[i];
-      if (!args.dx.data) continue;
+      if (args.dx.rows == 0) continue;
       C g_mean = args.center ? ordered_sum<C>(d, [&](std::int64_t i) { return dy[i] * w[i]; }) / C(d) : C(0);
       C gn_mean = ordered_sum<C>(d, [&](std::int64_t i) { return dy[i] * w[i] * ((x[i] - mean) * rstd); }) / C(d);
       C* dx = dx_row.data();
@@ -109,8 +109,8 @@ void backward(Device& device, const NormBackwardArgs& args, void* workspace) {
       store(dx, args.beta, args.dx, t, 0, d);
     }
   });
-  if (dw_parts) add_tiles(device, dw_parts, tiles(rows), d, args.dweight);
-  if (db_parts) add_tiles(device, db_parts, tiles(rows), d, args.dbias);
+  if (dw_parts) add_tiles(device, dw_parts, tiles(rows), d, args.dweight.data);
+  if (db_parts) add_tiles(device, db_parts, tiles(rows), d, args.dbias.data);
 }
 
 }  // namespace
@@ -122,7 +122,7 @@ void norm(Device& device, const NormArgs& args) {
 std::size_t norm_backward_workspace(Device&, const NormBackwardArgs& args) {
   auto sums = static_cast<std::size_t>(tiles(args.x.rows) * args.x.cols) *
               (args.x.dtype == DType::f64 ? sizeof(double) : sizeof(float));
-  return sums * ((args.dweight ? 1u : 0u) + (args.dbias ? 1u : 0u));
+  return sums * ((args.dweight.rows > 0 ? 1u : 0u) + (args.dbias.rows > 0 ? 1u : 0u));
 }
 
 void norm_backward(Device& device, const NormBackwardArgs& args, void* workspace) {
