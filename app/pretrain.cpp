@@ -49,8 +49,8 @@ int run_pretrain(const Words& words) {
   std::int64_t threads = 0;
   flags.text("config-json", config_file, "FILE", "config.json of the model to make");
   flags.text("tokenizer", tokenizer_file, "FILE", "tokenizer.json (default: 256 bytes and an end token)");
-  flags.require({"config-json"});
   training.add(flags);
+  flags.require({"config-json", "output"});
   data_flags.add(flags);
   flags.integer("threads", threads, 0, 4096, "threads; 0: all that may be used");
   if (!flags.parse(words)) return print(flags.help()), 0;

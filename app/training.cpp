@@ -60,7 +60,7 @@ void TrainingFlags::add(Flags& flags) {
   flags.text("metrics", metrics, "FILE", "a line of JSON for each step (default: OUTPUT/metrics.jsonl)");
   flags.toggle("overwrite", overwrite, "replace an earlier output");
   flags.toggle("json", json, "print the result as JSON to stdout, all else to stderr");
-  flags.require({"data", "output"});
+  flags.require({"data"});
 }
 
 void TrainingFlags::finish() {

@@ -18,6 +18,7 @@ struct TrainingFlags {
   std::optional<std::string> eval_data, metrics;
   bool no_shuffle = false, overwrite = false, json = false;
 
+  /// --data is required; whether --output is, the subcommand says.
   void add(Flags& flags);
   /// Brings `options` up to date with the flags and checks them.
   void finish();

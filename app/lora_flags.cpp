@@ -1,0 +1,65 @@
+#include "app/lora_flags.h"
+
+#include <fmt/format.h>
+
+#include "app/console.h"
+#include "engine/error.h"
+#include "lora/adapter_file.h"
+#include "lora/matching.h"
+#include "models/model.h"
+
+namespace loragrad {
+
+void check_targets(const TargetModules& targets, const std::vector<LinearShape>& all) {
+  bool all_match = select_targets(targets, all).unmatched.empty();
+  try {
+    match_targets(targets, all);
+  } catch (const UsageError& error) {
+    if (!all_match) throw InputError(error.what());
+    throw;
+  }
+}
+
+void LoraFlags::add(Flags& flags) {
+  flags.integer("rank", rank, 1, 65536, "r of A [r, in] and B [out, r]");
+  flags.number("alpha", alpha, -1e30, 1e30, "B A is scaled by alpha / rank (default: 2 x rank)");
+  flags.number("dropout", dropout, 0, 1, "on the adapter's input, below 1");
+  flags.text("target", target, "NAMES", "q_proj,v_proj | all-linear | regex:PATTERN (default: PEFT's for the family)");
+  flags.choice("init", init, {"default", "gaussian"}, "of A, as PEFT's; B is zero");
+  flags.toggle("rslora", rslora, "scale by alpha / sqrt(rank)");
+  flags.toggle("full", full, "train all parameters instead of an adapter");
+  flags.text("init-adapter", init_adapter, "DIR", "start from a saved adapter; its config wins");
+}
+
+void LoraFlags::check(const Flags& flags) const {
+  for (const char* name : {"rank", "alpha", "dropout", "target", "init", "rslora", "init-adapter"}) {
+    if (!flags.given(name)) continue;
+    if (full) throw UsageError(fmt::format("--{}: expected no adapter's flag beside --full", name));
+    if (init_adapter && std::string(name) != "init-adapter")
+      warn(fmt::format("--{} is not used: the config of --init-adapter wins", name));
+  }
+}
+
+LoraConfig LoraFlags::config(const std::string& model_type) const {
+  if (init_adapter) return read_adapter_config(*init_adapter);
+  LoraConfig config;
+  config.r = rank;
+  config.lora_alpha = alpha.value_or(2 * static_cast<double>(rank));
+  config.lora_dropout = dropout;
+  config.target_modules = target ? TargetModules::parse(*target) : default_targets(model_type);
+  config.use_rslora = rslora;
+  config.init_lora_weights = init == "gaussian" ? LoraInit::gaussian : LoraInit::standard;
+  config.check();
+  return config;
+}
+
+Adapter LoraFlags::adapter(const LoraConfig& config, const DevicePtr& device, const std::vector<LinearShape>& linears,
+                           std::uint64_t seed) const {
+  if (!init_adapter) return make_adapter(device, config, linears, seed);
+  std::vector<std::string> warnings;
+  Adapter adapter = load_adapter(*init_adapter, device, linears, true, &warnings);
+  for (const std::string& warning : warnings) warn(warning);
+  return adapter;
+}
+
+}  // namespace loragrad

@@ -1,0 +1,35 @@
+#pragma once
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "app/flags.h"
+#include "lora/adapter.h"
+
+namespace loragrad {
+
+/// A target that is no target is the flag's fault (UsageError); one that matches nothing is a model that does not have
+/// it (InputError).
+void check_targets(const TargetModules& targets, const std::vector<LinearShape>& all);
+
+/// Which adapter is trained, as flags; or with --full none.
+struct LoraFlags {
+  std::int64_t rank = 16;
+  std::optional<double> alpha;
+  double dropout = 0.05;
+  std::optional<std::string> target, init_adapter;
+  std::string init = "default";
+  bool rslora = false, full = false;
+
+  void add(Flags& flags);
+  /// --full has no adapter, and --init-adapter brings its own config: a flag that would not count is refused, or said
+  /// to be unused.
+  void check(const Flags& flags) const;
+  /// The config for a model of this type; that of --init-adapter where there is one.
+  LoraConfig config(const std::string& model_type) const;
+  /// A fresh adapter of this config, or the one of --init-adapter, with its warnings printed.
+  Adapter adapter(const LoraConfig& config, const DevicePtr& device, const std::vector<LinearShape>& linears,
+                  std::uint64_t seed) const;
+};
+
+}  // namespace loragrad

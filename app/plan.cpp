@@ -1,0 +1,83 @@
+#include "app/plan.h"
+
+#include <fmt/format.h>
+
+#include "app/console.h"
+#include "ops/meta_device.h"
+#include "train/progress.h"
+
+namespace loragrad {
+namespace {
+
+std::string modules_text(const TrainingPlan& plan) {
+  std::string text;
+  for (const auto& [name, count] : plan.modules())
+    text += fmt::format("{}{} {}", text.empty() ? "" : ", ", name, count);
+  return fmt::format("adapted modules: {} ({})", plan.adapter->modules.size(), text);
+}
+
+std::string forecast_text(const Forecast& f) {
+  return fmt::format("predicted peak memory: {} (weights {}, trained {}, optimiser {}, activations {}, process {})",
+                     bytes_text(f.total()), bytes_text(f.weights), bytes_text(f.trained), bytes_text(f.optimiser),
+                     bytes_text(f.activations), bytes_text(f.process));
+}
+
+}  // namespace
+
+void TrainFlags::add(Flags& flags) {
+  flags.text("model", model_folder, "DIR", "a Hugging Face model folder");
+  flags.require({"model"});
+  lora.add(flags);
+  training.add(flags);
+  data.add(flags);
+  compute.add(flags);
+}
+
+void TrainFlags::finish(const Flags& flags) {
+  training.finish();
+  lora.check(flags);
+  require_folder(model_folder);
+  if (lora.init_adapter) require_folder(*lora.init_adapter);
+  require_apart(training.output, {model_folder, lora.init_adapter.value_or(model_folder)});
+}
+
+std::map<std::string, std::int64_t> TrainingPlan::modules() const {
+  std::map<std::string, std::int64_t> counts;
+  if (adapter)
+    for (const LoraModule& module : adapter->modules) ++counts[module.name.substr(module.name.rfind('.') + 1)];
+  return counts;
+}
+
+TrainingPlan plan_training(const TrainFlags& flags) {
+  TrainingPlan plan;
+  plan.device = flags.compute.device();
+  plan.load = flags.compute.load_options();
+  plan.load.trainable = flags.lora.full;
+  std::unique_ptr<CausalLm> outline = load_model(flags.model_folder, meta_device(plan.device), plan.load);
+  std::optional<LoraConfig> lora;
+  if (!flags.lora.full) {
+    lora = flags.lora.config(outline->config().model_type);
+    check_targets(lora->target_modules, outline->linear_shapes());
+  }
+  plan.tokenizer = find_tokenizer(flags.model_folder);
+  plan.data = open_training_data(flags.training, flags.data, pointer(plan.tokenizer), outline->config());
+  plan.forecast = forecast_training(flags.model_folder, plan.load, lora ? &*lora : nullptr, flags.training.options,
+                                    plan.data.train, plan.device);
+  // After the forecast, which counts what the process holds.
+  if (lora) {
+    plan.adapter = flags.lora.adapter(*lora, plan.device, outline->linear_shapes(), flags.training.options.seed);
+    plan.adapter->base_model = flags.model_folder;
+  }
+  plan.trainable = plan.adapter ? plan.adapter->parameters() : outline->parameter_count();
+  plan.parameters = outline->parameter_count() + (plan.adapter ? plan.trainable : 0);
+  return plan;
+}
+
+void report_training(const TrainFlags& flags, const TrainingPlan& plan) {
+  report_plan(flags.training, trainable_parameters_text(plan.trainable, plan.parameters));
+  if (plan.adapter) report_plan(flags.training, modules_text(plan));
+  report_data(flags.training, plan.data);
+  report_plan(flags.training, forecast_text(plan.forecast));
+}
+
+}  // namespace loragrad

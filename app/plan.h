@@ -1,0 +1,46 @@
+#pragma once
+#include <map>
+#include <optional>
+#include <string>
+
+#include "app/inputs.h"
+#include "app/lora_flags.h"
+#include "app/training.h"
+#include "train/forecast.h"
+
+namespace loragrad {
+
+/// The flags of train. check takes the same, so that one word of a command line is all there is to change.
+struct TrainFlags {
+  std::string model_folder;
+  TrainingFlags training;
+  LoraFlags lora;
+  DataFlags data;
+  ComputeFlags compute;
+
+  void add(Flags& flags);
+  /// After parsing: what one flag says about another, and folders that have to be there.
+  void finish(const Flags& flags);
+};
+
+/// What a run of train will be, known before any weight is touched.
+struct TrainingPlan {
+  DevicePtr device;
+  LoadOptions load;
+  std::optional<Tokenizer> tokenizer;
+  TrainingData data;
+  Forecast forecast;
+  std::optional<Adapter> adapter;              ///< none with --full
+  std::int64_t trainable = 0, parameters = 0;  ///< of parameters, the adapter's included, what is trained
+
+  /// Adapted modules, counted by the last part of their names.
+  std::map<std::string, std::int64_t> modules() const;
+};
+
+/// Opens and checks everything that a run needs but the weights, and forecasts its memory.
+TrainingPlan plan_training(const TrainFlags& flags);
+
+/// The plan in lines, as report_plan prints them.
+void report_training(const TrainFlags& flags, const TrainingPlan& plan);
+
+}  // namespace loragrad
