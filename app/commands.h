@@ -9,6 +9,7 @@ using Words = std::vector<std::string>;
 
 // Each runs one subcommand and returns the process's exit code; errors are thrown (engine/error.h).
 int run_train(const Words& words);
+int run_check(const Words& words);
 int run_eval(const Words& words);
 int run_tokenize(const Words& words);
 int run_generate(const Words& words);

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstdlib>
 #include <cstring>
 
 #include "engine/error.h"
@@ -20,9 +21,9 @@ bool bar_stands = false;
   throw IoError(std::string("standard output: cannot write: ") + std::strerror(errno));
 }
 
-int terminal_width() {
+int terminal_width(int file) {
   winsize size{};
-  return ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 20 ? size.ws_col - 1 : 79;
+  return ioctl(file, TIOCGWINSZ, &size) == 0 && size.ws_col > 20 ? size.ws_col : 80;
 }
 
 }  // namespace
@@ -39,6 +40,13 @@ void print_table(const std::vector<std::pair<std::string, std::string>>& rows) {
   for (const auto& [label, value] : rows) print(fmt::format("{:{}}  {}\n", label, width, value));
 }
 
+bool output_has_colour() {
+  const char *declined = std::getenv("NO_COLOR"), *terminal = std::getenv("TERM");
+  return isatty(STDOUT_FILENO) && !(declined && *declined) && !(terminal && std::string(terminal) == "dumb");
+}
+
+int output_width() { return terminal_width(STDOUT_FILENO); }
+
 void flush_output() {
   if (std::fflush(stdout) != 0 || std::ferror(stdout)) output_failed();
 }
@@ -52,7 +60,7 @@ void warn(const std::string& message) { note("warning: " + escaped(message, std:
 
 void show_progress(const Progress& progress) {
   if (!isatty(STDERR_FILENO)) return note(progress_text(progress));
-  fmt::print(stderr, "\r{}\033[K", progress_bar(progress, terminal_width()));
+  fmt::print(stderr, "\r{}\033[K", progress_bar(progress, terminal_width(STDERR_FILENO) - 1));
   std::fflush(stderr);
   bar_stands = true;
 }

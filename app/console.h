@@ -14,6 +14,10 @@ void print(const std::string& text);
 void print_json(const Json& json);
 /// Rows of "label  value", labels padded to one width.
 void print_table(const std::vector<std::pair<std::string, std::string>>& rows);
+/// Whether stdout is a terminal that takes colours and whose user has not declined them (NO_COLOR).
+bool output_has_colour();
+/// Columns of the terminal that stdout is; 80 where it is none.
+int output_width();
 /// IoError when stdout has not taken everything (a full disk).
 void flush_output();
 

@@ -20,6 +20,7 @@ struct Command {
 // A new subcommand is one line here and one in app/commands.h.
 constexpr Command commands[] = {
     {"train", "train a LoRA adapter (or, with --full, all parameters)", run_train},
+    {"check", "what train would do: a row with its loss mask, counts, peak memory", run_check},
     {"eval", "loss and perplexity over a data set", run_eval},
     {"generate", "continue a text", run_generate},
     {"tokenize", "JSON strings to token ids, line by line", run_tokenize},

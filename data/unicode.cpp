@@ -83,6 +83,8 @@ bool is_numeric(char32_t code) {
   return category == UTF8PROC_CATEGORY_ND || category == UTF8PROC_CATEGORY_NL || category == UTF8PROC_CATEGORY_NO;
 }
 
+int display_width(char32_t code) { return utf8proc_charwidth(static_cast<utf8proc_int32_t>(code)); }
+
 std::size_t leading_white_space(std::string_view text) {
   std::size_t at = 0;
   while (at < text.size()) {

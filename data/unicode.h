@@ -19,6 +19,8 @@ bool is_white_space(char32_t code);
 bool is_word(char32_t code);
 /// General categories Nd, Nl and No.
 bool is_numeric(char32_t code);
+/// Columns it takes on a terminal: 0, 1 or 2.
+int display_width(char32_t code);
 
 /// Bytes of white space at the start, and at the end, of valid text.
 std::size_t leading_white_space(std::string_view text);

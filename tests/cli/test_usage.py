@@ -1,6 +1,6 @@
 from support import CliTest, run
 
-COMMANDS = ["train", "eval", "generate", "tokenize", "merge", "inspect", "pretrain"]
+COMMANDS = ["train", "check", "eval", "generate", "tokenize", "merge", "inspect", "pretrain"]
 
 
 class Usage(CliTest):

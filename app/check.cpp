@@ -1,0 +1,145 @@
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "app/commands.h"
+#include "app/console.h"
+#include "app/plan.h"
+#include "app/sample.h"
+#include "engine/error.h"
+#include "train/progress.h"
+
+namespace loragrad {
+namespace {
+
+std::int64_t longest_row(const Dataset& data) {
+  std::size_t longest = 0;
+  for (const Row& row : data.rows) longest = std::max(longest, row.input_ids.size());
+  return static_cast<std::int64_t>(longest);
+}
+
+/// Labels that ask for another token than the one that stands there: allowed, and hardly ever meant.
+std::int64_t other_labels(const Dataset& data) {
+  std::int64_t count = 0;
+  for (const Row& row : data.rows)
+    for (std::size_t t = 1; t < row.labels.size(); ++t)
+      count += row.labels[t] != no_label && row.labels[t] != row.input_ids[t];
+  return count;
+}
+
+/// The first row that teaches something.
+std::size_t sample_row(const Dataset& data) {
+  std::size_t row = 0;
+  while (supervised_tokens(data.rows[row]) == 0) ++row;  // load_dataset sees to it that there is one
+  return row;
+}
+
+Json::Object dataset_json(const Dataset& data) {
+  return {{"rows", data.rows.size()},
+          {"tokens", data.tokens},
+          {"supervised_tokens", data.supervised_tokens},
+          {"cut_rows", data.cut_rows},
+          {"longest_row", longest_row(data)}};
+}
+
+Json::Object check_json(const TrainFlags& flags, const TrainingPlan& plan) {
+  const Dataset& data = plan.data.train;
+  const Forecast& f = plan.forecast;
+  std::size_t row = sample_row(data);
+  Json::Object modules;
+  for (const auto& [name, count] : plan.modules()) modules.emplace_back(name, count);
+  Json::Object json = dataset_json(data);
+  Json::Object rest{{"eval", plan.data.eval ? Json(dataset_json(*plan.data.eval)) : Json()},
+                    {"steps", flags.training.options.total_steps(static_cast<std::int64_t>(data.rows.size()))},
+                    {"trainable_parameters", plan.trainable},
+                    {"all_parameters", plan.parameters},
+                    {"modules", std::move(modules)},
+                    {"predicted_peak_bytes", f.total()},
+                    {"predicted", Json::Object{{"weights", f.weights},
+                                               {"trained", f.trained},
+                                               {"optimiser", f.optimiser},
+                                               {"activations", f.activations},
+                                               {"process", f.process}}},
+                    {"sample", Json::Object{{"row", row + 1},
+                                            {"spans", spans_json(masked_spans(data.rows[row], pointer(plan.tokenizer)),
+                                                                 plan.tokenizer.has_value())}}}};
+  json.insert(json.end(), rest.begin(), rest.end());
+  return json;
+}
+
+std::string data_text(const Dataset& data, std::int64_t seq_len) {
+  std::string text =
+      fmt::format("{} rows ({}), {} tokens, {} supervised; ", grouped(static_cast<std::int64_t>(data.rows.size())),
+                  data.format, grouped(data.tokens), grouped(data.supervised_tokens));
+  return text + (data.cut_rows > 0 ? fmt::format("{} cut to {} tokens", grouped(data.cut_rows), grouped(seq_len))
+                                   : fmt::format("longest {}, none cut", grouped(longest_row(data))));
+}
+
+std::string modules_text(const TrainingPlan& plan) {
+  std::string text;
+  std::int64_t sum = 0;
+  for (const auto& [name, count] : plan.modules()) {
+    text += fmt::format("{}{} {}", text.empty() ? "" : ", ", name, count);
+    sum += count;
+  }
+  return plan.adapter ? fmt::format("{} ({})", sum, text) : "all parameters (--full)";
+}
+
+std::string steps_text(const TrainOptions& options, std::int64_t rows) {
+  std::int64_t steps = options.total_steps(rows);
+  std::string size = options.grad_accum > 1 ? fmt::format("{} x {}", options.batch_size, options.grad_accum)
+                                            : fmt::format("{}", options.batch_size);
+  double epochs = static_cast<double>(steps * options.rows_per_step()) / static_cast<double>(rows);
+  return fmt::format("{} of {} rows: {} over the data", grouped(steps), size,
+                     options.steps         ? fmt::format("{:.1f} times", epochs)
+                     : options.epochs == 1 ? "once"
+                                           : fmt::format("{} times", options.epochs));
+}
+
+void print_check(const TrainFlags& flags, const TrainingPlan& plan) {
+  const Dataset& data = plan.data.train;
+  const Forecast& f = plan.forecast;
+  auto rows = static_cast<std::int64_t>(data.rows.size());
+  print(trainable_parameters_text(plan.trainable, plan.parameters) + "\n");
+  std::vector<std::pair<std::string, std::string>> table{{"modules", modules_text(plan)},
+                                                         {"data", data_text(data, flags.data.seq_len)}};
+  if (plan.data.eval) table.emplace_back("evaluation", data_text(*plan.data.eval, flags.data.seq_len));
+  table.emplace_back("steps", steps_text(flags.training.options, rows));
+  table.emplace_back("peak memory", fmt::format("{:>8} predicted", bytes_text(f.total())));
+  for (const auto& [name, bytes] : {std::pair("weights", f.weights),
+                                    {"trained", f.trained},
+                                    {"optimiser", f.optimiser},
+                                    {"activations", f.activations},
+                                    {"process", f.process}})
+    table.emplace_back(fmt::format("  {}", name), fmt::format("{:>8}", bytes_text(bytes)));
+  print_table(table);
+
+  std::size_t at = sample_row(data);
+  const Row& row = data.rows[at];
+  print(fmt::format("\nrow {} of {}: {} tokens, {} supervised\n", grouped(static_cast<std::int64_t>(at) + 1),
+                    grouped(rows), grouped(static_cast<std::int64_t>(row.input_ids.size())),
+                    grouped(supervised_tokens(row))));
+  print(spans_text(masked_spans(row, pointer(plan.tokenizer)), output_width(), output_has_colour()));
+}
+
+}  // namespace
+
+int run_check(const Words& words) {
+  Flags flags("check", "Says what train would do with the same flags: a row with its loss mask, counts, peak memory.");
+  TrainFlags train;
+  train.add(flags);
+  if (!flags.parse(words)) return print(flags.help()), 0;
+  train.finish(flags);
+  TrainingPlan plan = plan_training(train);
+  // Whether it could be written; nothing is left behind.
+  if (flags.given("output")) TrainingOutput(train.training.output, train.training.overwrite);
+  if (std::int64_t count = other_labels(plan.data.train); count > 0)
+    warn(fmt::format("{}: {} labels ask for other tokens than those at their places", plan.data.train.path, count));
+  if (train.training.json)
+    print_json(check_json(train, plan));
+  else
+    print_check(train, plan);
+  return 0;
+}
+
+}  // namespace loragrad
