@@ -67,12 +67,14 @@ Json::Object check_json(const TrainFlags& flags, const TrainingPlan& plan) {
   return json;
 }
 
-std::string data_text(const Dataset& data, std::int64_t seq_len) {
-  std::string text =
-      fmt::format("{} rows ({}), {} tokens, {} supervised; ", grouped(static_cast<std::int64_t>(data.rows.size())),
-                  data.format, grouped(data.tokens), grouped(data.supervised_tokens));
-  return text + (data.cut_rows > 0 ? fmt::format("{} cut to {} tokens", grouped(data.cut_rows), grouped(seq_len))
-                                   : fmt::format("longest {}, none cut", grouped(longest_row(data))));
+std::string rows_text(const Dataset& data) {
+  return fmt::format("{} ({}), longest {} tokens, {} cut", grouped(static_cast<std::int64_t>(data.rows.size())),
+                     data.format, grouped(longest_row(data)), data.cut_rows > 0 ? grouped(data.cut_rows) : "none");
+}
+
+std::string tokens_text(const Dataset& data) {
+  return fmt::format("{}, supervised {} ({:.1f}%)", grouped(data.tokens), grouped(data.supervised_tokens),
+                     100.0 * static_cast<double>(data.supervised_tokens) / static_cast<double>(data.tokens));
 }
 
 std::string modules_text(const TrainingPlan& plan) {
@@ -101,9 +103,12 @@ void print_check(const TrainFlags& flags, const TrainingPlan& plan) {
   const Forecast& f = plan.forecast;
   auto rows = static_cast<std::int64_t>(data.rows.size());
   print(trainable_parameters_text(plan.trainable, plan.parameters) + "\n");
-  std::vector<std::pair<std::string, std::string>> table{{"modules", modules_text(plan)},
-                                                         {"data", data_text(data, flags.data.seq_len)}};
-  if (plan.data.eval) table.emplace_back("evaluation", data_text(*plan.data.eval, flags.data.seq_len));
+  std::vector<std::pair<std::string, std::string>> table{
+      {"modules", modules_text(plan)}, {"rows", rows_text(data)}, {"tokens", tokens_text(data)}};
+  if (plan.data.eval) {
+    table.emplace_back("eval rows", rows_text(*plan.data.eval));
+    table.emplace_back("eval tokens", tokens_text(*plan.data.eval));
+  }
   table.emplace_back("steps", steps_text(flags.training.options, rows));
   table.emplace_back("peak memory", fmt::format("{:>8} predicted", bytes_text(f.total())));
   for (const auto& [name, bytes] : {std::pair("weights", f.weights),

@@ -48,15 +48,15 @@ class Check(CliTest):
     def test_what_a_person_reads(self):
         rows = write_rows(self.folder / "pc.jsonl", [{"prompt": "Where is Zoë?\n", "completion": "At the \x1b[31m lake. " + "It is so. " * 6}])
         text = self.ok(*self.words(data=rows, steps=6, batch_size=2, grad_accum=3))
-        for part in ("trainable params: 896 || all params: ", "\nmodules        4 (q_proj 2, v_proj 2)\n", "1 rows (prompt/completion)", "none cut",
+        for part in ("trainable params: 896 || all params: ", "\nmodules        4 (q_proj 2, v_proj 2)\n", "\nrows           1 (prompt/completion), longest 95 tokens, none cut\ntokens         95, supervised 80 (84.2%)\n",
                      "\nsteps          6 of 2 x 3 rows: 36.0 times over the data\n", "MiB predicted\n  weights ", "\n  no loss    15 | Where is Zoë?↵\n",
                      "\n  loss       80 | At the \\u001b[31m lake. It is so. "):
             self.assertIn(part, text)
         self.assertNotIn("\x1b", text)
         self.assertTrue(all(len(line) <= 80 for line in text.splitlines()[1:]), text)
         self.assertIn("\nmodules        all parameters (--full)\n", self.ok("check", "--model", self.model, "--data", self.data, "--full"))
-        self.assertIn("18 cut to 12 tokens", self.ok(*self.words(seq_len=12)))
-        self.assertIn("\nevaluation     4 rows (text)", self.ok(*self.words(eval_data=self.data)))
+        self.assertIn("longest 12 tokens, 18 cut\n", self.ok(*self.words(seq_len=12)))
+        self.assertIn("\neval rows      4 (text), longest ", self.ok(*self.words(eval_data=self.data)))
 
     def test_long_rows_and_many_runs_are_cut(self):
         ids, labels = list(range(96)), [i if i % 2 else -100 for i in range(96)]
