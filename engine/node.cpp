@@ -79,6 +79,11 @@ std::size_t Node::saved_bytes() const {
   return bytes;
 }
 
+void Node::for_each_saved(const std::function<void(const Tensor&)>& visit) const {
+  for (const auto& saved : saved_)
+    if (saved.tensor().defined()) visit(saved.tensor());
+}
+
 std::vector<const Node*> Node::input_nodes() const {
   std::vector<const Node*> nodes;
   for (const auto& edge : edges_) nodes.push_back(edge.node.get());

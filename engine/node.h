@@ -1,4 +1,5 @@
 #pragma once
+#include <functional>
 #include <initializer_list>
 #include <memory>
 #include <string_view>
@@ -35,6 +36,8 @@ class Saved {
   /// The value as it was; UsageError naming `op` when it was changed in place in between.
   Tensor get(std::string_view op) const;
   bool defined() const { return tensor_.defined() || recipe_; }
+  /// What is kept; undefined for a recipe.
+  const Tensor& tensor() const { return tensor_; }
   /// Bytes this keeps alive; a recipe keeps none of its own.
   std::size_t bytes() const { return tensor_.defined() ? tensor_.bytes() : 0; }
 
@@ -72,6 +75,8 @@ class Node {
   virtual void backward(const Tensor& dy, GradSink& sink) = 0;
   /// Bytes kept for backward, recipes not counted.
   std::size_t saved_bytes() const;
+  /// Calls `visit` for every tensor kept for backward, recipes left out. Several nodes may keep one storage.
+  void for_each_saved(const std::function<void(const Tensor&)>& visit) const;
   /// The nodes of the inputs, null where an input is a leaf.
   std::vector<const Node*> input_nodes() const;
 

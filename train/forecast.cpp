@@ -75,6 +75,7 @@ Forecast forecast_training(const std::string& model_folder, LoadOptions load, co
   }
   forecast.optimiser = optimizer.state_bytes();
   forecast.activations = meta->memory().peak() - forecast.trained - forecast.optimiser;
+  forecast.profile = profile_memory(*model, trained, rows, options.batch_size);
   return forecast;
 }
 

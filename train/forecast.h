@@ -4,6 +4,7 @@
 
 #include "data/dataset.h"
 #include "models/model.h"
+#include "train/memory_profile.h"
 #include "train/trainer.h"
 
 namespace loragrad {
@@ -18,6 +19,7 @@ struct Forecast {
   std::size_t process = 0;      ///< what the process holds already, and what its libraries will still take
   /// While a fully trained model is being loaded, its files and its copy are there together; later the files are not.
   bool weights_are_released = false;
+  MemoryProfile profile;  ///< of the batch that was run
   std::size_t total() const;
 };
 
