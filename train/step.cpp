@@ -14,7 +14,7 @@ Batch batch_of(const CausalLm& model, const StepRows& rows, std::size_t begin, s
 }
 
 StepLoss accumulate_gradients(const CausalLm& model, const StepRows& rows, std::int64_t batch_size,
-                              std::uint64_t dropout_key) {
+                              std::uint64_t dropout_key, const PhaseObserver& on_phase) {
   StepLoss step;
   for (const Row* row : rows) {
     step.tokens += static_cast<std::int64_t>(row->input_ids.size());
@@ -25,10 +25,12 @@ StepLoss accumulate_gradients(const CausalLm& model, const StepRows& rows, std::
   auto size = static_cast<std::size_t>(batch_size);
   double sum = 0;
   for (std::size_t begin = 0; begin < rows.size(); begin += size) {
+    if (on_phase) on_phase(StepPhase::forward);
     Batch batch = batch_of(model, rows, begin, std::min(rows.size(), begin + size));
     if (batch.supervised == 0) continue;
     CrossEntropy result = model.loss(
         batch, denominator, {.training = true, .dropout_key = dropout_key, .dropout_tokens = batch.dropout_tokens});
+    if (on_phase) on_phase(StepPhase::backward);
     backward(result.loss);
     sum += result.sum;
   }

@@ -1,5 +1,6 @@
 #pragma once
 #include <cstdint>
+#include <functional>
 #include <vector>
 
 #include "data/dataset.h"
@@ -16,6 +17,10 @@ struct StepLoss {
   std::int64_t tokens = 0, supervised = 0;
 };
 
+/// The parts of an optimiser step, and who is told when one begins (may be empty).
+enum class StepPhase { forward, backward, update };
+using PhaseObserver = std::function<void(StepPhase)>;
+
 /// Rows `begin` .. `end` of a step as one batch. InputError for an id outside the vocabulary, and for a row longer than
 /// the model's positions.
 Batch batch_of(const CausalLm& model, const StepRows& rows, std::size_t begin, std::size_t end);
@@ -24,6 +29,6 @@ Batch batch_of(const CausalLm& model, const StepRows& rows, std::size_t begin, s
 /// trainable. The loss is divided by the supervised tokens of all rows, so the gradients do not depend on `batch_size`,
 /// to rounding. Without supervised tokens nothing is computed.
 StepLoss accumulate_gradients(const CausalLm& model, const StepRows& rows, std::int64_t batch_size,
-                              std::uint64_t dropout_key);
+                              std::uint64_t dropout_key, const PhaseObserver& on_phase = {});
 
 }  // namespace loragrad

@@ -79,10 +79,12 @@ class Run {
     StepReport report;
     report.step = t + 1;
     report.lr = options_.lr * schedule_factor(options_.schedule, t, options_.warmup_steps, total_);
-    StepLoss found = accumulate_gradients(model_, rows, options_.batch_size,
-                                          mix(options_.seed, static_cast<std::uint64_t>(report.step)));
+    StepLoss found =
+        accumulate_gradients(model_, rows, options_.batch_size,
+                             mix(options_.seed, static_cast<std::uint64_t>(report.step)), observer_.on_phase);
     report.updated = found.supervised > 0;
     if (report.updated) {
+      if (observer_.on_phase) observer_.on_phase(StepPhase::update);
       report.loss = found.loss;
       report.grad_norm = gradient_norm(trained_);
       check_finite(report);

@@ -7,6 +7,7 @@
 #include "models/model.h"
 #include "optim/schedule.h"
 #include "train/evaluate.h"
+#include "train/step.h"
 
 namespace loragrad {
 
@@ -46,6 +47,7 @@ struct StepReport {
 /// Who watches a run; each may be empty.
 struct TrainObserver {
   std::function<void(const StepReport&)> on_step = {};
+  PhaseObserver on_phase = {};  ///< forward and backward of each micro-batch, and the update
   std::function<void(std::int64_t step, const EvalReport&)> on_eval = {};
   std::function<bool()> stop = {};  ///< polled after each step and while evaluating; true ends the run
 };

@@ -1,0 +1,21 @@
+#pragma once
+#include <functional>
+#include <string_view>
+
+#include "engine/device.h"
+
+namespace loragrad {
+
+/// One call of a kernel that has returned.
+struct KernelCall {
+  std::string_view name;           ///< of its entry in the table (engine/kernels.h)
+  double seconds = 0;              ///< of wall time
+  const GemmArgs* gemm = nullptr;  ///< the product, where it is one
+};
+using KernelObserver = std::function<void(const KernelCall&)>;
+
+/// The device `like` (its memory, name and results) with an observer that is told of every kernel call, from the thread
+/// that runs ops. Who asks for no times uses `like` itself, so that measuring costs nothing where it is not wanted.
+DevicePtr timed_device(const DevicePtr& like, KernelObserver observer);
+
+}  // namespace loragrad
