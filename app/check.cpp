@@ -5,6 +5,7 @@
 #include "app/commands.h"
 #include "app/console.h"
 #include "app/plan.h"
+#include "app/profile_text.h"
 #include "app/sample.h"
 #include "engine/error.h"
 #include "train/progress.h"
@@ -64,6 +65,7 @@ Json::Object check_json(const TrainFlags& flags, const TrainingPlan& plan) {
                                             {"spans", spans_json(masked_spans(data.rows[row], pointer(plan.tokenizer)),
                                                                  plan.tokenizer.has_value())}}}};
   json.insert(json.end(), rest.begin(), rest.end());
+  if (flags.profile == "memory") json.emplace_back("profile", memory_profile_json(plan.forecast));
   return json;
 }
 
@@ -125,6 +127,7 @@ void print_check(const TrainFlags& flags, const TrainingPlan& plan) {
                     grouped(rows), grouped(static_cast<std::int64_t>(row.input_ids.size())),
                     grouped(supervised_tokens(row))));
   print(spans_text(masked_spans(row, pointer(plan.tokenizer)), output_width(), output_has_colour()));
+  if (flags.profile == "memory") print("\n" + memory_profile_text(plan.forecast) + "\n");
 }
 
 }  // namespace
@@ -135,7 +138,9 @@ int run_check(const Words& words) {
   train.add(flags);
   if (!flags.parse(words)) return print(flags.help()), 0;
   train.finish(flags);
-  TrainingPlan plan = plan_training(train);
+  if (train.profile == "time")
+    throw UsageError("--profile: expected memory, found \"time\", which takes steps, and check takes none");
+  TrainingPlan plan = plan_training(train, train.compute.device());
   // Whether it could be written; nothing is left behind.
   if (flags.given("output")) TrainingOutput(train.training.output, train.training.overwrite);
   if (std::int64_t count = other_labels(plan.data.train); count > 0)

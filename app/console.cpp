@@ -9,7 +9,9 @@
 #include <cstdlib>
 #include <cstring>
 
+#include "data/unicode.h"
 #include "engine/error.h"
+#include "io/utf8.h"
 
 namespace loragrad {
 namespace {
@@ -38,6 +40,31 @@ void print_table(const std::vector<std::pair<std::string, std::string>>& rows) {
   std::size_t width = 0;
   for (const auto& [label, value] : rows) width = std::max(width, label.size());
   for (const auto& [label, value] : rows) print(fmt::format("{:{}}  {}\n", label, width, value));
+}
+
+std::string table_text(const Table& table) {
+  std::vector<int> widths(table.at(0).size());
+  auto columns = [](const std::string& cell) {
+    int sum = 0;
+    for (std::size_t at = 0; at < cell.size();) {
+      CodePoint point = code_point_at(cell, at);
+      sum += display_width(point.value);
+      at += point.size;
+    }
+    return sum;
+  };
+  for (const auto& row : table)
+    for (std::size_t i = 0; i < row.size(); ++i) widths[i] = std::max(widths[i], columns(row[i]));
+  std::string text;
+  for (const auto& row : table) {
+    std::string line;
+    for (std::size_t i = 0; i < row.size(); ++i) {
+      std::string space(static_cast<std::size_t>(widths[i] - columns(row[i])), ' ');
+      line += i == 0 ? row[i] + space : "  " + space + row[i];
+    }
+    text += line.substr(0, line.find_last_not_of(' ') + 1) + "\n";
+  }
+  return text;
 }
 
 bool output_has_colour() {

@@ -14,6 +14,10 @@ void print(const std::string& text);
 void print_json(const Json& json);
 /// Rows of "label  value", labels padded to one width.
 void print_table(const std::vector<std::pair<std::string, std::string>>& rows);
+/// Rows of cells, the header first. Columns are as wide as their widest cell; numbers, which is all but the first,
+/// stand to the right.
+using Table = std::vector<std::vector<std::string>>;
+std::string table_text(const Table& table);
 /// Whether stdout is a terminal that takes colours and whose user has not declined them (NO_COLOR).
 bool output_has_colour();
 /// Columns of the terminal that stdout is; 80 where it is none.

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "app/console.h"
+#include "app/profile_text.h"
 #include "ops/meta_device.h"
 #include "train/progress.h"
 
@@ -31,6 +32,7 @@ void TrainFlags::add(Flags& flags) {
   training.add(flags);
   data.add(flags);
   compute.add(flags);
+  flags.choice("profile", profile, {"time", "memory"}, "a table of where a step's time, or its memory, goes");
 }
 
 void TrainFlags::finish(const Flags& flags) {
@@ -48,9 +50,9 @@ std::map<std::string, std::int64_t> TrainingPlan::modules() const {
   return counts;
 }
 
-TrainingPlan plan_training(const TrainFlags& flags) {
+TrainingPlan plan_training(const TrainFlags& flags, const DevicePtr& device) {
   TrainingPlan plan;
-  plan.device = flags.compute.device();
+  plan.device = device;
   plan.load = flags.compute.load_options();
   plan.load.trainable = flags.lora.full;
   std::unique_ptr<CausalLm> outline = load_model(flags.model_folder, meta_device(plan.device), plan.load);
@@ -78,6 +80,7 @@ void report_training(const TrainFlags& flags, const TrainingPlan& plan) {
   if (plan.adapter) report_plan(flags.training, modules_text(plan));
   report_data(flags.training, plan.data);
   report_plan(flags.training, forecast_text(plan.forecast));
+  if (flags.profile == "memory") report_plan(flags.training, "\n" + memory_profile_text(plan.forecast) + "\n");
 }
 
 }  // namespace loragrad

@@ -17,6 +17,7 @@ struct TrainFlags {
   LoraFlags lora;
   DataFlags data;
   ComputeFlags compute;
+  std::string profile;  ///< "", "time" or "memory"
 
   void add(Flags& flags);
   /// After parsing: what one flag says about another, and folders that have to be there.
@@ -37,8 +38,8 @@ struct TrainingPlan {
   std::map<std::string, std::int64_t> modules() const;
 };
 
-/// Opens and checks everything that a run needs but the weights, and forecasts its memory.
-TrainingPlan plan_training(const TrainFlags& flags);
+/// Opens and checks everything that a run on `device` needs but the weights, and forecasts its memory.
+TrainingPlan plan_training(const TrainFlags& flags, const DevicePtr& device);
 
 /// The plan in lines, as report_plan prints them.
 void report_training(const TrainFlags& flags, const TrainingPlan& plan);

@@ -2,6 +2,7 @@
 #include "app/console.h"
 #include "app/interrupt.h"
 #include "app/plan.h"
+#include "app/profile_text.h"
 
 namespace loragrad {
 
@@ -15,7 +16,11 @@ int run_train(const Words& words) {
 
   catch_interrupts();
   // What can be checked is checked, and the forecast made, before a weight is touched.
-  TrainingPlan plan = plan_training(train);
+  TimeProfile times;
+  bool timed = train.profile == "time";
+  DevicePtr device = train.compute.device();
+  if (timed) device = timed_device(device, [&times](const KernelCall& call) { times.kernel_called(call); });
+  TrainingPlan plan = plan_training(train, device);
   TrainingOutput output(train.training.output, train.training.overwrite);
   report_training(train, plan);
 
@@ -23,7 +28,7 @@ int run_train(const Words& words) {
   const Adapter* adapter = plan.adapter ? &*plan.adapter : nullptr;
   if (adapter) model->attach(*adapter);
   warn_of_bad_weights(*model);
-  TrainResult result = run_training(*model, adapter, plan.data, train.training, output);
+  TrainResult result = run_training(*model, adapter, plan.data, train.training, output, timed ? &times : nullptr);
   CardFacts facts = card_facts(train.training, train.data, plan.data, result);
   facts.base_model = train.model_folder;
   facts.trainable = plan.trainable;
@@ -33,7 +38,14 @@ int run_train(const Words& words) {
   else
     output.save_checkpoint(*model, train.model_folder, model_card(facts, nullptr));
   output.commit();
-  return report_result(train.training, result, plan.trainable, plan.parameters);
+  Json profile;
+  if (timed) {
+    profile = time_profile_json(times.report());
+    report_plan(train.training, "\n" + time_profile_text(times.report()) + "\n");
+  } else if (train.profile == "memory") {
+    profile = memory_profile_json(plan.forecast);
+  }
+  return report_result(train.training, result, plan.trainable, plan.parameters, profile);
 }
 
 }  // namespace loragrad

@@ -101,12 +101,14 @@ void report_data(const TrainingFlags& flags, const TrainingData& data) {
 }
 
 TrainResult run_training(const CausalLm& model, const Adapter* adapter, const TrainingData& data,
-                         const TrainingFlags& flags, const TrainingOutput& output) {
+                         const TrainingFlags& flags, const TrainingOutput& output, TimeProfile* times) {
   MetricsWriter metrics(flags.metrics ? *flags.metrics : output.file("metrics.jsonl"));
   Progress progress;
   progress.total_steps = flags.options.total_steps(static_cast<std::int64_t>(data.train.rows.size()));
   TrainObserver observer;
+  if (times) observer.on_phase = [times](StepPhase phase) { times->phase_begins(phase); };
   observer.on_step = [&](const StepReport& report) {
+    if (times) times->step_ends(report);
     metrics.write(report);
     progress.report = report;
     progress.seconds += report.seconds;
@@ -141,20 +143,22 @@ CardFacts card_facts(const TrainingFlags& flags, const DataFlags& data_flags, co
 }
 
 int report_result(const TrainingFlags& flags, const TrainResult& result, std::int64_t trainable,
-                  std::int64_t parameters) {
+                  std::int64_t parameters, const Json& profile) {
   bool interrupted = result.stopped && interrupted_by() != 0;
   if (flags.json) {
-    print_json(Json::Object{{"output", flags.output},
-                            {"steps", result.steps},
-                            {"interrupted", interrupted},
-                            {"loss", result.loss ? Json(*result.loss) : Json()},
-                            {"eval", result.eval ? eval_json(*result.eval) : Json()},
-                            {"tokens", result.tokens},
-                            {"supervised_tokens", result.supervised_tokens},
-                            {"seconds", result.seconds},
-                            {"trainable_parameters", trainable},
-                            {"all_parameters", parameters},
-                            {"peak_bytes", peak_resident_bytes()}});
+    Json json = Json::Object{{"output", flags.output},
+                             {"steps", result.steps},
+                             {"interrupted", interrupted},
+                             {"loss", result.loss ? Json(*result.loss) : Json()},
+                             {"eval", result.eval ? eval_json(*result.eval) : Json()},
+                             {"tokens", result.tokens},
+                             {"supervised_tokens", result.supervised_tokens},
+                             {"seconds", result.seconds},
+                             {"trainable_parameters", trainable},
+                             {"all_parameters", parameters},
+                             {"peak_bytes", peak_resident_bytes()}};
+    if (!std::holds_alternative<std::nullptr_t>(profile.value())) json.set("profile", profile);
+    print_json(json);
   } else {
     if (result.loss)
       print(fmt::format("loss {:.4f} at step {}", *result.loss, result.steps) +

@@ -7,6 +7,7 @@
 #include "io/json.h"
 #include "train/model_card.h"
 #include "train/output.h"
+#include "train/time_profile.h"
 #include "train/trainer.h"
 
 namespace loragrad {
@@ -37,9 +38,9 @@ void report_plan(const TrainingFlags& flags, const std::string& line);
 /// The plan's lines about the data.
 void report_data(const TrainingFlags& flags, const TrainingData& data);
 
-/// Trains with progress and metrics. Signals end it after a step.
+/// Trains with progress and metrics. Signals end it after a step. `times`, where given, is told of phases and steps.
 TrainResult run_training(const CausalLm& model, const Adapter* adapter, const TrainingData& data,
-                         const TrainingFlags& flags, const TrainingOutput& output);
+                         const TrainingFlags& flags, const TrainingOutput& output, TimeProfile* times = nullptr);
 
 /// {"loss", "perplexity", "supervised_tokens", "tokens", "rows", "seconds"}
 Json eval_json(const EvalReport& report);
@@ -49,7 +50,8 @@ CardFacts card_facts(const TrainingFlags& flags, const DataFlags& data_flags, co
                      const TrainResult& result);
 
 /// Says how the run ended, after it has been saved; returns the exit code: 0, or 128 + signal when it was interrupted.
+/// `profile` is a key of the JSON where it is not null.
 int report_result(const TrainingFlags& flags, const TrainResult& result, std::int64_t trainable,
-                  std::int64_t parameters);
+                  std::int64_t parameters, const Json& profile = {});
 
 }  // namespace loragrad

@@ -122,3 +122,21 @@ class Check(CliTest):
         done = run(*self.words(model=model))
         self.assertEqual((0, ""), (done.returncode, done.stderr))
         self.assertIn("NaN", run(*self.words("train", model=model, output=self.folder / "out")).stderr)
+
+    def test_the_memory_profile_adds_up(self):
+        profile = (facts := self.json(*self.words(profile="memory")))["profile"]
+        self.assertEqual(facts["predicted_peak_bytes"], sum(profile["peak"].values()))
+        self.assertEqual(profile["kept_bytes"], profile["other"] + sum(op["bytes"] for op in profile["kept_for_backward"]))
+        nodes = {op["op"]: op["nodes"] for op in profile["kept_for_backward"]}
+        self.assertEqual((2, 2, 4), (nodes["attention"], nodes["gated"], nodes["lora_linear"]))
+        # q, k, v, output and a number a head: in f32, of 2 layers of width 32 with 4 heads and 2 key/value heads of 8.
+        attention = next(op for op in profile["kept_for_backward"] if op["op"] == "attention")
+        self.assertEqual(2 * profile["tokens"] * 4 * (32 + 16 + 16 + 32 + 4), attention["bytes"])
+        text = self.ok(*self.words(profile="memory"))
+        for part in ("\nmemory of the largest batch that can come, 4 rows of ", "\nkept for backward  nodes ", "\nattention              2  ", "\nat the peak  ", "\nThe peak is in the "):
+            self.assertIn(part, text)
+        self.assertIn("MiB  100.0%\nThe peak is in", self.ok("check", "--model", self.model, "--data", self.data, "--full", "--profile", "memory"))
+
+    def test_no_step_no_time(self):
+        self.fails(2, *self.words(profile="time"), says=("--profile", "memory", "time"))
+        self.fails(2, *self.words(profile="space"), says=("--profile", "time, memory", "space"))

@@ -47,6 +47,26 @@ class Train(CliTest):
         self.assertIn("trainable params: ", done.stderr)
         self.assertEqual(1, len(done.stdout.splitlines()))
 
+    def test_the_time_profile(self):
+        profile = self.json(*self.words(steps=4, profile="time", batch_size=2, grad_accum=2, eval_data=self.data, eval_every=1))["profile"]
+        self.assertEqual((2, 4), (profile["first_step"], profile["last_step"]))
+        kernels = {k["kernel"]: k for k in profile["kernels"]}
+        # Two micro-batches of two layers; evaluations in between do not count.
+        self.assertEqual((4, 4, 8), (kernels["attention"]["calls"], kernels["attention_backward"]["calls"], kernels["adamw"]["calls"]))
+        self.assertEqual(0, kernels["attention"]["seconds"]["backward"] + kernels["attention_backward"]["seconds"]["forward"])
+        self.assertLess(sum(sum(k["seconds"].values()) for k in kernels.values()), profile["seconds"])
+        self.assertAlmostEqual(sum(kernels["gemm"]["seconds"].values()), sum(p["seconds"] for p in profile["products"]))
+        done = run(*self.words("b", steps=4, profile="time"))
+        for part in ("\nms of a step  ", "(the mean of steps 2 to 4)\n", "\ngemm  ", "\noutside kernels  ", "\nstep  ", "GFLOP/s\n"): self.assertIn(part, done.stdout)
+        self.ok(*self.words("c", steps=4))
+        b, c = ((self.folder / n / "adapter_model.safetensors").read_bytes() for n in "bc")
+        self.assertEqual(b, c)
+
+    def test_the_memory_profile(self):
+        done = run(*self.words(profile="memory", json=True))
+        self.assertIn("\nkept for backward  nodes ", done.stderr)
+        self.assertEqual({"attention": 2, "gated": 2}, {op["op"]: op["nodes"] for op in json.loads(done.stdout)["profile"]["kept_for_backward"] if op["op"] in ("attention", "gated")})
+
     def test_same_seed_same_bytes_whatever_the_threads(self):
         for name, flags in (("a", {"threads": 1}), ("b", {"threads": 2}), ("c", {"seed": 1})): self.ok(*self.words(name, **flags))
         a, b, c = ((self.folder / n / "adapter_model.safetensors").read_bytes() for n in "abc")
