@@ -2,11 +2,9 @@
 
 #include <fcntl.h>
 #include <stdio.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <array>
 #include <cerrno>
 #include <filesystem>
 
@@ -52,7 +50,8 @@ void rename_to(const std::string& from, const std::string& to) {
 
 }  // namespace
 
-AtomicFolder::AtomicFolder(std::string path, Existing existing) : path_(resolved(path)), existing_(existing) {
+AtomicFolder::AtomicFolder(std::string path, Existing existing)
+    : path_(resolved(path)), lock_(std::in_place, path_), existing_(existing) {
   if (exists(path_)) {
     if (existing == Existing::refuse)
       throw IoError(escaped(path_, 4096) + ": expected a folder that does not exist yet, found one (or a file)");
@@ -98,42 +97,11 @@ void AtomicFolder::commit() {
   }
   committed_ = true;
   sync_folder(parent_of(path_));
+  lock_.reset();
   if (old.empty()) return;
   fs::remove_all(old, error);
   if (error)
     throw IoError(system_message(old, "remove", error.value()) + " (the new " + escaped(path_, 4096) + " is in place)");
-}
-
-FolderLock::FolderLock(const std::string& folder) : path_((fs::path(folder) / ".lock").string()) {
-  for (;;) {
-    fd_ = ::open(path_.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0666);
-    if (fd_ < 0) throw IoError(system_message(path_, "lock", errno));
-    if (::flock(fd_, LOCK_EX | LOCK_NB) != 0) {
-      int error = errno;
-      std::array<char, 21> holder{};
-      ssize_t count = ::pread(fd_, holder.data(), holder.size() - 1, 0);
-      ::close(fd_);
-      if (error != EWOULDBLOCK) throw IoError(system_message(path_, "lock", error));
-      throw IoError(escaped(folder, 4096) +
-                    ": expected a folder that no other process writes to, found it locked by process " +
-                    (count > 0 ? escaped(holder.data()) : "unknown"));
-    }
-    // The holder before us removes the file as it leaves: a lock on a file without a name keeps nobody out.
-    struct stat ours {
-    }, named{};
-    if (::fstat(fd_, &ours) == 0 && ::stat(path_.c_str(), &named) == 0 && ours.st_ino == named.st_ino &&
-        ours.st_dev == named.st_dev)
-      break;
-    ::close(fd_);
-  }
-  // The process id only serves the message above: a full disk does not matter.
-  std::string id = std::to_string(::getpid());
-  if (::ftruncate(fd_, 0) != 0 || ::pwrite(fd_, id.data(), id.size(), 0) < 0) return;
-}
-
-FolderLock::~FolderLock() {
-  ::unlink(path_.c_str());
-  ::close(fd_);
 }
 
 }  // namespace loragrad

@@ -1,5 +1,6 @@
 #pragma once
 #include <cstddef>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -28,15 +29,32 @@ class AtomicFile {
   bool committed_ = false;
 };
 
+/// One process per output: holds an exclusive flock on the sibling `.NAME.lock` for as long as it lives, then removes
+/// the file; IoError, with the process id, when another has it. A file left by a process that was killed locks nothing.
+/// On a file system without locks everyone gets one.
+class OutputLock {
+ public:
+  explicit OutputLock(const std::string& path);
+  OutputLock(const OutputLock&) = delete;
+  OutputLock& operator=(const OutputLock&) = delete;
+  ~OutputLock();
+
+ private:
+  int fd_ = -1;
+  std::string lock_;
+};
+
 /// A folder that appears complete or not at all: fill `staging()`, then `commit()`. Files in it are fsynced by whoever
-/// writes them (write_file, write_safetensors). Without commit the staging folder is removed on destruction.
+/// writes them (write_file, write_safetensors). Without commit the staging folder is removed on destruction. Whoever
+/// else wants to write to the same path meanwhile is refused at once, not after hours of work that one of the two would
+/// lose.
 class AtomicFolder {
  public:
   enum class Existing { refuse, replace };
   /// The staging folder is the sibling `.NAME.tmp-PID`. `replace` removes an existing folder only after the new one is
   /// in place: the two change places at once where the file system can, else the old one is moved aside first, and
-  /// moved back should the second step fail. Throws IoError at once when `path` exists and may not be replaced, or its
-  /// parent cannot be written. A `path` that is a link to a folder means that folder.
+  /// moved back should the second step fail. Throws IoError at once when `path` exists and may not be replaced, its
+  /// parent cannot be written, or another process is writing it. A `path` that is a link to a folder means that folder.
   AtomicFolder(std::string path, Existing existing);
   AtomicFolder(const AtomicFolder&) = delete;
   AtomicFolder& operator=(const AtomicFolder&) = delete;
@@ -47,23 +65,11 @@ class AtomicFolder {
   void commit();
 
  private:
-  std::string path_, staging_;
+  std::string path_;
+  std::optional<OutputLock> lock_;  ///< until commit
+  std::string staging_;
   Existing existing_;
   bool committed_ = false;
-};
-
-/// Holds an exclusive flock on `folder`/.lock for as long as it lives, then removes the file; IoError, with the process
-/// id, when another process has it.
-class FolderLock {
- public:
-  explicit FolderLock(const std::string& folder);
-  FolderLock(const FolderLock&) = delete;
-  FolderLock& operator=(const FolderLock&) = delete;
-  ~FolderLock();
-
- private:
-  int fd_ = -1;
-  std::string path_;
 };
 
 }  // namespace loragrad

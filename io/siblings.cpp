@@ -16,14 +16,18 @@ std::string parent_of(const std::string& path) {
   return parent.empty() ? "." : parent;
 }
 
-std::string make_sibling(const std::string& path, const std::function<bool(const std::string&)>& create) {
+std::string hidden_sibling(const std::string& path, const std::string& ending) {
   std::filesystem::path target(path);
   std::string name = target.filename().string();
   if (name.empty() || name == "." || name == "..") throw IoError(system_message(path, "write", EINVAL));
   // File systems allow names of 255 bytes; a long one leaves no room for what we add.
-  std::string base = "." + name.substr(0, 200) + ".tmp-" + std::to_string(::getpid());
+  return (target.parent_path() / ("." + name.substr(0, 200) + ending)).string();
+}
+
+std::string make_sibling(const std::string& path, const std::function<bool(const std::string&)>& create) {
+  std::string base = hidden_sibling(path, ".tmp-" + std::to_string(::getpid()));
   for (int attempt = 0; attempt < 100; ++attempt) {
-    std::string sibling = (target.parent_path() / (attempt ? base + "." + std::to_string(attempt) : base)).string();
+    std::string sibling = attempt ? base + "." + std::to_string(attempt) : base;
     if (create(sibling)) return sibling;
     if (errno != EEXIST) break;
   }

@@ -7,6 +7,9 @@ namespace loragrad {
 /// The folder that holds `path`; "." for a plain name.
 std::string parent_of(const std::string& path);
 
+/// A name beside `path` that listings leave out: `.NAME` and `ending`. IoError where `path` ends in no name.
+std::string hidden_sibling(const std::string& path, const std::string& ending);
+
 /// Creates something new beside `path` and returns its name, `.NAME.tmp-PID` (`.NAME.tmp-PID.1` and on where that is
 /// taken, as after a crash). `create` returns false with errno set; any errno but EEXIST is an IoError about `path`.
 std::string make_sibling(const std::string& path, const std::function<bool(const std::string&)>& create);

@@ -15,15 +15,9 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::array ours{"adapter_config.json",
-                          "adapter_model.safetensors",
-                          "README.md",
-                          "metrics.jsonl",
-                          "report.html",
-                          "checkpoints",
-                          ".lock",
-                          "config.json",
-                          "model.safetensors"};
+constexpr std::array ours{
+    "adapter_config.json", "adapter_model.safetensors", "README.md", "metrics.jsonl", "report.html", "checkpoints",
+    "config.json",         "model.safetensors"};
 
 bool is_ours(const std::string& name) {
   auto among = [&](const auto& names) { return std::find(names.begin(), names.end(), name) != names.end(); };

@@ -1,6 +1,6 @@
 import json, signal, subprocess, time
 
-from support import BINARY, CliTest
+from support import BINARY, CONFIG, CliTest
 
 
 class Interrupt(CliTest):
@@ -38,3 +38,20 @@ class Interrupt(CliTest):
         process.communicate(timeout=60)
         self.assertIn(process.returncode, (130, 143))
         self.assertFalse((self.folder / "out").exists())
+
+    def test_another_process_is_refused_while_one_writes(self):
+        process = self.start()
+        self.addCleanup(process.communicate)
+        self.addCleanup(process.kill)
+        self.until_training(process)
+        (self.folder / "config.json").write_text(json.dumps(CONFIG))
+        for words in (("train", "--model", self.model, "--data", self.data, "--steps", 1),
+                      ("train", "--model", self.model, "--data", self.data, "--steps", 1, "--overwrite"),
+                      ("merge", "--model", self.model, "--adapter", self.adapter),
+                      ("pretrain", "--config-json", self.folder / "config.json", "--data", self.data, "--steps", 1)):
+            with self.subTest(words[0]):
+                self.fails(4, *words, "--output", self.folder / "out", says=(self.folder / "out", f"found process {process.pid} writing it"))
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=60)
+        self.ok("train", "--model", self.model, "--data", self.data, "--steps", 1, "--output", self.folder / "out", "--overwrite")
+        self.assertEqual(["config.json", "out"], sorted(p.name for p in self.folder.iterdir()))

@@ -143,7 +143,7 @@ TEST_CASE("a read-only folder keeps its files") {
     file_error = message_of<IoError>([&] { write_file(folder / "d/f", "new"); });
     folder_error = message_of<IoError>([&] { AtomicFolder(folder / "d/out", AtomicFolder::Existing::refuse); });
     replace_error = message_of<IoError>([&] { AtomicFolder(folder / "d/sub", AtomicFolder::Existing::replace); });
-    CHECK_THROWS_AS(FolderLock(folder / "d"), IoError);
+    CHECK_THROWS_AS(OutputLock(folder / "d/out"), IoError);
   }
   CHECK(file_error == (folder / "d/f") + ": cannot write: Permission denied");
   CHECK(folder_error == (folder / "d/out") + ": cannot write: Permission denied");
@@ -234,16 +234,20 @@ TEST_CASE("a link to a folder stays a link") {
   CHECK(get(folder / "disk/run/a") == "1");
 }
 
-TEST_CASE("one process per folder") {
+TEST_CASE("one process per output") {
   TempFolder folder;
+  std::string out = folder / "out", lock = folder / ".out.lock";
   {
-    FolderLock lock(folder.path());
-    CHECK(contains(message_of<IoError>([&] { FolderLock second(folder.path()); }),
-                   "found it locked by process " + std::to_string(::getpid())));
+    AtomicFolder writer(out, AtomicFolder::Existing::refuse);
+    CHECK(get(lock) == std::to_string(::getpid()));
+    std::string refused = out + ": expected an output that no other process writes, found process " +
+                          std::to_string(::getpid()) + " writing it";
+    CHECK(message_of<IoError>([&] { AtomicFolder second(out + "/", AtomicFolder::Existing::replace); }) == refused);
+    AtomicFolder other(folder / "other", AtomicFolder::Existing::refuse);
     pid_t child = ::fork();
     if (child == 0) {
       try {
-        FolderLock second(folder.path());
+        OutputLock second(out);
         ::_exit(0);
       } catch (const IoError&) {
         ::_exit(4);
@@ -252,13 +256,19 @@ TEST_CASE("one process per folder") {
     int status = 0;
     REQUIRE(::waitpid(child, &status, 0) == child);
     CHECK(WEXITSTATUS(status) == 4);
+    writer.commit();
+  }
+  CHECK(folder.names() == std::set<std::string>{"out"});
+  AtomicFolder again(out, AtomicFolder::Existing::replace);
+}
+
+TEST_CASE("the lock of a killed process locks nothing") {
+  TempFolder folder;
+  put(folder / ".out.lock", "99999999");
+  {
+    OutputLock taken(folder / "out");
+    CHECK(get(folder / ".out.lock") == std::to_string(::getpid()));
   }
   CHECK(folder.names().empty());
-  FolderLock again(folder.path());
-  // A file that a killed process left locks nothing.
-  TempFolder crashed;
-  put(crashed / ".lock", "99999999");
-  FolderLock taken(crashed.path());
-  CHECK(get(crashed / ".lock") == std::to_string(::getpid()));
-  CHECK_THROWS_AS(FolderLock(folder / "no"), IoError);
+  CHECK_THROWS_AS(OutputLock(folder / "no/out"), IoError);
 }

@@ -1,0 +1,57 @@
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+
+#include "engine/error.h"
+#include "io/atomic.h"
+#include "io/json.h"
+#include "io/mapped_file.h"
+#include "io/siblings.h"
+
+namespace loragrad {
+namespace {
+
+bool knows_no_locks(int error) { return error == ENOSYS || error == EOPNOTSUPP || error == ENOLCK; }
+
+std::string holder_of(int fd) {
+  std::array<char, 21> id{};
+  return ::pread(fd, id.data(), id.size() - 1, 0) > 0 ? escaped(id.data()) : "another";
+}
+
+}  // namespace
+
+OutputLock::OutputLock(const std::string& path) : lock_(hidden_sibling(path, ".lock")) {
+  for (;;) {
+    fd_ = ::open(lock_.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0666);
+    if (fd_ < 0) throw IoError(system_message(path, "write", errno));
+    if (::flock(fd_, LOCK_EX | LOCK_NB) != 0 && !knows_no_locks(errno)) {
+      int error = errno;
+      std::string holder = holder_of(fd_);
+      ::close(fd_);
+      if (error != EWOULDBLOCK) throw IoError(system_message(path, "lock", error));
+      throw IoError(escaped(path, 4096) + ": expected an output that no other process writes, found process " + holder +
+                    " writing it");
+    }
+    // The holder before us removes the file as it leaves: a lock on a file without a name keeps nobody out.
+    struct stat ours {
+    }, named{};
+    if (::fstat(fd_, &ours) == 0 && ::stat(lock_.c_str(), &named) == 0 && ours.st_ino == named.st_ino &&
+        ours.st_dev == named.st_dev)
+      break;
+    ::close(fd_);
+  }
+  // The process id only serves the message above: a full disk does not matter.
+  std::string id = std::to_string(::getpid());
+  if (::ftruncate(fd_, 0) != 0 || ::pwrite(fd_, id.data(), id.size(), 0) < 0) return;
+}
+
+OutputLock::~OutputLock() {
+  ::unlink(lock_.c_str());
+  ::close(fd_);
+}
+
+}  // namespace loragrad
