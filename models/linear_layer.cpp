@@ -7,6 +7,12 @@
 namespace loragrad {
 
 Tensor LinearLayer::operator()(const Tensor& x, const ForwardContext& context) const {
+  Tensor y = compute(x, context);
+  if (context.watch) context.watch(name_, x, y);
+  return y;
+}
+
+Tensor LinearLayer::compute(const Tensor& x, const ForwardContext& context) const {
   if (auto* w = std::get_if<Tensor>(&weight_))
     return linear(x, *w, is_empty(bias_) ? Tensor() : std::get<Tensor>(bias_), layout_);
   const Weight &w = std::get<Weight>(weight_), &bias = std::get<Weight>(bias_);

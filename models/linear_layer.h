@@ -1,5 +1,6 @@
 #pragma once
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <variant>
 #include <vector>
@@ -17,6 +18,8 @@ struct ForwardContext {
   bool training = false;          ///< adapters' dropout is on
   std::uint64_t dropout_key = 0;  ///< of the seed and the step
   Tensor dropout_tokens;          ///< the batch's
+  /// Shown each linear map's name, input and output, in the order of the pass: for looking into one.
+  std::function<void(const std::string& name, const Tensor& x, const Tensor& y)> watch = {};
 };
 
 /// One linear map of the model, by its checkpoint name, with the adapters that are active on it.
@@ -36,6 +39,8 @@ class LinearLayer {
   void detach_adapters() { active_.clear(); }
 
  private:
+  Tensor compute(const Tensor& x, const ForwardContext& context) const;
+
   struct Active {
     LoraModule module;
     double weight, dropout;

@@ -13,6 +13,7 @@
 #include "optim/clip.h"
 #include "train/first_step.h"
 #include "train/frozen.h"
+#include "train/not_finite.h"
 #include "train/process_memory.h"
 #include "train/step.h"
 
@@ -79,15 +80,14 @@ class Run {
     StepReport report;
     report.step = t + 1;
     report.lr = options_.lr * schedule_factor(options_.schedule, t, options_.warmup_steps, total_);
-    StepLoss found =
-        accumulate_gradients(model_, rows, options_.batch_size,
-                             mix(options_.seed, static_cast<std::uint64_t>(report.step)), observer_.on_phase);
+    std::uint64_t dropout_key = mix(options_.seed, static_cast<std::uint64_t>(report.step));
+    StepLoss found = accumulate_gradients(model_, rows, options_.batch_size, dropout_key, observer_.on_phase);
     report.updated = found.supervised > 0;
     if (report.updated) {
       if (observer_.on_phase) observer_.on_phase(StepPhase::update);
       report.loss = found.loss;
       report.grad_norm = gradient_norm(trained_);
-      check_finite(report);
+      if (!std::isfinite(report.loss) || !std::isfinite(report.grad_norm)) refuse(report, rows, dropout_key);
       update(report, rows);
     }
     report.tokens = found.tokens;
@@ -109,15 +109,20 @@ class Run {
     for (Tensor& tensor : trained_) tensor.clear_grad();
   }
 
-  void check_finite(const StepReport& report) const {
-    if (std::isfinite(report.loss) && std::isfinite(report.grad_norm)) return;
-    std::string place = "all gradients are finite";
-    for (const auto& [name, tensor] : named_)
-      if (!std::isfinite(gradient_norm({tensor}))) {
-        // Both tensors of a module go by the module's name.
+  /// Nothing has been updated: the pass that went wrong can be run again, and looked into.
+  [[noreturn]] void refuse(const StepReport& report, const StepRows& rows, std::uint64_t dropout_key) const {
+    std::string place;
+    if (!std::isfinite(report.loss)) {
+      FrozenWhile frozen(trained_);
+      place = where_not_finite(model_, rows, options_.batch_size, dropout_key);
+    }
+    for (const auto& [name, tensor] : named_) {
+      if (!place.empty()) break;
+      // Both tensors of a module go by the module's name.
+      if (!std::isfinite(gradient_norm({tensor})))
         place = "the first module whose gradient is not: " + name.substr(0, name.find(".lora_"));
-        break;
-      }
+    }
+    if (place.empty()) place = "every part of both is finite";
     throw NumericError(fmt::format("step {}: expected a finite loss and gradient norm, found {} and {}; {}",
                                    report.step, report.loss, report.grad_norm, place));
   }

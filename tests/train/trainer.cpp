@@ -220,16 +220,36 @@ TEST_CASE("a gradient that is not finite names its module and changes nothing") 
   CHECK(values_of(adapter) == before);
 }
 
-TEST_CASE("a loss that is not finite stops the run before the update") {
+TEST_CASE("a loss that is not finite names where it came from, and stops the run before the update") {
   TinyModel folder;
-  std::unique_ptr<CausalLm> model = load_model(folder.path(), cpu_device(1));
-  Adapter adapter = tiny_adapter(*model, query_value, 0, false);
-  model->attach(adapter);
-  adapter.modules.back().a.fill(std::numeric_limits<double>::quiet_NaN());
-  std::vector<float> before = adapter.modules[0].b.values<float>();
-  CHECK(contains(message_of<NumericError>([&] { train(*model, &adapter, tiny_data(4), {.steps = 3}); }),
-                 "found nan and nan"));
-  CHECK(adapter.modules[0].b.values<float>() == before);
+  auto refusal = [&](const char* poisoned, bool adapter_itself) {
+    std::unique_ptr<CausalLm> model =
+        load_model(folder.path(), cpu_device(1), {.precision = Precision::f32, .trainable = !adapter_itself});
+    Adapter adapter = tiny_adapter(*model, query_value, 0.2, false);
+    double nan = std::numeric_limits<double>::quiet_NaN();
+    for (LoraModule& module : adapter.modules)
+      if (adapter_itself && module.name == poisoned) module.a.fill(nan);
+    for (auto [name, tensor] : model->trainable())
+      if (name == poisoned) tensor.fill(nan);
+    if (adapter_itself) model->attach(adapter);
+    std::vector<float> before = adapter.modules[0].b.values<float>();
+    std::string message = message_of<NumericError>([&] {
+      train(*model, adapter_itself ? &adapter : nullptr, tiny_data(4), {.batch_size = 2, .grad_accum = 2, .steps = 3});
+    });
+    CHECK(adapter.modules[0].b.values<float>() == before);
+    CHECK(contains(message, "step 1: expected a finite loss and gradient norm, found nan and nan; "));
+    return message.substr(message.find("; ") + 2);
+  };
+  CHECK(refusal("model.layers.1.self_attn.q_proj", true) ==
+        "the first module whose output is not: model.layers.1.self_attn.q_proj");
+  CHECK(refusal("model.layers.0.mlp.down_proj.weight", false) ==
+        "the first module whose output is not: model.layers.0.mlp.down_proj");
+  CHECK(refusal("model.layers.1.input_layernorm.weight", false) ==
+        "the first value that is not comes after model.layers.0.mlp.down_proj and before "
+        "model.layers.1.self_attn.q_proj");
+  CHECK(refusal("model.layers.0.input_layernorm.weight", false) ==
+        "the first value that is not comes before model.layers.0.self_attn.q_proj");
+  CHECK(refusal("model.norm.weight", false) == "the first value that is not comes after model.layers.1.mlp.down_proj");
 }
 
 TEST_CASE("a run can be stopped, and evaluates as it goes") {

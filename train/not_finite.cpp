@@ -1,0 +1,37 @@
+#include "train/not_finite.h"
+
+#include <algorithm>
+#include <cmath>
+
+namespace loragrad {
+namespace {
+
+bool is_finite(const Tensor& tensor) {
+  return std::isfinite(tensor.device()->kernels().squared_norm(*tensor.device(), tensor.matrix()));
+}
+
+}  // namespace
+
+std::string where_not_finite(const CausalLm& model, const StepRows& rows, std::int64_t batch_size,
+                             std::uint64_t dropout_key) {
+  std::string place, last;
+  auto watch = [&](const std::string& name, const Tensor& x, const Tensor& y) {
+    if (!place.empty()) return;
+    if (!is_finite(x))
+      place = "the first value that is not comes " + (last.empty() ? "" : "after " + last + " and ") + "before " + name;
+    else if (!is_finite(y))
+      place = "the first module whose output is not: " + name;
+    last = name;
+  };
+  auto size = static_cast<std::size_t>(batch_size);
+  for (std::size_t begin = 0; begin < rows.size() && place.empty(); begin += size) {
+    Batch batch = batch_of(model, rows, begin, std::min(rows.size(), begin + size));
+    if (batch.supervised == 0) continue;
+    Tensor hidden = model.hidden(
+        batch, {.training = true, .dropout_key = dropout_key, .dropout_tokens = batch.dropout_tokens, .watch = watch});
+    if (place.empty() && !is_finite(hidden)) place = "the first value that is not comes after " + last;
+  }
+  return place.empty() ? "the first module whose output is not: the model's head" : place;
+}
+
+}  // namespace loragrad
