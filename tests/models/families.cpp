@@ -38,7 +38,8 @@ void check_family(const std::string& folder) {
   Batch first = golden.batch(*model, 0, static_cast<std::size_t>(golden.number("batch_size")));
   backward(model->loss(first, static_cast<double>(first.supervised), {}).loss);
   int compared = 0;
-  for (const auto& [name, tensor] : adapter.tensors()) {
+  for (const auto& [key, tensor] : adapter.tensors()) {
+    const std::string& name = key;  // as clang 14 wants it for CHECK_MESSAGE
     const StoredTensor* expected = golden.tensors.find("grad.base_model.model." + name);
     REQUIRE_MESSAGE(expected, name);
     auto* values = reinterpret_cast<const float*>(expected->bytes);

@@ -78,7 +78,8 @@ TEST_CASE("stories260k: the loss and the gradients of whole weights") {
   CHECK(loss.sum / static_cast<double>(loss.supervised) == doctest::Approx(mean).epsilon(2e-5));
   backward(loss.loss);
   int compared = 0;
-  for (const auto& [name, tensor] : model->trainable()) {
+  for (const auto& [key, tensor] : model->trainable()) {
+    const std::string& name = key;  // as clang 14 wants it for CHECK_MESSAGE
     if (!golden.find("grad." + name)) continue;
     std::vector<float> expected = values("grad." + name), ours = tensor.grad().values<float>();
     REQUIRE(expected.size() == ours.size());
