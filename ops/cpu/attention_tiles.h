@@ -1,4 +1,5 @@
 #pragma once
+#include <Eigen/Core>
 #include <algorithm>
 #include <array>
 #include <atomic>
@@ -21,7 +22,7 @@ constexpr int key_tile = 256;    ///< keys whose scores are held at a time
 constexpr int strip_rows = 48;   ///< query rows whose scores are held at a time: the strip stays in the L2 cache
 constexpr int block_rows = 256;  ///< query rows that share one packing of the keys
 
-constexpr int simd_bytes = __BIGGEST_ALIGNMENT__;  // of the widest vector the target has
+constexpr int simd_bytes = EIGEN_MAX_ALIGN_BYTES;  // of the widest vector the target has; clang has no macro for it
 template <class T>
 struct Simd {
   static constexpr int width = simd_bytes / static_cast<int>(sizeof(T));
