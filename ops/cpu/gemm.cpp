@@ -15,20 +15,22 @@ constexpr Index panel_bytes = 8 << 20;  // of a weight that is converted as it i
 
 bool emulated(const GemmArgs& g) { return g.a.dtype == DType::bf16 && !library_has_bf16(); }
 
-/// The product of f32 copies that stand for bf16 operands, one behind the other in `memory`; `end` is where they end.
+/// The product of f32 copies that stand for bf16 operands, one behind the other in the first `bytes` of `memory`;
+/// without memory it is measured only.
 struct Emulation {
-  Emulation(const GemmArgs& args, void* memory) : g(args), end(static_cast<std::byte*>(memory)) {
+  Emulation(const GemmArgs& args, void* at) : g(args), memory(static_cast<std::byte*>(at)) {
     g.a = place(args.a);
     g.b = place(args.b);
     if (args.c.dtype == DType::bf16) g.c = place(args.c);
   }
   Matrix place(const ConstMatrix& m) {
-    Matrix copy{end, DType::f32, m.rows, m.cols, m.cols};
-    end += (static_cast<std::size_t>(m.rows * m.cols) * sizeof(float) + 63) / 64 * 64;
+    Matrix copy{memory ? memory + bytes : nullptr, DType::f32, m.rows, m.cols, m.cols};
+    bytes += (static_cast<std::size_t>(m.rows * m.cols) * sizeof(float) + 63) / 64 * 64;
     return copy;
   }
   GemmArgs g;
-  std::byte* end;
+  std::byte* memory;
+  std::size_t bytes = 0;
 };
 
 /// Products of bf16 on a processor that has none: through f32 copies, rounded once at the end.
@@ -41,7 +43,7 @@ void multiply_emulated(Device& device, const GemmArgs& args, void* workspace) {
   copy(args.b, f32.g.b);
   bool rounds = args.c.dtype == DType::bf16;
   if (rounds && args.beta != 0) copy(args.c, f32.g.c);
-  multiply(device, f32.g, f32.end);
+  multiply(device, f32.g, f32.memory + f32.bytes);
   if (rounds) accumulate(device, f32.g.c, 1, args.c, 0);
 }
 
@@ -81,7 +83,7 @@ std::size_t gemm_workspace(Device& device, const GemmArgs& g) {
   if (inner(g) == 0 || g.c.rows == 0 || g.c.cols == 0) return 0;
   if (emulated(g)) {
     Emulation f32(g, nullptr);
-    return static_cast<std::size_t>(f32.end - static_cast<std::byte*>(nullptr)) + multiply_workspace(device, f32.g);
+    return f32.bytes + multiply_workspace(device, f32.g);
   }
   if (g.b.dtype == g.a.dtype) return multiply_workspace(device, g);
   Index last = (g.c.cols - 1) / converted_columns(g) * converted_columns(g);
