@@ -123,8 +123,10 @@ class Run {
         place = "the first module whose gradient is not: " + name.substr(0, name.find(".lora_"));
     }
     if (place.empty()) place = "every part of both is finite";
+    // A NaN may have a sign, which says nothing.
+    auto plain = [](double x) { return std::isnan(x) ? std::fabs(x) : x; };
     throw NumericError(fmt::format("step {}: expected a finite loss and gradient norm, found {} and {}; {}",
-                                   report.step, report.loss, report.grad_norm, place));
+                                   report.step, plain(report.loss), plain(report.grad_norm), place));
   }
 
   void evaluate_now() {
