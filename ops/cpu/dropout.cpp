@@ -17,13 +17,24 @@ void draw_block(const DropoutMask& mask, std::int64_t token, std::int64_t col, s
   auto position = static_cast<std::uint32_t>(mask.tokens[2 * token + 1]);
   auto first = static_cast<std::uint32_t>(col / draws_per_call);
   constexpr int calls = block_size / draws_per_call;
-  std::uint32_t words[4][calls], in_order[calls][4];
-  for (std::uint32_t i = 0; i < calls; ++i) {  // vectorised by the compiler across calls
-    std::array<std::uint32_t, 4> random = philox({row, position, first + i, 0}, mask.key);
-    for (int w = 0; w < 4; ++w) words[w][i] = random[w];
+  std::uint32_t c0[calls], c1[calls], c2[calls], c3[calls], in_order[calls][4];
+  for (std::uint32_t i = 0; i < calls; ++i) {
+    c0[i] = row;
+    c1[i] = position;
+    c2[i] = first + i;
+    c3[i] = 0;
   }
-  for (int i = 0; i < calls; ++i)
-    for (int w = 0; w < 4; ++w) in_order[i][w] = words[w][i];
+  // philox() of all calls at once, so that the compiler has a plain loop to vectorise: calling it for each, gcc 12 made
+  // wrong code for SSE2 out of the transposed words.
+  std::uint64_t key = mask.key;
+  for (int round = 0; round < philox_rounds; ++round, key = philox_next_key(key))
+    for (int i = 0; i < calls; ++i) philox_round(c0[i], c1[i], c2[i], c3[i], key);
+  for (int i = 0; i < calls; ++i) {
+    in_order[i][0] = c0[i];
+    in_order[i][1] = c1[i];
+    in_order[i][2] = c2[i];
+    in_order[i][3] = c3[i];
+  }
   static_assert(std::endian::native == std::endian::little, "a word's lower half is the first of its two draws");
   std::memcpy(draws, in_order, sizeof(in_order));
 }

@@ -1,4 +1,5 @@
 #include "ops/dropout.h"
+#include "engine/random.h"
 
 #include <doctest/doctest.h>
 
@@ -6,6 +7,7 @@
 
 #include "engine/error.h"
 #include "engine/node.h"
+#include "engine/random.h"
 #include "ops/cpu/cpu_device.h"
 #include "tests/ops/sample.h"
 
@@ -65,6 +67,21 @@ TEST_CASE("a token's mask does not depend on where a batch was cut") {
   CHECK(std::vector<float>(y.begin() + 301, y.end()) == z);
   CHECK(std::vector<float>(y.begin(), y.begin() + 301) != z);
   CHECK(dropout(row, {0.5, 10, s.integers({1, 2}, one)}).values<float>() != z);
+}
+
+TEST_CASE("a mask is made of Philox's words, 16 bits an element, whatever the compiler made of the loop") {
+  Setting s{cpu_device(1), DType::f32, 1};
+  constexpr std::int64_t width = 600;
+  Tensor x = Tensor::zeros(s.device, {1, width}, DType::f32);
+  x.fill(1);
+  std::uint64_t key = 0x123456789abcdef0;
+  std::vector<float> y = dropout(x, {0.5, key, s.integers({1, 2}, {7, 3})}).values<float>();
+  int wrong = 0;
+  for (std::uint32_t i = 0; i < width; ++i) {
+    std::uint32_t word = philox({7, 3, i / 8, 0}, key)[i % 8 / 2], draw = i % 2 ? word >> 16 : word & 0xffff;
+    wrong += (y[i] != 0) != (draw >= 32768);
+  }
+  CHECK(wrong == 0);
 }
 
 TEST_CASE("what was dropped out is computed again, not kept") {
