@@ -39,7 +39,10 @@ void DataFlags::add(Flags& flags) {
 
 Dataset DataFlags::open(const std::string& path, const std::string& split, const Tokenizer* tokenizer,
                         const ModelConfig& config) const {
-  DatasetOptions options{.seq_len = seq_len, .eos = std::nullopt, .vocab_size = config.vocab_size};
+  DatasetOptions options{.seq_len = seq_len,
+                         .eos = std::nullopt,
+                         .vocab_size = config.vocab_size,
+                         .max_positions = config.max_position_embeddings};
   if (!no_eos && !config.eos_token_ids.empty()) options.eos = config.eos_token_ids.front();
   return load_dataset(dataset_file(path, split), tokenizer, options);
 }

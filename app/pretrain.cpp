@@ -6,7 +6,9 @@
 #include "app/interrupt.h"
 #include "app/training.h"
 #include "engine/error.h"
+#include "ops/meta_device.h"
 #include "train/output.h"
+#include "train/process_memory.h"
 
 namespace loragrad {
 namespace {
@@ -25,6 +27,18 @@ void check_vocabulary(const std::string& config_file, std::int64_t vocab_size, c
   throw InputError(fmt::format("{}: vocab_size: expected at least the {} tokens of {}, found {}", config_file,
                                tokenizer.vocab_size(),
                                tokenizer.source().empty() ? "the bytes tokenizer" : tokenizer.source(), vocab_size));
+}
+
+/// Weights, gradients and two moments are four f32 a parameter. On the meta device the model is only counted, so that a
+/// size beyond the machine is refused before anything is allocated.
+void check_size(const std::string& config_file, const DevicePtr& device) {
+  std::int64_t parameters = new_model(config_file, meta_device(device), 0)->parameter_count();
+  auto needed = static_cast<std::size_t>(parameters) * 4 * sizeof(float), memory = physical_bytes();
+  if (needed > memory)
+    throw InputError(
+        fmt::format("{}: expected a model that can be trained in this machine's {}, found {} parameters, "
+                    "which take {}",
+                    config_file, bytes_text(memory), grouped(parameters), bytes_text(needed)));
 }
 
 /// The card of a model without a base.
@@ -59,7 +73,9 @@ int run_pretrain(const Words& words) {
   catch_interrupts();
   ComputeFlags compute;
   compute.threads = threads;
-  std::unique_ptr<CausalLm> model = new_model(config_file, compute.device(), training.options.seed);
+  DevicePtr device = compute.device();
+  check_size(config_file, device);
+  std::unique_ptr<CausalLm> model = new_model(config_file, device, training.options.seed);
   FreshFolder folder(config_file, open_tokenizer(tokenizer_file));
   check_vocabulary(config_file, model->config().vocab_size, folder);
   ModelConfig config = model->config();

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <utility>
 
 #include "data/dataset_rows.h"
 #include "data/unicode.h"
@@ -84,7 +85,12 @@ Dataset load_dataset(const std::string& file, const Tokenizer* tokenizer, const 
     data.rows = text_rows(text, *tokenizer, options, file);
   }
   if (data.rows.empty()) throw InputError(file + ": expected at least one row, found none");
-  for (const Row& row : data.rows) {
+  for (std::size_t i = 0; i < data.rows.size(); ++i) {
+    const Row& row = data.rows[i];
+    if (options.max_positions > 0 && std::cmp_greater(row.input_ids.size(), options.max_positions))
+      throw InputError(
+          fmt::format("{}: row {}: expected at most the model's {} positions, found {} tokens (--seq-len {} cuts rows)",
+                      file, i + 1, options.max_positions, row.input_ids.size(), options.max_positions));
     data.tokens += static_cast<std::int64_t>(row.input_ids.size());
     data.supervised_tokens += supervised_tokens(row);
   }

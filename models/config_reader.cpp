@@ -65,9 +65,14 @@ void finish_config(ModelConfig& c, const JsonRef& root, const std::string& folde
           c.num_key_value_heads);
   // A table of more elements than this exceeds any machine this runs on, and products below stay within 63 bits.
   constexpr std::int64_t absurd = std::int64_t{1} << 40;
+  if (c.hidden_size > absurd / c.hidden_size)
+    wrong(root.find("n_embd") ? "n_embd" : "hidden_size", "a matrix of less than 2^40 elements", c.hidden_size);
   if (c.vocab_size > absurd / c.hidden_size) wrong("vocab_size", "a table of less than 2^40 elements", c.vocab_size);
   if (c.intermediate_size > absurd / c.hidden_size)
     wrong("intermediate_size", "a matrix of less than 2^40 elements", c.intermediate_size);
+  // The names alone of so many layers' tensors would fill the memory.
+  if (c.num_hidden_layers > 10000)
+    wrong(root.find("n_layer") ? "n_layer" : "num_hidden_layers", "at most 10000 layers", c.num_hidden_layers);
   read_end_tokens(c, root);
   std::string generation = folder + "/generation_config.json";
   struct stat info;

@@ -7,5 +7,7 @@ namespace loragrad {
 std::size_t peak_resident_bytes();
 /// What is resident now; 0 where the system does not say.
 std::size_t resident_bytes();
+/// The machine's memory.
+std::size_t physical_bytes();
 
 }  // namespace loragrad

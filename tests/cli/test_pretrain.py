@@ -45,7 +45,8 @@ class Pretrain(CliTest):
 
     def test_what_does_not_fit(self):
         for change, code, says in (({"vocab_size": 200}, 3, "vocab_size"), ({"eos_token_id": 999}, 3, "eos_token_id"), ({"model_type": "bert"}, 3, "bert"), ({"hidden_size": "32"}, 3, "hidden_size"),
-                                   ({"num_attention_heads": 5}, 3, "num_attention_heads")):
+                                   ({"num_attention_heads": 5}, 3, "num_attention_heads"), ({"num_hidden_layers": 10**9}, 3, "num_hidden_layers"),
+                                   ({"hidden_size": 2**30}, 3, "hidden_size"), ({"vocab_size": 2 * 10**9}, 3, "parameters"), ({"intermediate_size": 2**31 - 1}, 3, "parameters")):
             with self.subTest(change):
                 words = self.words({**CONFIG, **change})
                 self.fails(code, *words, says=("config.json", says))

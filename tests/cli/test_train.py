@@ -141,7 +141,8 @@ class Train(CliTest):
     def test_bad_data(self):
         for name, text, says in (("json", '{"text": "a"}\n{"text": \n', ":2"), ("type", '{"text": 5}\n', ":1: text"), ("mixed", '{"text": "a"}\n{"prompt": "a", "completion": "b"}\n', ":2"),
                                  ("field", '{"tekst": "a"}\n', ":1"), ("empty", "", "row"), ("ids", '{"input_ids": [5, 999], "labels": [5, 999]}\n', "999"),
-                                 ("unsupervised", '{"input_ids": [5, 6], "labels": [-100, -100]}\n', "supervised")):
+                                 ("unsupervised", '{"input_ids": [5, 6], "labels": [-100, -100]}\n', "supervised"),
+                                 ("long", json.dumps({"text": "a" * 20}) + "\n" + json.dumps({"text": "a" * 120}) + "\n", "row 2: expected at most the model's 96 positions, found 121")):
             with self.subTest(name):
                 path = self.folder / f"{name}.jsonl"
                 path.write_text(text)
@@ -155,7 +156,7 @@ class Train(CliTest):
         self.fails(4, *self.words(model=self.data / "train.jsonl"), says="train.jsonl")
         self.fails(4, *self.words(model=self.data), says="config.json")
         for key, value, says in (("model_type", "mamba", ("mamba", "llama")), ("hidden_act", "tanhh", "tanhh"), ("num_key_value_heads", 3, "num_key_value_heads"),
-                                 ("intermediate_size", 40, "up_proj"), ("rope_scaling", {"rope_type": "yarn", "factor": 2.0}, "yarn")):
+                                 ("intermediate_size", 40, "up_proj"), ("num_hidden_layers", 10**9, "num_hidden_layers"), ("rope_scaling", {"rope_type": "yarn", "factor": 2.0}, "yarn")):
             with self.subTest(key):
                 model = self.copy_model(key)
                 config = json.loads((model / "config.json").read_text())
