@@ -20,11 +20,12 @@ class TemporaryFolder {
   std::string path_;
 };
 
-/// How much the demo trains.
+/// How much the demo trains; each training of a task is done with so many seeds, as one alone is a matter of luck.
 struct DemoScale {
   std::int64_t pretrain_steps, task_steps;
-  static DemoScale full() { return {500, 120}; }
-  static DemoScale quick() { return {50, 12}; }
+  std::uint64_t seeds;
+  static DemoScale full() { return {500, 60, 3}; }
+  static DemoScale quick() { return {50, 12, 1}; }
 };
 
 constexpr std::uint64_t demo_seed = 20;

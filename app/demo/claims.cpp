@@ -17,16 +17,18 @@ DemoTrained train_task(DemoStage& stage, DemoTask task, const std::string& scrat
   DemoTrained trained;
   trained.data = demo_task_data(stage, task);
   trained.before = exact_share(*stage.model, trained.data.test);
-  Adapter adapter = demo_train_lora(stage, trained.data, demo_rank, trained.lora);
-  trained.folder = scratch + "/" + name_of(task);
-  std::filesystem::create_directories(trained.folder);
-  save_adapter(adapter, trained.folder);
-  trained.full = demo_train_full(stage, trained.data);
+  for (std::uint64_t seed = demo_seed; seed < demo_seed + stage.scale.seeds; ++seed) {
+    Adapter adapter = demo_train_lora(stage, trained.data, demo_rank, seed, trained.lora.emplace_back());
+    trained.folders.push_back(fmt::format("{}/{}-{}", scratch, name_of(task), seed));
+    std::filesystem::create_directories(trained.folders.back());
+    save_adapter(adapter, trained.folders.back());
+    trained.full.push_back(demo_train_full(stage, trained.data, seed));
+  }
   return trained;
 }
 
 std::vector<DemoSample> samples_of(DemoStage& stage, const DemoTrained& trained) {
-  Adapter adapter = load_adapter(trained.folder, stage.device, stage.model->linear_shapes(), false);
+  Adapter adapter = load_adapter(trained.folders[0], stage.device, stage.model->linear_shapes(), false);
   std::vector<DemoSample> samples;
   for (std::size_t i = 0; i < 2; ++i) {
     const std::string& prompt = trained.data.examples[i].prompt;
@@ -74,6 +76,7 @@ DemoReport measure_claims(const DemoSettings& settings) {
                     {"pretrain_steps", settings.scale.pretrain_steps},
                     {"task_steps", settings.scale.task_steps},
                     {"rank", demo_rank},
+                    {"seeds", settings.scale.seeds},
                     {"story_loss", stage.story_loss},
                     {"threads", device->threads().size()}};
   return report;

@@ -24,14 +24,14 @@ std::vector<DemoClaim> cost_claims(const DemoStage& stage, const DemoTaskData& d
 /// What was trained on one task.
 struct DemoTrained {
   DemoTaskData data;
-  double before = 0;  ///< the base's accuracy
-  DemoOutcome lora, full;
-  std::string folder;  ///< of the adapter, as saved
+  double before = 0;                    ///< the base's accuracy
+  std::vector<DemoOutcome> lora, full;  ///< by seed
+  std::vector<std::string> folders;     ///< of the adapters, as saved, by seed
 };
 /// Accuracy and forgetting against full fine-tuning.
 std::vector<DemoClaim> quality_claims(const DemoStage& stage, const std::vector<DemoTrained>& tasks);
 
-/// Accuracy by rank; rank 8 is the one trained already.
+/// Accuracy and speed of learning by rank; rank 8 is trained already.
 DemoClaim rank_claim(DemoStage& stage, const DemoTrained& who);
 
 /// Adapter file, merging, swapping and composing of the two tasks' adapters.

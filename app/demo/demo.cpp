@@ -16,7 +16,7 @@ int run_demo(const Words& words) {
   bool fresh = false, quick = false, json = false;
   std::int64_t threads = 0;
   flags.toggle("fresh", fresh, "pretrain the base again instead of taking it from the cache");
-  flags.toggle("quick", quick, "a tenth of the steps, to try it out; accuracies will be low");
+  flags.toggle("quick", quick, "few steps and one seed, to try it out; accuracies will be low");
   flags.integer("threads", threads, 0, 4096, "threads; 0: all that may be used");
   flags.toggle("json", json, "print all measures as JSON");
   if (!flags.parse(words)) return print(flags.help()), 0;

@@ -129,16 +129,23 @@ StepSeconds time_steps(StepMeter& lora, StepMeter& full, const Dataset& set, std
   return {median(of_lora), median(of_full)};
 }
 
-std::vector<double> time_decoding(const std::vector<const CausalLm*>& models, const Row& row, int rounds) {
-  std::vector<double> best(models.size(), INFINITY);
-  for (int round = 0; round < rounds; ++round)
+DecodingTimes time_decoding(const std::vector<const CausalLm*>& models, const Row& row, int rounds) {
+  std::vector<std::vector<double>> seconds(models.size()), ratios(models.size());
+  for (int round = 0; round < rounds; ++round) {
     for (std::size_t m = 0; m < models.size(); ++m) {
       Stopwatch watch;
       decode(*models[m], row);
-      best[m] = std::min(best[m], watch.seconds());
-      stop_if_interrupted();
+      seconds[m].push_back(watch.seconds());
+      ratios[m].push_back(seconds[m].back() / seconds[0].back());
     }
-  return best;
+    stop_if_interrupted();
+  }
+  DecodingTimes times;
+  for (std::size_t m = 0; m < models.size(); ++m) {
+    times.seconds.push_back(median(seconds[m]));
+    times.against_first.push_back(median(ratios[m]));
+  }
+  return times;
 }
 
 }  // namespace loragrad

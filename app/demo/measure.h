@@ -52,7 +52,13 @@ struct StepSeconds {
 };
 StepSeconds time_steps(StepMeter& lora, StepMeter& full, const Dataset& rows, std::size_t rows_per_step, int rounds);
 
-/// Seconds that decoding the row's tokens one by one takes each model: the best of several rounds, in turns.
-std::vector<double> time_decoding(const std::vector<const CausalLm*>& models, const Row& row, int rounds);
+/// Decoding the row's tokens one by one, each model in turns, several rounds.
+struct DecodingTimes {
+  std::vector<double> seconds;  ///< each model's median
+  /// Each model's seconds against the first's of the same round, median: what slows the machine for longer than a round
+  /// strikes both.
+  std::vector<double> against_first;
+};
+DecodingTimes time_decoding(const std::vector<const CausalLm*>& models, const Row& row, int rounds);
 
 }  // namespace loragrad

@@ -10,7 +10,7 @@
 namespace loragrad {
 
 TrainResult demo_train(const std::string& heading, const CausalLm& model, const Adapter* adapter, const Dataset& data,
-                       const TrainOptions& options) {
+                       const TrainOptions& options, const std::function<void(std::int64_t step)>& after_step) {
   note(heading);
   Progress progress;
   progress.total_steps = options.total_steps(static_cast<std::int64_t>(data.rows.size()));
@@ -20,6 +20,7 @@ TrainResult demo_train(const std::string& heading, const CausalLm& model, const 
     progress.report = report;
     progress.seconds += report.seconds;
     if (report.step % every == 0 || report.step == progress.total_steps) show_progress(progress);
+    if (after_step) after_step(report.step);
   };
   observer.stop = [] { return interrupted_by() != 0; };
   TrainResult result = train(model, adapter, data, options, nullptr, observer);

@@ -1,5 +1,6 @@
 #pragma once
 #include <chrono>
+#include <functional>
 #include <string>
 
 #include "train/trainer.h"
@@ -15,8 +16,9 @@ class Stopwatch {
   std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
 };
 
-/// train() under a heading, with its progress on stderr: a bar on a terminal, else ten lines. Throws Interrupted.
+/// train() under a heading, with its progress on stderr: a bar on a terminal, else ten lines. `after_step` is told
+/// every step that is done. Throws Interrupted.
 TrainResult demo_train(const std::string& heading, const CausalLm& model, const Adapter* adapter, const Dataset& data,
-                       const TrainOptions& options);
+                       const TrainOptions& options, const std::function<void(std::int64_t step)>& after_step = {});
 
 }  // namespace loragrad

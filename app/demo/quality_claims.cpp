@@ -1,5 +1,7 @@
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "app/demo/claims.h"
 
 namespace loragrad {
@@ -8,29 +10,50 @@ namespace {
 /// Accuracies are shares of 300 prompts: two points are within what another seed changes.
 constexpr double on_par = 0.02;
 
+double mean(const std::vector<DemoOutcome>& outcomes, double DemoOutcome::*what) {
+  double sum = 0;
+  for (const DemoOutcome& outcome : outcomes) sum += outcome.*what;
+  return sum / static_cast<double>(outcomes.size());
+}
+
+bool all_learned(const std::vector<DemoOutcome>& outcomes) {
+  return std::all_of(outcomes.begin(), outcomes.end(), [](const DemoOutcome& o) { return o.step.has_value(); });
+}
+
+Json::Array each(const std::vector<DemoOutcome>& outcomes, double DemoOutcome::*what) {
+  Json::Array list;
+  for (const DemoOutcome& outcome : outcomes) list.push_back(outcome.*what);
+  return list;
+}
+
 DemoClaim accuracy_claim(const DemoTrained& t) {
   const char* task = name_of(t.data.task);
+  double lora = mean(t.lora, &DemoOutcome::accuracy), full = mean(t.full, &DemoOutcome::accuracy);
   return {fmt::format("accuracy_{}", task),
           fmt::format("task \"{}\": on par with full fine-tuning", task),
-          fmt::format("right: before {}, LoRA {}, full {}", percent(t.before), percent(t.lora.accuracy),
-                      percent(t.full.accuracy)),
-          t.lora.accuracy >= t.full.accuracy - on_par && t.lora.accuracy > t.before,
+          fmt::format("right: before {}, LoRA {}, full {}", percent(t.before), percent(lora), percent(full)),
+          lora >= full - on_par && lora > t.before,
           {{"before", t.before},
-           {"lora", t.lora.accuracy},
-           {"full", t.full.accuracy},
+           {"lora", each(t.lora, &DemoOutcome::accuracy)},
+           {"full", each(t.full, &DemoOutcome::accuracy)},
            {"held_out_prompts", t.data.test.rows.size()},
-           {"lora_train_seconds", t.lora.seconds},
-           {"full_train_seconds", t.full.seconds}}};
+           {"lora_train_seconds", each(t.lora, &DemoOutcome::seconds)},
+           {"full_train_seconds", each(t.full, &DemoOutcome::seconds)}}};
 }
 
 DemoClaim forgetting_claim(const DemoStage& stage, const DemoTrained& t) {
   const char* task = name_of(t.data.task);
+  double lora = mean(t.lora, &DemoOutcome::story_loss), full = mean(t.full, &DemoOutcome::story_loss);
+  bool learned = all_learned(t.lora) && all_learned(t.full);
   return {fmt::format("forgetting_{}", task),
-          fmt::format("after \"{}\": forgets its stories less", task),
-          fmt::format("loss: before {:.3f}, LoRA {:.3f}, full {:.3f}", stage.story_loss, t.lora.story_loss,
-                      t.full.story_loss),
-          t.lora.story_loss < t.full.story_loss,
-          {{"before", stage.story_loss}, {"lora", t.lora.story_loss}, {"full", t.full.story_loss}}};
+          fmt::format("{:.0f}% of \"{}\": forgets its stories less", 100 * demo_learned, task),
+          learned ? fmt::format("loss: before {:.3f}, LoRA {:.3f}, full {:.3f}", stage.story_loss, lora, full)
+                  : "not all trainings came to that",
+          learned && lora < full,
+          {{"before", stage.story_loss},
+           {"learned", learned},
+           {"lora", each(t.lora, &DemoOutcome::story_loss)},
+           {"full", each(t.full, &DemoOutcome::story_loss)}}};
 }
 
 }  // namespace
@@ -43,16 +66,21 @@ std::vector<DemoClaim> quality_claims(const DemoStage& stage, const std::vector<
 }
 
 DemoClaim rank_claim(DemoStage& stage, const DemoTrained& who) {
-  DemoClaim claim{"rank", "rank 2 is on par with rank 16", "", false, {}};
+  DemoClaim claim{"rank", "ranks 2, 4, 8, 16: 2 is on par with 16", "", false, {}};
+  std::string right, steps;
   double lowest = 0, highest = 0;
   for (std::int64_t rank : {2, 4, 8, 16}) {
-    DemoOutcome outcome = who.lora;
-    if (rank != demo_rank) demo_train_lora(stage, who.data, rank, outcome);
+    DemoOutcome outcome = who.lora[0];
+    if (rank != demo_rank) demo_train_lora(stage, who.data, rank, demo_seed, outcome);
     if (rank == 2) lowest = outcome.accuracy;
     highest = outcome.accuracy;
-    claim.measured += fmt::format("{}{}: {}", rank == 2 ? "r " : ", ", rank, percent(outcome.accuracy));
-    claim.values.emplace_back(fmt::format("r{}", rank), outcome.accuracy);
+    right += fmt::format(" {:.0f}", 100 * outcome.accuracy);
+    steps += outcome.step ? fmt::format(" {}", *outcome.step) : " -";
+    claim.values.emplace_back(
+        fmt::format("r{}", rank),
+        Json::Object{{"accuracy", outcome.accuracy}, {"learned_at_step", outcome.step ? Json(*outcome.step) : Json()}});
   }
+  claim.measured = fmt::format("right{}%; {:.0f}% at step{}", right, 100 * demo_learned, steps);
   claim.holds = lowest >= highest - on_par && lowest > who.before;
   return claim;
 }

@@ -10,17 +10,38 @@
 namespace loragrad {
 namespace {
 
-constexpr std::size_t story_rows = 200, train_rows = 4000, test_rows = 300;
+constexpr std::size_t story_rows = 200, train_rows = 4000, test_rows = 300, probe_rows = 100;
+constexpr std::int64_t look_every = 2;  // steps
 
 /// LoRA usually takes a larger learning rate than full fine-tuning; docs/demo.md names both.
-TrainOptions task_options(const DemoScale& scale, double lr) {
+TrainOptions task_options(const DemoScale& scale, double lr, std::uint64_t seed) {
   TrainOptions options;
   options.lr = lr;
   options.steps = scale.task_steps;
-  options.warmup_steps = scale.task_steps / 15;
+  options.warmup_steps = scale.task_steps / 8;
   options.batch_size = 32;
-  options.seed = demo_seed;
+  options.seed = seed;
   return options;
+}
+
+/// Trains, looks at the probe meanwhile, and measures the end.
+DemoOutcome train_and_look(const std::string& heading, const DemoStage& stage, const CausalLm& model,
+                           const Adapter* adapter, const DemoTaskData& data, const TrainOptions& options) {
+  std::vector<Tensor> trained;
+  for (const auto& [name, tensor] : adapter ? adapter->tensors() : model.trainable()) trained.push_back(tensor);
+  DemoOutcome outcome;
+  auto look = [&](std::int64_t step) {
+    if (outcome.step || step % look_every) return;
+    FrozenWhile frozen(trained);
+    if (exact_share(model, data.probe) < demo_learned) return;
+    outcome.step = step;
+    outcome.story_loss = evaluate(model, stage.held_out_stories).loss;
+  };
+  outcome.seconds = demo_train(heading, model, adapter, data.train, options, look).seconds;
+  FrozenWhile frozen(trained);
+  outcome.accuracy = exact_share(model, data.test);
+  if (!outcome.step) outcome.story_loss = evaluate(model, stage.held_out_stories).loss;
+  return outcome;
 }
 
 }  // namespace
@@ -35,8 +56,9 @@ DemoStage DemoStage::open(const DemoScale& scale, DemoBase base, const DevicePtr
 
 DemoTaskData demo_task_data(const DemoStage& stage, DemoTask task) {
   DemoExamples examples = demo_examples(task, train_rows, test_rows, demo_seed);
-  return {task, examples.test, demo_dataset(examples.train, stage.tokenizer, demo_end_token),
-          demo_dataset(examples.test, stage.tokenizer, demo_end_token)};
+  auto rows = [&](const std::vector<DemoExample>& list) { return demo_dataset(list, stage.tokenizer, demo_end_token); };
+  return {task, examples.test, rows(examples.train), rows(examples.test),
+          rows({examples.test.begin(), examples.test.begin() + probe_rows})};
 }
 
 LoraConfig demo_lora(std::int64_t rank) {
@@ -47,38 +69,21 @@ LoraConfig demo_lora(std::int64_t rank) {
   return config;
 }
 
-Adapter demo_train_lora(DemoStage& stage, const DemoTaskData& data, std::int64_t rank, DemoOutcome& outcome) {
-  Adapter adapter = make_adapter(stage.device, demo_lora(rank), stage.model->linear_shapes(), demo_seed);
+Adapter demo_train_lora(DemoStage& stage, const DemoTaskData& data, std::int64_t rank, std::uint64_t seed,
+                        DemoOutcome& outcome) {
+  Adapter adapter = make_adapter(stage.device, demo_lora(rank), stage.model->linear_shapes(), seed);
   adapter.base_model = stage.base.folder;
   stage.model->attach(adapter);
-  outcome.seconds = demo_train(fmt::format("task \"{}\": an adapter of rank {}", name_of(data.task), rank),
-                               *stage.model, &adapter, data.train, task_options(stage.scale, 5e-3))
-                        .seconds;
-  {
-    FrozenWhile frozen([&] {
-      std::vector<Tensor> tensors;
-      for (const auto& [name, tensor] : adapter.tensors()) tensors.push_back(tensor);
-      return tensors;
-    }());
-    outcome.accuracy = exact_share(*stage.model, data.test);
-    outcome.story_loss = evaluate(*stage.model, stage.held_out_stories).loss;
-  }
+  outcome = train_and_look(fmt::format("task \"{}\": an adapter of rank {}", name_of(data.task), rank), stage,
+                           *stage.model, &adapter, data, task_options(stage.scale, 5e-3, seed));
   stage.model->detach_adapters();
   return adapter;
 }
 
-DemoOutcome demo_train_full(const DemoStage& stage, const DemoTaskData& data) {
+DemoOutcome demo_train_full(const DemoStage& stage, const DemoTaskData& data, std::uint64_t seed) {
   std::unique_ptr<CausalLm> model = load_model(stage.base.folder, stage.device, {.trainable = true});
-  DemoOutcome outcome;
-  outcome.seconds = demo_train(fmt::format("task \"{}\": all parameters, to compare with", name_of(data.task)), *model,
-                               nullptr, data.train, task_options(stage.scale, 1e-3))
-                        .seconds;
-  std::vector<Tensor> tensors;
-  for (const auto& [name, tensor] : model->trainable()) tensors.push_back(tensor);
-  FrozenWhile frozen(tensors);
-  outcome.accuracy = exact_share(*model, data.test);
-  outcome.story_loss = evaluate(*model, stage.held_out_stories).loss;
-  return outcome;
+  return train_and_look(fmt::format("task \"{}\": all parameters, to compare with", name_of(data.task)), stage, *model,
+                        nullptr, data, task_options(stage.scale, 1e-3, seed));
 }
 
 }  // namespace loragrad

@@ -1,4 +1,4 @@
-"""loragrad demo with a tenth of its steps: the table, and the cache."""
+"""loragrad demo with few steps and one seed: the table, and the cache."""
 import json, os, pathlib, subprocess, tempfile, unittest
 
 from support import BINARY
