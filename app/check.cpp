@@ -45,7 +45,6 @@ Json::Object dataset_json(const Dataset& data) {
 
 Json::Object check_json(const TrainFlags& flags, const TrainingPlan& plan) {
   const Dataset& data = plan.data.train;
-  const Forecast& f = plan.forecast;
   std::size_t row = sample_row(data);
   Json::Object modules;
   for (const auto& [name, count] : plan.modules()) modules.emplace_back(name, count);
@@ -55,17 +54,11 @@ Json::Object check_json(const TrainFlags& flags, const TrainingPlan& plan) {
                     {"trainable_parameters", plan.trainable},
                     {"all_parameters", plan.parameters},
                     {"modules", std::move(modules)},
-                    {"predicted_peak_bytes", f.total()},
-                    {"predicted", Json::Object{{"weights", f.weights},
-                                               {"trained", f.trained},
-                                               {"optimiser", f.optimiser},
-                                               {"activations", f.activations},
-                                               {"process", f.process}}},
                     {"sample", Json::Object{{"row", row + 1},
                                             {"spans", spans_json(masked_spans(data.rows[row], pointer(plan.tokenizer)),
                                                                  plan.tokenizer.has_value())}}}};
-  json.insert(json.end(), rest.begin(), rest.end());
-  if (flags.profile == "memory") json.emplace_back("profile", memory_profile_json(plan.forecast));
+  for (const Json::Object& part : {rest, memory_json(plan.memory)}) json.insert(json.end(), part.begin(), part.end());
+  if (flags.profile == "memory") json.emplace_back("profile", memory_profile_json(plan.memory.forecast));
   return json;
 }
 
@@ -102,7 +95,7 @@ std::string steps_text(const TrainOptions& options, std::int64_t rows) {
 
 void print_check(const TrainFlags& flags, const TrainingPlan& plan) {
   const Dataset& data = plan.data.train;
-  const Forecast& f = plan.forecast;
+  const Forecast& f = plan.memory.forecast;
   auto rows = static_cast<std::int64_t>(data.rows.size());
   print(trainable_parameters_text(plan.trainable, plan.parameters) + "\n");
   std::vector<std::pair<std::string, std::string>> table{
@@ -113,12 +106,10 @@ void print_check(const TrainFlags& flags, const TrainingPlan& plan) {
   }
   table.emplace_back("steps", steps_text(flags.training.options, rows));
   table.emplace_back("peak memory", fmt::format("{:>8} predicted", bytes_text(f.total())));
-  for (const auto& [name, bytes] : {std::pair("weights", f.weights),
-                                    {"trained", f.trained},
-                                    {"optimiser", f.optimiser},
-                                    {"activations", f.activations},
-                                    {"process", f.process}})
+  for (const auto& [name, bytes] : forecast_parts(f))
     table.emplace_back(fmt::format("  {}", name), fmt::format("{:>8}", bytes_text(bytes)));
+  if (std::string measures = plan.memory.measures(flags.training.options); !measures.empty())
+    table.emplace_back(fmt::format("  within {}", bytes_text(*flags.training.max_memory)), measures);
   print_table(table);
 
   std::size_t at = sample_row(data);
@@ -127,7 +118,7 @@ void print_check(const TrainFlags& flags, const TrainingPlan& plan) {
                     grouped(rows), grouped(static_cast<std::int64_t>(row.input_ids.size())),
                     grouped(supervised_tokens(row))));
   print(spans_text(masked_spans(row, pointer(plan.tokenizer)), output_width(), output_has_colour()));
-  if (flags.profile == "memory") print("\n" + memory_profile_text(plan.forecast) + "\n");
+  if (flags.profile == "memory") print("\n" + memory_profile_text(plan.memory.forecast) + "\n");
 }
 
 }  // namespace

@@ -51,6 +51,21 @@ double read_number(const std::string& name, const std::string& text, double min,
   return value;
 }
 
+std::size_t read_bytes(const std::string& name, const std::string& text) {
+  constexpr std::pair<std::string_view, double> units[] = {
+      {"", 1},      {"B", 1},      {"KB", 1e3},     {"MB", 1e6},     {"GB", 1e9},
+      {"TB", 1e12}, {"KiB", 1024}, {"MiB", 0x1p20}, {"GiB", 0x1p30}, {"TiB", 0x1p40}};
+  double value{};
+  auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value, std::chars_format::fixed);
+  if (error == std::errc() && value > 0) {
+    std::string_view word(end, static_cast<std::size_t>(text.data() + text.size() - end));
+    for (const auto& [unit, factor] : units)
+      if (word == unit && value * factor >= 1 && value * factor < 0x1p60)
+        return static_cast<std::size_t>(value * factor);
+  }
+  wrong(name, "a number of bytes such as 4GB, 1.5GiB or 500MB", text);
+}
+
 }  // namespace
 
 std::string nearest(const std::string& name, const std::vector<std::string>& names) {
@@ -110,6 +125,9 @@ void Flags::number(const std::string& name, double& value, double min, double ma
 void Flags::number(const std::string& name, std::optional<double>& value, double min, double max,
                    const std::string& help) {
   add(name, "X", help, [=, &value](const std::string& v) { value = read_number(name, v, min, max); });
+}
+void Flags::bytes(const std::string& name, std::optional<std::size_t>& value, const std::string& help) {
+  add(name, "BYTES", help, [=, &value](const std::string& v) { value = read_bytes(name, v); });
 }
 void Flags::choice(const std::string& name, std::string& value, const std::vector<std::string>& choices,
                    const std::string& help) {

@@ -29,6 +29,8 @@ class Flags {
   /// A finite number in [min, max]. Finer limits are the library's to check.
   void number(const std::string& name, double& value, double min, double max, const std::string& help);
   void number(const std::string& name, std::optional<double>& value, double min, double max, const std::string& help);
+  /// A number of bytes above 0, with a unit or without: 4GB, 1.5GiB, 500MB, 300MiB, 1000000.
+  void bytes(const std::string& name, std::optional<std::size_t>& value, const std::string& help);
   void choice(const std::string& name, std::string& value, const std::vector<std::string>& choices,
               const std::string& help);
   void toggle(const std::string& name, bool& value, const std::string& help);

@@ -47,7 +47,10 @@ std::vector<WeightedAdapter> open_adapters(const std::vector<std::string>& argum
 
 /// The model folder's tokenizer, or none where the folder has no tokenizer's files (pre-tokenised rows need none).
 std::optional<Tokenizer> find_tokenizer(const std::string& folder);
-inline const Tokenizer* pointer(const std::optional<Tokenizer>& tokenizer) { return tokenizer ? &*tokenizer : nullptr; }
+template <class T>
+const T* pointer(const std::optional<T>& value) {
+  return value ? &*value : nullptr;
+}
 
 /// IoError unless `path` is a folder.
 void require_folder(const std::string& path);

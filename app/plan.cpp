@@ -17,12 +17,6 @@ std::string modules_text(const TrainingPlan& plan) {
   return fmt::format("adapted modules: {} ({})", plan.adapter->modules.size(), text);
 }
 
-std::string forecast_text(const Forecast& f) {
-  return fmt::format("predicted peak memory: {} (weights {}, trained {}, optimiser {}, activations {}, process {})",
-                     bytes_text(f.total()), bytes_text(f.weights), bytes_text(f.trained), bytes_text(f.optimiser),
-                     bytes_text(f.activations), bytes_text(f.process));
-}
-
 }  // namespace
 
 void TrainFlags::add(Flags& flags) {
@@ -63,8 +57,10 @@ TrainingPlan plan_training(const TrainFlags& flags, const DevicePtr& device) {
   }
   plan.tokenizer = find_tokenizer(flags.model_folder);
   plan.data = open_training_data(flags.training, flags.data, pointer(plan.tokenizer), outline->config());
-  plan.forecast = forecast_training(flags.model_folder, plan.load, lora ? &*lora : nullptr, flags.training.options,
-                                    plan.data.train, plan.device);
+  plan.memory = plan_within_limit(flags.training, plan.data.train, [&](const TrainOptions& options) {
+    return forecast_training(flags.model_folder, plan.load, lora ? &*lora : nullptr, options, plan.data.train,
+                             plan.device, pointer(plan.data.eval));
+  });
   // After the forecast, which counts what the process holds.
   if (lora) {
     plan.adapter = flags.lora.adapter(*lora, plan.device, outline->linear_shapes(), flags.training.options.seed);
@@ -79,8 +75,8 @@ void report_training(const TrainFlags& flags, const TrainingPlan& plan) {
   report_plan(flags.training, trainable_parameters_text(plan.trainable, plan.parameters));
   if (plan.adapter) report_plan(flags.training, modules_text(plan));
   report_data(flags.training, plan.data);
-  report_plan(flags.training, forecast_text(plan.forecast));
-  if (flags.profile == "memory") report_plan(flags.training, "\n" + memory_profile_text(plan.forecast) + "\n");
+  report_memory(flags.training, plan.memory);
+  if (flags.profile == "memory") report_plan(flags.training, "\n" + memory_profile_text(plan.memory.forecast) + "\n");
 }
 
 }  // namespace loragrad

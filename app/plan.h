@@ -6,7 +6,6 @@
 #include "app/inputs.h"
 #include "app/lora_flags.h"
 #include "app/training.h"
-#include "train/forecast.h"
 
 namespace loragrad {
 
@@ -30,7 +29,7 @@ struct TrainingPlan {
   LoadOptions load;
   std::optional<Tokenizer> tokenizer;
   TrainingData data;
-  Forecast forecast;
+  MemoryPlan memory;
   std::optional<Adapter> adapter;              ///< none with --full
   std::int64_t trainable = 0, parameters = 0;  ///< of parameters, the adapter's included, what is trained
 

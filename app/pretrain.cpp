@@ -75,24 +75,31 @@ int run_pretrain(const Words& words) {
   compute.threads = threads;
   DevicePtr device = compute.device();
   check_size(config_file, device);
-  std::unique_ptr<CausalLm> model = new_model(config_file, device, training.options.seed);
+  // What can be checked is checked, and the forecast made, before the parameters are.
+  std::unique_ptr<CausalLm> outline = new_model(config_file, meta_device(device), training.options.seed);
   FreshFolder folder(config_file, open_tokenizer(tokenizer_file));
-  check_vocabulary(config_file, model->config().vocab_size, folder);
-  ModelConfig config = model->config();
+  check_vocabulary(config_file, outline->config().vocab_size, folder);
+  ModelConfig config = outline->config();
   config.eos_token_ids = folder.end_tokens();
   TrainingData data = open_training_data(training, data_flags, &folder.tokenizer(), config);
   TrainingOutput output(training.output, training.overwrite);
   folder.write(output.file(""));
+  MemoryPlan memory = plan_within_limit(training, data.train, [&](const TrainOptions& options) {
+    return forecast_pretraining(config_file, options, data.train, device, pointer(data.eval));
+  });
+  outline.reset();
 
+  std::unique_ptr<CausalLm> model = new_model(config_file, device, training.options.seed);
   std::int64_t parameters = model->parameter_count();
   report_plan(training, fmt::format("new {} model: {} parameters", config.model_type, grouped(parameters)));
   report_data(training, data);
-  TrainResult result = run_training(*model, nullptr, data, training, output);
+  report_memory(training, memory);
+  TrainResult result = run_training(*model, nullptr, data, training, memory.options, output);
   CardFacts facts = card_facts(training, data_flags, data, result);
   facts.trainable = facts.parameters = parameters;
   output.save_checkpoint(*model, output.file(""), card(facts, config));
   output.commit();
-  return report_result(training, result, parameters, parameters);
+  return report_result(training, result, parameters, parameters, memory);
 }
 
 }  // namespace loragrad

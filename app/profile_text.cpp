@@ -24,6 +24,7 @@ std::vector<std::pair<const char*, std::size_t>> peak_parts(const Forecast& f) {
                                                          {"gradients", f.profile.peak_gradients},
                                                          {"kept for backward", f.profile.peak_kept},
                                                          {"scratch", f.profile.peak_scratch},
+                                                         {"gaps and evaluation", f.activations - f.profile.peak()},
                                                          {"process", f.process}};
   if (!f.weights_are_released) parts.insert(parts.begin(), {"weights", f.weights});
   return parts;

@@ -28,7 +28,8 @@ int run_train(const Words& words) {
   const Adapter* adapter = plan.adapter ? &*plan.adapter : nullptr;
   if (adapter) model->attach(*adapter);
   warn_of_bad_weights(*model);
-  TrainResult result = run_training(*model, adapter, plan.data, train.training, output, timed ? &times : nullptr);
+  TrainResult result =
+      run_training(*model, adapter, plan.data, train.training, plan.memory.options, output, timed ? &times : nullptr);
   CardFacts facts = card_facts(train.training, train.data, plan.data, result);
   facts.base_model = train.model_folder;
   facts.trainable = plan.trainable;
@@ -43,9 +44,9 @@ int run_train(const Words& words) {
     profile = time_profile_json(times.report());
     report_plan(train.training, "\n" + time_profile_text(times.report()) + "\n");
   } else if (train.profile == "memory") {
-    profile = memory_profile_json(plan.forecast);
+    profile = memory_profile_json(plan.memory.forecast);
   }
-  return report_result(train.training, result, plan.trainable, plan.parameters, profile);
+  return report_result(train.training, result, plan.trainable, plan.parameters, plan.memory, profile);
 }
 
 }  // namespace loragrad

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <limits>
 
@@ -51,6 +52,9 @@ void TrainingFlags::add(Flags& flags) {
   flags.number("clip", options.clip, 0, any, "largest norm of all gradients together; 0: off");
   flags.integer("batch-size", options.batch_size, 1, many, "rows taken at once");
   flags.integer("grad-accum", options.grad_accum, 1, many, "batches of a step");
+  flags.toggle("checkpoint-activations", options.checkpoint_activations,
+               "keep each block's input alone and run the block again in backward: less memory, more time");
+  flags.bytes("max-memory", max_memory, "peak memory to stay within, by the forecast; changes how, not what");
   flags.integer("steps", options.steps, 1, many, "optimiser steps, going around the rows as often as it takes");
   flags.integer("epochs", options.epochs, 1, many, "times over all rows, unless --steps says when to end");
   flags.seed("seed", options.seed, "of order, initial values and dropout");
@@ -100,8 +104,44 @@ void report_data(const TrainingFlags& flags, const TrainingData& data) {
   report_plan(flags, fmt::format("steps: {} of {} rows", grouped(steps), grouped(flags.options.rows_per_step())));
 }
 
+MemoryPlan plan_within_limit(const TrainingFlags& flags, const Dataset& data, const Forecaster& forecast) {
+  if (!flags.max_memory) return {flags.options, forecast(flags.options)};
+  std::size_t longest = 0;
+  for (const Row& row : data.rows) longest = std::max(longest, row.input_ids.size());
+  return plan_memory(flags.options, *flags.max_memory, static_cast<std::int64_t>(longest), forecast);
+}
+
+std::vector<std::pair<const char*, std::size_t>> forecast_parts(const Forecast& f) {
+  std::vector<std::pair<const char*, std::size_t>> parts{{"weights", f.weights},
+                                                         {"trained", f.trained},
+                                                         {"optimiser", f.optimiser},
+                                                         {"activations", f.activations},
+                                                         {"process", f.process}};
+  std::erase_if(parts, [](const auto& part) { return part.second == 0; });
+  return parts;
+}
+
+void report_memory(const TrainingFlags& flags, const MemoryPlan& plan) {
+  std::string text;
+  for (const auto& [name, bytes] : forecast_parts(plan.forecast))
+    text += fmt::format("{}{} {}", text.empty() ? "" : ", ", name, bytes_text(bytes));
+  report_plan(flags, fmt::format("predicted peak memory: {} ({})", bytes_text(plan.forecast.total()), text));
+  if (std::string measures = plan.measures(flags.options); !measures.empty())
+    report_plan(flags, fmt::format("to stay within {}: {}", bytes_text(*flags.max_memory), measures));
+}
+
+Json::Object memory_json(const MemoryPlan& plan) {
+  Json::Object parts;
+  for (const auto& [name, bytes] : forecast_parts(plan.forecast)) parts.emplace_back(name, bytes);
+  return {{"predicted_peak_bytes", plan.forecast.total()},
+          {"predicted", std::move(parts)},
+          {"checkpoint_activations", plan.options.checkpoint_activations},
+          {"rows_at_once", plan.options.rows_at_once()}};
+}
+
 TrainResult run_training(const CausalLm& model, const Adapter* adapter, const TrainingData& data,
-                         const TrainingFlags& flags, const TrainingOutput& output, TimeProfile* times) {
+                         const TrainingFlags& flags, const TrainOptions& options, const TrainingOutput& output,
+                         TimeProfile* times) {
   MetricsWriter metrics(flags.metrics ? *flags.metrics : output.file("metrics.jsonl"));
   Progress progress;
   progress.total_steps = flags.options.total_steps(static_cast<std::int64_t>(data.train.rows.size()));
@@ -118,7 +158,7 @@ TrainResult run_training(const CausalLm& model, const Adapter* adapter, const Tr
     note(fmt::format("evaluation after step {}: loss {:.4f}, perplexity {:.3f}", step, report.loss, report.perplexity));
   };
   observer.stop = [] { return interrupted_by() != 0; };
-  TrainResult result = train(model, adapter, data.train, flags.options, data.eval ? &*data.eval : nullptr, observer);
+  TrainResult result = train(model, adapter, data.train, options, data.eval ? &*data.eval : nullptr, observer);
   end_progress_line();
   metrics.close();
   return result;
@@ -143,7 +183,7 @@ CardFacts card_facts(const TrainingFlags& flags, const DataFlags& data_flags, co
 }
 
 int report_result(const TrainingFlags& flags, const TrainResult& result, std::int64_t trainable,
-                  std::int64_t parameters, const Json& profile) {
+                  std::int64_t parameters, const MemoryPlan& memory, const Json& profile) {
   bool interrupted = result.stopped && interrupted_by() != 0;
   if (flags.json) {
     Json json = Json::Object{{"output", flags.output},
@@ -156,7 +196,8 @@ int report_result(const TrainingFlags& flags, const TrainResult& result, std::in
                              {"seconds", result.seconds},
                              {"trainable_parameters", trainable},
                              {"all_parameters", parameters},
-                             {"peak_bytes", peak_resident_bytes()}};
+                             {"peak_bytes", peak_resident_bytes()},
+                             {"memory", memory_json(memory)}};
     if (!std::holds_alternative<std::nullptr_t>(profile.value())) json.set("profile", profile);
     print_json(json);
   } else {

@@ -5,6 +5,7 @@
 #include "app/flags.h"
 #include "app/inputs.h"
 #include "io/json.h"
+#include "train/memory_plan.h"
 #include "train/model_card.h"
 #include "train/output.h"
 #include "train/time_profile.h"
@@ -17,6 +18,7 @@ struct TrainingFlags {
   TrainOptions options;
   std::string data, output, schedule = "linear";
   std::optional<std::string> eval_data, metrics;
+  std::optional<std::size_t> max_memory;
   bool no_shuffle = false, overwrite = false, json = false;
 
   /// --data is required; whether --output is, the subcommand says.
@@ -38,9 +40,21 @@ void report_plan(const TrainingFlags& flags, const std::string& line);
 /// The plan's lines about the data.
 void report_data(const TrainingFlags& flags, const TrainingData& data);
 
-/// Trains with progress and metrics. Signals end it after a step. `times`, where given, is told of phases and steps.
+/// The options as --max-memory needs them, with their forecast; without the flag as they are. IoError when no way to
+/// run is within the limit.
+MemoryPlan plan_within_limit(const TrainingFlags& flags, const Dataset& data, const Forecaster& forecast);
+/// The parts of a forecast by name, without the empty ones.
+std::vector<std::pair<const char*, std::size_t>> forecast_parts(const Forecast& forecast);
+/// The plan's lines about memory.
+void report_memory(const TrainingFlags& flags, const MemoryPlan& plan);
+/// {"predicted_peak_bytes", "predicted": {part: bytes}, "checkpoint_activations", "rows_at_once"}
+Json::Object memory_json(const MemoryPlan& plan);
+
+/// Trains with progress and metrics, by `options` (the flags', as --max-memory changed them). Signals end it after a
+/// step. `times`, where given, is told of phases and steps.
 TrainResult run_training(const CausalLm& model, const Adapter* adapter, const TrainingData& data,
-                         const TrainingFlags& flags, const TrainingOutput& output, TimeProfile* times = nullptr);
+                         const TrainingFlags& flags, const TrainOptions& options, const TrainingOutput& output,
+                         TimeProfile* times = nullptr);
 
 /// {"loss", "perplexity", "supervised_tokens", "tokens", "rows", "seconds"}
 Json eval_json(const EvalReport& report);
@@ -52,6 +66,6 @@ CardFacts card_facts(const TrainingFlags& flags, const DataFlags& data_flags, co
 /// Says how the run ended, after it has been saved; returns the exit code: 0, or 128 + signal when it was interrupted.
 /// `profile` is a key of the JSON where it is not null.
 int report_result(const TrainingFlags& flags, const TrainResult& result, std::int64_t trainable,
-                  std::int64_t parameters, const Json& profile = {});
+                  std::int64_t parameters, const MemoryPlan& memory, const Json& profile = {});
 
 }  // namespace loragrad

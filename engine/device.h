@@ -9,6 +9,12 @@
 
 namespace loragrad {
 
+/// A piece of a device's memory: its address (null where there is no memory), and its place in the device's stretch.
+struct MemoryBlock {
+  void* data = nullptr;
+  std::size_t offset = 0;
+};
+
 /// Where tensors live and ops run: memory, a kernel table and threads. Created by the program (cpu_device,
 /// meta_device), kept alive by every tensor on it. One thread at a time runs ops on a device.
 class Device {
@@ -18,8 +24,11 @@ class Device {
   /// True for the device that only counts: its tensors have no memory (data() is null).
   virtual bool is_meta() const { return false; }
   /// 64-byte aligned, uninitialised; IoError when memory runs out.
-  virtual void* allocate(std::size_t bytes) = 0;
-  virtual void release(void* pointer, std::size_t bytes) noexcept = 0;
+  virtual MemoryBlock allocate(std::size_t bytes) = 0;
+  virtual void release(MemoryBlock block, std::size_t bytes) noexcept = 0;
+  /// The bytes of memory it has come to hold: blocks lie in one stretch whose pages stay, so this is how far they have
+  /// reached, gaps between them included.
+  virtual std::size_t footprint() const = 0;
   virtual void upload(void* to, const void* from_host, std::size_t bytes) = 0;
   virtual void download(void* to_host, const void* from, std::size_t bytes) = 0;
   /// True when the device multiplies bf16 matrices natively.
@@ -44,22 +53,22 @@ class Workspace {
  public:
   Workspace(Device& device, std::size_t bytes) : device_(device), bytes_(bytes) {
     if (bytes == 0) return;
-    data_ = device.allocate(bytes);
+    block_ = device.allocate(bytes);
     device.memory().add(bytes);
   }
   Workspace(const Workspace&) = delete;
   Workspace& operator=(const Workspace&) = delete;
   ~Workspace() {
     if (bytes_ == 0) return;
-    device_.release(data_, bytes_);
+    device_.release(block_, bytes_);
     device_.memory().remove(bytes_);
   }
-  void* data() const { return data_; }
+  void* data() const { return block_.data; }
 
  private:
   Device& device_;
   std::size_t bytes_;
-  void* data_ = nullptr;
+  MemoryBlock block_;
 };
 
 }  // namespace loragrad

@@ -24,11 +24,14 @@ Tensor Saved::get(std::string_view op) const {
   return tensor_;
 }
 
-namespace {
-Tensor& slot_of(const std::shared_ptr<Node>& node, const std::shared_ptr<TensorImpl>& leaf, Tensor Node::*pending) {
-  return node ? (*node).*pending : leaf->grad;
+Tensor& GradSink::slot(std::size_t input) {
+  const auto& edge = node_.edges_.at(input);
+  if (!edge.node) return edge.leaf->grad;
+  // Only where a tape inside a node reaches nodes of the tape outside: the gradient would be lost.
+  if (edge.node->released_)
+    throw UsageError("backward: " + std::string(edge.node->name()) + " has already run backward");
+  return edge.node->dy_;
 }
-}  // namespace
 
 bool GradSink::needs(std::size_t input) const {
   const auto& edge = node_.edges_.at(input);
@@ -37,7 +40,7 @@ bool GradSink::needs(std::size_t input) const {
 
 GradSink::Into GradSink::into(std::size_t input) {
   const auto& edge = node_.edges_.at(input);
-  Tensor& slot = slot_of(edge.node, edge.leaf, &Node::dy_);
+  Tensor& slot = this->slot(input);
   if (!slot.defined()) {
     slot = Tensor::empty(edge.device, edge.shape, edge.dtype);
     return {slot.mutable_matrix(), 0};
@@ -48,7 +51,7 @@ GradSink::Into GradSink::into(std::size_t input) {
 
 void GradSink::pass(std::size_t input, const Tensor& gradient) {
   const auto& edge = node_.edges_.at(input);
-  Tensor& slot = slot_of(edge.node, edge.leaf, &Node::dy_);
+  Tensor& slot = this->slot(input);
   if (!slot.defined() && gradient.dtype() == edge.dtype) {
     slot = gradient.detach();
     return;

@@ -63,6 +63,7 @@ class GradSink {
   void pass(std::size_t input, const Tensor& gradient);
 
  private:
+  Tensor& slot(std::size_t input);  // where the input's gradient is collected
   Node& node_;
 };
 

@@ -8,12 +8,12 @@ namespace loragrad {
 std::string Shape::text() const { return "[" + std::to_string(rows) + ", " + std::to_string(cols) + "]"; }
 
 Storage::Storage(DevicePtr device_, std::size_t bytes_) : device(std::move(device_)), bytes(bytes_) {
-  data = device->allocate(bytes);
+  block = device->allocate(bytes);
   device->memory().add(bytes);
 }
 
 Storage::~Storage() {
-  device->release(data, bytes);
+  device->release(block, bytes);
   device->memory().remove(bytes);
 }
 
@@ -53,25 +53,25 @@ const DevicePtr& Tensor::device() const {
 
 ConstMatrix Tensor::matrix() const {
   Shape s = shape();
-  return {impl_->storage->data, impl_->dtype, s.rows, s.cols, s.cols};
+  return {impl_->storage->block.data, impl_->dtype, s.rows, s.cols, s.cols};
 }
 
 Matrix Tensor::mutable_matrix() {
   Shape s = shape();
   ++impl_->storage->version;
-  return {impl_->storage->data, impl_->dtype, s.rows, s.cols, s.cols};
+  return {impl_->storage->block.data, impl_->dtype, s.rows, s.cols, s.cols};
 }
 
 const void* Tensor::checked(DType wanted) const {
   if (dtype() != wanted)
     throw UsageError("tensor: read as " + std::string(name_of(wanted)) + ", but it is " +
                      std::string(name_of(dtype())));
-  return impl_->storage->data;
+  return impl_->storage->block.data;
 }
 
 void Tensor::copy_to_host(DType wanted, void* out) const {
   checked(wanted);
-  if (!device()->is_meta()) device()->download(out, impl_->storage->data, bytes());
+  if (!device()->is_meta()) device()->download(out, impl_->storage->block.data, bytes());
 }
 
 Tensor Tensor::to(DType wanted) const {

@@ -91,8 +91,8 @@ struct Storage {
   Storage& operator=(const Storage&) = delete;
   ~Storage();
   DevicePtr device;
-  void* data = nullptr;
   std::size_t bytes = 0;
+  MemoryBlock block;
   std::uint64_t version = 0;
 };
 

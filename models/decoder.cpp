@@ -1,3 +1,4 @@
+#include "engine/checkpoint.h"
 #include "engine/error.h"
 #include "models/family.h"
 
@@ -24,6 +25,19 @@ void append_rows(const Tensor& from, Tensor& to, std::int64_t at) {
 }
 
 }  // namespace
+
+Tensor Decoder::through_blocks(Tensor x, const Batch& batch, const ForwardContext& context,
+                               KeyValueCache* cache) const {
+  for (std::size_t layer = 0; layer < static_cast<std::size_t>(config_.num_hidden_layers); ++layer) {
+    if (!context.checkpoint || cache)
+      x = block(x, layer, batch, context, cache);
+    else
+      x = checkpoint(x, [this, layer, batch, context](const Tensor& input) {
+        return block(input, layer, batch, context, nullptr);
+      });
+  }
+  return x;
+}
 
 Tensor Decoder::attend(const Tensor& q, const Tensor& k, const Tensor& v, const Batch& batch,
                        const AttentionConfig& config, std::size_t layer, KeyValueCache* cache) const {

@@ -37,6 +37,12 @@ class Decoder : public CausalLm {
   void adaptable(std::initializer_list<LinearLayer*> layers) { linears_.insert(linears_.end(), layers); }
   /// The type of the residual stream: f32, or f64 when computing in f64.
   DType residual() const { return dtype_ == DType::f64 ? DType::f64 : DType::f32; }
+  /// x through all blocks, in order; with context.checkpoint each is one node that keeps its input
+  /// (engine/checkpoint.h).
+  Tensor through_blocks(Tensor x, const Batch& batch, const ForwardContext& context, KeyValueCache* cache) const;
+  /// One transformer block, `layer` from 0. The values are the same whenever it runs.
+  virtual Tensor block(const Tensor& x, std::size_t layer, const Batch& batch, const ForwardContext& context,
+                       KeyValueCache* cache) const = 0;
   /// Attention of one layer, through the cache where there is one.
   Tensor attend(const Tensor& q, const Tensor& k, const Tensor& v, const Batch& batch, const AttentionConfig& config,
                 std::size_t layer, KeyValueCache* cache) const;

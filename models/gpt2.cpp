@@ -67,21 +67,23 @@ class Gpt2 final : public Decoder {
   }
 
   Tensor hidden(const Batch& batch, const ForwardContext& context, KeyValueCache* cache) const override {
-    std::int64_t d = config_.hidden_size;
     Tensor x = add(embedding(batch.ids, wte_, residual()), embedding(batch.positions, wpe_, residual()));
-    for (std::size_t i = 0; i < layers_.size(); ++i) {
-      const Layer& layer = layers_[i];
-      Tensor qkv = layer.c_attn(layer.ln_1(x, dtype_), context);
-      Tensor o = attend(columns(qkv, 0, d), columns(qkv, d, 2 * d), columns(qkv, 2 * d, 3 * d), batch,
-                        config_.attention(), i, cache);
-      x = add(x, layer.c_proj(o, context));
-      Tensor y = activation(config_.activation, layer.mlp_c_fc(layer.ln_2(x, dtype_), context));
-      x = add(x, layer.mlp_c_proj(y, context));
-    }
-    return ln_f_(x, dtype_);
+    return ln_f_(through_blocks(std::move(x), batch, context, cache), dtype_);
   }
 
  private:
+  Tensor block(const Tensor& x, std::size_t i, const Batch& batch, const ForwardContext& context,
+               KeyValueCache* cache) const override {
+    const Layer& layer = layers_[i];
+    std::int64_t d = config_.hidden_size;
+    Tensor qkv = layer.c_attn(layer.ln_1(x, dtype_), context);
+    Tensor o = attend(columns(qkv, 0, d), columns(qkv, d, 2 * d), columns(qkv, 2 * d, 3 * d), batch,
+                      config_.attention(), i, cache);
+    Tensor middle = add(x, layer.c_proj(o, context));
+    Tensor y = activation(config_.activation, layer.mlp_c_fc(layer.ln_2(middle, dtype_), context));
+    return add(middle, layer.mlp_c_proj(y, context));
+  }
+
   Parameter wte_, wpe_;
   std::vector<Layer> layers_;
   LayerNorm ln_f_;

@@ -18,6 +18,7 @@ struct ForwardContext {
   bool training = false;          ///< adapters' dropout is on
   std::uint64_t dropout_key = 0;  ///< of the seed and the step
   Tensor dropout_tokens;          ///< the batch's
+  bool checkpoint = false;        ///< blocks keep their input alone for backward, and run again there
   /// Shown each linear map's name, input and output, in the order of the pass: for looking into one.
   std::function<void(const std::string& name, const Tensor& x, const Tensor& y)> watch = {};
 };

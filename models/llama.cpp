@@ -69,23 +69,25 @@ class Llama final : public Decoder {
   }
 
   Tensor hidden(const Batch& batch, const ForwardContext& context, KeyValueCache* cache) const override {
-    const RopeFrequencies& frequencies = config_.rope_frequencies;
-    Tensor x = embedding(batch.ids, embed_tokens_, residual());
-    for (std::size_t i = 0; i < layers_.size(); ++i) {
-      const Layer& layer = layers_[i];
-      Tensor y = rms_norm(x, layer.input_layernorm, config_.norm_eps, dtype_);
-      Tensor q = rope(layer.q_proj(y, context), batch.positions, frequencies);
-      Tensor k = rope(layer.k_proj(y, context), batch.positions, frequencies);
-      Tensor o = attend(q, k, layer.v_proj(y, context), batch, config_.attention(), i, cache);
-      x = add(x, layer.o_proj(o, context));
-      y = rms_norm(x, layer.post_attention_layernorm, config_.norm_eps, dtype_);
-      y = gated(config_.activation, layer.gate_proj(y, context), layer.up_proj(y, context));
-      x = add(x, layer.down_proj(y, context));
-    }
+    Tensor x = through_blocks(embedding(batch.ids, embed_tokens_, residual()), batch, context, cache);
     return rms_norm(x, norm_, config_.norm_eps, dtype_);
   }
 
  private:
+  Tensor block(const Tensor& x, std::size_t i, const Batch& batch, const ForwardContext& context,
+               KeyValueCache* cache) const override {
+    const Layer& layer = layers_[i];
+    const RopeFrequencies& frequencies = config_.rope_frequencies;
+    Tensor y = rms_norm(x, layer.input_layernorm, config_.norm_eps, dtype_);
+    Tensor q = rope(layer.q_proj(y, context), batch.positions, frequencies);
+    Tensor k = rope(layer.k_proj(y, context), batch.positions, frequencies);
+    Tensor o = attend(q, k, layer.v_proj(y, context), batch, config_.attention(), i, cache);
+    Tensor middle = add(x, layer.o_proj(o, context));
+    y = rms_norm(middle, layer.post_attention_layernorm, config_.norm_eps, dtype_);
+    y = gated(config_.activation, layer.gate_proj(y, context), layer.up_proj(y, context));
+    return add(middle, layer.down_proj(y, context));
+  }
+
   Parameter embed_tokens_, norm_;
   std::vector<Layer> layers_;
 };

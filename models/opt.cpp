@@ -83,14 +83,14 @@ class Opt final : public Decoder {
     Tensor x = embedding(batch.ids, embed_tokens_, residual());
     if (projected_) x = cast(project_in_(cast(x, dtype_), context), residual());
     x = add(x, embedding(shifted(batch.positions, position_offset), embed_positions_, residual()));
-    for (std::size_t i = 0; i < layers_.size(); ++i) x = block(x, i, batch, context, cache);
+    x = through_blocks(std::move(x), batch, context, cache);
     x = config_.do_layer_norm_before ? final_layer_norm_(x, dtype_) : cast(x, dtype_);
     return projected_ ? project_out_(x, context) : x;
   }
 
  private:
   Tensor block(const Tensor& x, std::size_t i, const Batch& batch, const ForwardContext& context,
-               KeyValueCache* cache) const {
+               KeyValueCache* cache) const override {
     const Layer& layer = layers_[i];
     bool before = config_.do_layer_norm_before;
     Tensor y = before ? layer.self_attn_layer_norm(x, dtype_) : cast(x, dtype_);

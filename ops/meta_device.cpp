@@ -1,5 +1,9 @@
 #include "ops/meta_device.h"
 
+#include <limits>
+
+#include "engine/placement.h"
+
 namespace loragrad {
 namespace {
 
@@ -8,8 +12,9 @@ class MetaDevice final : public Device {
   explicit MetaDevice(DevicePtr like);
   std::string_view name() const override { return "meta"; }
   bool is_meta() const override { return true; }
-  void* allocate(std::size_t) override { return nullptr; }
-  void release(void*, std::size_t) noexcept override {}
+  MemoryBlock allocate(std::size_t bytes) override { return {nullptr, placement_.take(bytes)}; }
+  void release(MemoryBlock block, std::size_t bytes) noexcept override { placement_.give_back(block.offset, bytes); }
+  std::size_t footprint() const override { return placement_.highest(); }
   void upload(void*, const void*, std::size_t) override {}
   void download(void*, const void*, std::size_t) override {}
   bool has_bf16() const override { return like_->has_bf16(); }
@@ -17,6 +22,7 @@ class MetaDevice final : public Device {
 
  private:
   DevicePtr like_;
+  Placement placement_{std::numeric_limits<std::size_t>::max()};
 };
 
 Device& like(Device& device) { return static_cast<MetaDevice&>(device).like(); }

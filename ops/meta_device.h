@@ -4,7 +4,7 @@
 namespace loragrad {
 
 /// A device that has `like`'s workspaces and dtypes but no memory: every op runs, nothing is computed, bytes are
-/// counted. One step on it says what the step will take on `like`.
+/// counted and blocks are placed as the processor's are. One step on it says what the step will take on `like`.
 DevicePtr meta_device(const DevicePtr& like);
 
 }  // namespace loragrad

@@ -13,8 +13,9 @@ class TimedDevice final : public Device {
   TimedDevice(DevicePtr like, KernelObserver observer);
   std::string_view name() const override { return like_->name(); }
   bool is_meta() const override { return like_->is_meta(); }
-  void* allocate(std::size_t bytes) override { return like_->allocate(bytes); }
-  void release(void* pointer, std::size_t bytes) noexcept override { like_->release(pointer, bytes); }
+  MemoryBlock allocate(std::size_t bytes) override { return like_->allocate(bytes); }
+  void release(MemoryBlock block, std::size_t bytes) noexcept override { like_->release(block, bytes); }
+  std::size_t footprint() const override { return like_->footprint(); }
   void upload(void* to, const void* from, std::size_t bytes) override { like_->upload(to, from, bytes); }
   void download(void* to, const void* from, std::size_t bytes) override { like_->download(to, from, bytes); }
   bool has_bf16() const override { return like_->has_bf16(); }

@@ -14,19 +14,25 @@ struct Forecast {
   std::size_t weights = 0;  ///< the model's files: they are mapped, and every page is read
   std::size_t trained =
       0;  ///< adapter, or the parameters with --full (with parameters converted at loading, for either)
-  std::size_t optimiser = 0;    ///< AdamW's two moments
-  std::size_t activations = 0;  ///< the most that activations, gradients and scratch space take at once
-  std::size_t process = 0;      ///< what the process holds already, and what its libraries will still take
+  std::size_t optimiser = 0;  ///< AdamW's two moments
+  /// The most that activations, gradients and scratch space take at once, and the gaps that placing them leaves.
+  std::size_t activations = 0;
+  std::size_t process = 0;  ///< what the process holds already, and what its libraries will still take
   /// While a fully trained model is being loaded, its files and its copy are there together; later the files are not.
   bool weights_are_released = false;
   MemoryProfile profile;  ///< of the batch that was run
   std::size_t total() const;
 };
 
-/// Runs steps of the longest batch that can come (the batch_size longest rows) on a meta device like `like`: nothing is
-/// computed and no weight is read. `lora` null: all parameters are trained. Call it before the model itself has been
-/// used, so that its pages are not counted twice.
+/// Runs steps of the longest batch that can come (the batch_size longest rows), and an evaluation if there is `eval`,
+/// on a meta device like `like`: nothing is computed and no weight is read. `lora` null: all parameters are trained.
+/// Call it before the model itself has been used, so that its pages are not counted twice.
 Forecast forecast_training(const std::string& model_folder, LoadOptions load, const LoraConfig* lora,
-                           const TrainOptions& options, const Dataset& data, const DevicePtr& like);
+                           const TrainOptions& options, const Dataset& data, const DevicePtr& like,
+                           const Dataset* eval = nullptr);
+
+/// The same for a new model, all of whose parameters are trained.
+Forecast forecast_pretraining(const std::string& config_json_file, const TrainOptions& options, const Dataset& data,
+                              const DevicePtr& like, const Dataset* eval = nullptr);
 
 }  // namespace loragrad

@@ -88,12 +88,12 @@ std::size_t MemoryProfile::kept() const {
 }
 
 MemoryProfile profile_memory(const CausalLm& model, std::vector<Tensor> trained, const StepRows& step,
-                             std::int64_t batch_size) {
+                             const PassOptions& options) {
   MemoryMeter& meter = model.device()->memory();
-  std::size_t always = meter.live(), last = (step.size() - 1) / static_cast<std::size_t>(batch_size);
-  std::size_t begin = last * static_cast<std::size_t>(batch_size);
+  auto size = static_cast<std::size_t>(options.rows_at_once);
+  std::size_t always = meter.live(), begin = (step.size() - 1) / size * size;
   if (begin > 0)
-    accumulate_gradients(model, {step.begin(), step.begin() + static_cast<std::ptrdiff_t>(begin)}, batch_size, 0);
+    accumulate_gradients(model, {step.begin(), step.begin() + static_cast<std::ptrdiff_t>(begin)}, options);
 
   MemoryProfile profile;
   meter.reset_peak();
@@ -103,8 +103,13 @@ MemoryProfile profile_memory(const CausalLm& model, std::vector<Tensor> trained,
     profile.rows = static_cast<std::int64_t>(step.size() - begin);
     profile.tokens = batch.tokens;
     profile.layers = model.config().num_hidden_layers;
-    Tensor loss =
-        model.loss(batch, 1, {.training = true, .dropout_key = 0, .dropout_tokens = batch.dropout_tokens}).loss;
+    Tensor loss = model
+                      .loss(batch, 1,
+                            {.training = true,
+                             .dropout_key = options.dropout_key,
+                             .dropout_tokens = batch.dropout_tokens,
+                             .checkpoint = options.checkpoint})
+                      .loss;
     Kept kept(loss, trained);
     profile.ops = kept.ops();
     profile.other = meter.live() - before - kept.bytes();

@@ -34,6 +34,6 @@ struct MemoryProfile {
 /// Runs forward and backward of the last micro-batch of `step`, the others before it, and follows the device's memory:
 /// on a meta device nothing is computed. Gradients of `trained` are cleared before and after.
 MemoryProfile profile_memory(const CausalLm& model, std::vector<Tensor> trained, const StepRows& step,
-                             std::int64_t batch_size);
+                             const PassOptions& options);
 
 }  // namespace loragrad

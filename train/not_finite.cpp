@@ -12,8 +12,7 @@ bool is_finite(const Tensor& tensor) {
 
 }  // namespace
 
-std::string where_not_finite(const CausalLm& model, const StepRows& rows, std::int64_t batch_size,
-                             std::uint64_t dropout_key) {
+std::string where_not_finite(const CausalLm& model, const StepRows& rows, const PassOptions& options) {
   std::string place, last;
   auto watch = [&](const std::string& name, const Tensor& x, const Tensor& y) {
     if (!place.empty()) return;
@@ -23,12 +22,13 @@ std::string where_not_finite(const CausalLm& model, const StepRows& rows, std::i
       place = "the first module whose output is not: " + name;
     last = name;
   };
-  auto size = static_cast<std::size_t>(batch_size);
+  auto size = static_cast<std::size_t>(options.rows_at_once);
   for (std::size_t begin = 0; begin < rows.size() && place.empty(); begin += size) {
     Batch batch = batch_of(model, rows, begin, std::min(rows.size(), begin + size));
     if (batch.supervised == 0) continue;
     Tensor hidden = model.hidden(
-        batch, {.training = true, .dropout_key = dropout_key, .dropout_tokens = batch.dropout_tokens, .watch = watch});
+        batch,
+        {.training = true, .dropout_key = options.dropout_key, .dropout_tokens = batch.dropout_tokens, .watch = watch});
     if (place.empty() && !is_finite(hidden)) place = "the first value that is not comes after " + last;
   }
   return place.empty() ? "the first module whose output is not: the model's head" : place;

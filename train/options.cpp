@@ -34,6 +34,7 @@ void TrainOptions::check() const {
   count("batch-size", batch_size, 1, most_rows);
   count("grad-accum", grad_accum, 1, most_rows);
   count("batch-size x grad-accum", rows_per_step(), 1, most_rows);
+  count("micro-batch", micro_batch, 0, batch_size);
   if (steps) count("steps", *steps, 1, many);
   count("epochs", epochs, 1, many);
   count("eval-every", eval_every, 0, many);

@@ -13,8 +13,7 @@ Batch batch_of(const CausalLm& model, const StepRows& rows, std::size_t begin, s
   return make_batch(model.device(), batch, model.config().vocab_size, model.config().max_position_embeddings);
 }
 
-StepLoss accumulate_gradients(const CausalLm& model, const StepRows& rows, std::int64_t batch_size,
-                              std::uint64_t dropout_key, const PhaseObserver& on_phase) {
+StepLoss accumulate_gradients(const CausalLm& model, const StepRows& rows, const PassOptions& options) {
   StepLoss step;
   for (const Row* row : rows) {
     step.tokens += static_cast<std::int64_t>(row->input_ids.size());
@@ -22,15 +21,18 @@ StepLoss accumulate_gradients(const CausalLm& model, const StepRows& rows, std::
   }
   if (step.supervised == 0) return step;
   auto denominator = static_cast<double>(step.supervised);
-  auto size = static_cast<std::size_t>(batch_size);
+  auto size = static_cast<std::size_t>(options.rows_at_once);
   double sum = 0;
   for (std::size_t begin = 0; begin < rows.size(); begin += size) {
-    if (on_phase) on_phase(StepPhase::forward);
+    if (options.on_phase) options.on_phase(StepPhase::forward);
     Batch batch = batch_of(model, rows, begin, std::min(rows.size(), begin + size));
     if (batch.supervised == 0) continue;
-    CrossEntropy result = model.loss(
-        batch, denominator, {.training = true, .dropout_key = dropout_key, .dropout_tokens = batch.dropout_tokens});
-    if (on_phase) on_phase(StepPhase::backward);
+    CrossEntropy result = model.loss(batch, denominator,
+                                     {.training = true,
+                                      .dropout_key = options.dropout_key,
+                                      .dropout_tokens = batch.dropout_tokens,
+                                      .checkpoint = options.checkpoint});
+    if (options.on_phase) options.on_phase(StepPhase::backward);
     backward(result.loss);
     sum += result.sum;
   }

@@ -25,10 +25,17 @@ using PhaseObserver = std::function<void(StepPhase)>;
 /// the model's positions.
 Batch batch_of(const CausalLm& model, const StepRows& rows, std::size_t begin, std::size_t end);
 
-/// Forward and backward of one optimiser step in micro-batches of `batch_size` rows; adds to the gradients of what is
-/// trainable. The loss is divided by the supervised tokens of all rows, so the gradients do not depend on `batch_size`,
-/// to rounding. Without supervised tokens nothing is computed.
-StepLoss accumulate_gradients(const CausalLm& model, const StepRows& rows, std::int64_t batch_size,
-                              std::uint64_t dropout_key, const PhaseObserver& on_phase = {});
+/// How the passes of a step run.
+struct PassOptions {
+  std::int64_t rows_at_once = 1;  ///< rows of a micro-batch
+  std::uint64_t dropout_key = 0;
+  bool checkpoint = false;  ///< blocks run again in backward instead of keeping their values: the same bits
+  PhaseObserver on_phase = {};
+};
+
+/// Forward and backward of one optimiser step in micro-batches; adds to the gradients of what is trainable. The loss is
+/// divided by the supervised tokens of all rows, so the gradients do not depend on rows_at_once, to rounding. Without
+/// supervised tokens nothing is computed.
+StepLoss accumulate_gradients(const CausalLm& model, const StepRows& rows, const PassOptions& options);
 
 }  // namespace loragrad

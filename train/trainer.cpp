@@ -80,14 +80,17 @@ class Run {
     StepReport report;
     report.step = t + 1;
     report.lr = options_.lr * schedule_factor(options_.schedule, t, options_.warmup_steps, total_);
-    std::uint64_t dropout_key = mix(options_.seed, static_cast<std::uint64_t>(report.step));
-    StepLoss found = accumulate_gradients(model_, rows, options_.batch_size, dropout_key, observer_.on_phase);
+    PassOptions passes{.rows_at_once = options_.rows_at_once(),
+                       .dropout_key = mix(options_.seed, static_cast<std::uint64_t>(report.step)),
+                       .checkpoint = options_.checkpoint_activations,
+                       .on_phase = observer_.on_phase};
+    StepLoss found = accumulate_gradients(model_, rows, passes);
     report.updated = found.supervised > 0;
     if (report.updated) {
       if (observer_.on_phase) observer_.on_phase(StepPhase::update);
       report.loss = found.loss;
       report.grad_norm = gradient_norm(trained_);
-      if (!std::isfinite(report.loss) || !std::isfinite(report.grad_norm)) refuse(report, rows, dropout_key);
+      if (!std::isfinite(report.loss) || !std::isfinite(report.grad_norm)) refuse(report, rows, passes);
       update(report, rows);
     }
     report.tokens = found.tokens;
@@ -110,11 +113,11 @@ class Run {
   }
 
   /// Nothing has been updated: the pass that went wrong can be run again, and looked into.
-  [[noreturn]] void refuse(const StepReport& report, const StepRows& rows, std::uint64_t dropout_key) const {
+  [[noreturn]] void refuse(const StepReport& report, const StepRows& rows, const PassOptions& passes) const {
     std::string place;
     if (!std::isfinite(report.loss)) {
       FrozenWhile frozen(trained_);
-      place = where_not_finite(model_, rows, options_.batch_size, dropout_key);
+      place = where_not_finite(model_, rows, passes);
     }
     for (const auto& [name, tensor] : named_) {
       if (!place.empty()) break;
@@ -132,7 +135,7 @@ class Run {
   void evaluate_now() {
     FrozenWhile frozen(trained_);
     EvalReport report = evaluate(
-        model_, *eval_data_, {.tokens_per_batch = EvalOptions{}.tokens_per_batch, .logits = nullptr, .stop = [this] {
+        model_, *eval_data_, {.tokens_per_batch = options_.eval_tokens_at_once(), .logits = nullptr, .stop = [this] {
                                 return result_.stopped = stop_asked();
                               }});
     // An evaluation cut short is not one of the whole data set.

@@ -17,16 +17,22 @@ struct TrainOptions {
   ScheduleKind schedule = ScheduleKind::linear;
   std::int64_t warmup_steps = 0;
   double clip = 1;                              ///< largest norm of all gradients together; 0: off
-  std::int64_t batch_size = 4, grad_accum = 1;  ///< rows of a micro-batch; micro-batches of a step
+  std::int64_t batch_size = 4, grad_accum = 1;  ///< rows of a batch; batches of a step
   std::optional<std::int64_t> steps{};          ///< optimiser steps; without it `epochs` counts
   std::int64_t epochs = 1;
   std::uint64_t seed = 0;
   bool shuffle = true;
+  bool checkpoint_activations = false;  ///< keep each block's input alone and run the block again in backward
+  /// Rows taken at once, where batch_size of them would take too much memory; 0: batch_size. The result is the same, to
+  /// rounding. Evaluation then takes fewer tokens at once too.
+  std::int64_t micro_batch = 0;
   std::int64_t eval_every = 0;  ///< steps between evaluations; 0: only after the last step
 
   /// UsageError naming the first flag whose value is out of range.
   void check() const;
   std::int64_t rows_per_step() const { return batch_size * grad_accum; }
+  std::int64_t rows_at_once() const { return micro_batch > 0 ? micro_batch : batch_size; }
+  std::int64_t eval_tokens_at_once() const { return micro_batch > 0 ? 256 : EvalOptions{}.tokens_per_batch; }
   /// Optimiser steps over `rows` rows.
   std::int64_t total_steps(std::int64_t rows) const;
 };

@@ -97,7 +97,7 @@ StepMeter::StepMeter(const std::string& base_folder, const LoraConfig* lora, int
 
 double StepMeter::step(const std::vector<const Row*>& rows) {
   Stopwatch watch;
-  accumulate_gradients(*model_, rows, static_cast<std::int64_t>(rows.size()), 0);
+  accumulate_gradients(*model_, rows, {.rows_at_once = static_cast<std::int64_t>(rows.size())});
   gradient_bytes_ = 0;
   for (const Tensor& tensor : trained_) gradient_bytes_ += tensor.grad().bytes();
   optimizer_.step(1e-4, clip_factor(gradient_norm(trained_), 1));

@@ -44,8 +44,9 @@ class CpuDevice final : public Device {
     openblas_set_num_threads(1);
   }
   std::string_view name() const override { return "cpu"; }
-  void* allocate(std::size_t bytes) override { return arena_.allocate(bytes); }
-  void release(void* pointer, std::size_t bytes) noexcept override { arena_.release(pointer, bytes); }
+  MemoryBlock allocate(std::size_t bytes) override { return arena_.allocate(bytes); }
+  void release(MemoryBlock block, std::size_t bytes) noexcept override { arena_.release(block, bytes); }
+  std::size_t footprint() const override { return arena_.placement().highest(); }
   void upload(void* to, const void* from, std::size_t bytes) override {
     if (bytes) std::memcpy(to, from, bytes);
   }

@@ -19,7 +19,7 @@ constexpr Index long_k = 4096, k_block = 2048;
 /// c in tiles of about equal size. Rows in multiples of 16 but for the last, columns in multiples of 64.
 struct Cut {
   explicit Cut(const Matrix& c) {
-    Index wanted = 16 / std::max<Index>(1, parts(c.rows, tallest));
+    Index wanted = std::max<Index>(1, 16 / std::max<Index>(1, parts(c.rows, tallest)));
     cols = std::max(narrowest, rounded((c.cols + wanted - 1) / wanted, 64));
     col_tiles = parts(c.cols, cols);
     Index height = tallest;

@@ -10,6 +10,7 @@ class Train(CliTest):
         flags = {"model": self.model, "data": self.data, "output": self.folder / output, "rank": 4, "steps": 3, **flags}
         words = ["train"]
         for name, value in flags.items():
+            if value is None: continue
             words.append("--" + name.replace("_", "-"))
             if value is not True: words.append(value)
         return words
@@ -72,6 +73,13 @@ class Train(CliTest):
         a, b, c = ((self.folder / n / "adapter_model.safetensors").read_bytes() for n in "abc")
         self.assertEqual(a, b)
         self.assertNotEqual(a, c)
+
+    def test_checkpointed_blocks_give_the_same_bytes(self):
+        for name, flags in (("a", {}), ("b", {"checkpoint_activations": True})):
+            self.ok(*self.words(name, target="all-linear", dropout=0.2, **flags))
+            self.ok(*self.words(name + "-full", full=True, rank=None, **flags))
+        for end in ("/adapter_model.safetensors", "-full/model.safetensors"):
+            self.assertEqual(*((self.folder / (name + end)).read_bytes() for name in "ab"))
 
     def test_accumulation_equals_a_large_batch(self):
         self.ok(*self.words("large", batch_size=6, dropout=0))

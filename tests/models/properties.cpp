@@ -39,6 +39,7 @@ Adapter full_adapter(const CausalLm& model, double dropout) {
 }  // namespace
 
 TEST_CASE("the derivative along random directions through all adapters is the finite difference") {
+  int count = 0;
   for (const char* family : families) {
     CAPTURE(family);
     GoldenCase golden = read_golden_case(folder_of(family));
@@ -46,7 +47,8 @@ TEST_CASE("the derivative along random directions through all adapters is the fi
     Adapter adapter = full_adapter(*model, 0.25);
     model->attach(adapter);
     Batch batch = golden.batch(*model, 0, golden.rows.size());
-    ForwardContext context{true, 77, batch.dropout_tokens};
+    // Every other family through checkpointed blocks; that both ways are the same bits is a test of its own.
+    ForwardContext context{true, 77, batch.dropout_tokens, ++count % 2 == 0};
     auto loss = [&] { return model->loss(batch, static_cast<double>(batch.supervised), context); };
     backward(loss().loss);
 
@@ -127,4 +129,60 @@ TEST_CASE("the base's file and weights are the same bytes after backward") {
     backward(loss.loss);
     CHECK(std::string(MappedFile::open(file)->text()) == before);
   }
+}
+
+TEST_CASE("checkpointed blocks give the same loss and gradients, bit for bit, and take less memory") {
+  for (const char* family : families)
+    for (Precision precision : {Precision::f32, Precision::bf16, Precision::f64}) {
+      CAPTURE(family);
+      CAPTURE(static_cast<int>(precision));
+      GoldenCase golden = read_golden_case(folder_of(family));
+      DevicePtr device = cpu_device(2);
+      LoadOptions load{.precision = precision, .emulate_bf16 = true};
+      auto model = load_model(folder_of(family) + "/model", device, load);
+      Adapter adapter = full_adapter(*model, 0.25);
+      model->attach(adapter);
+      Batch batch = golden.batch(*model, 0, golden.rows.size());
+      std::size_t kept[2], nodes[2];
+      std::vector<std::vector<double>> found[2];
+      for (bool checkpoint : {false, true}) {
+        ForwardContext context{true, 77, batch.dropout_tokens, checkpoint};
+        CrossEntropy result = model->loss(batch, static_cast<double>(batch.supervised), context);
+        kept[checkpoint] = nodes[checkpoint] = 0;
+        for_each_node(result.loss, [&](const Node& node) {
+          kept[checkpoint] += node.saved_bytes();
+          ++nodes[checkpoint];
+        });
+        backward(result.loss);
+        found[checkpoint].push_back({result.sum});
+        for (auto& [name, tensor] : adapter.tensors()) {
+          Tensor gradient = tensor.grad();
+          REQUIRE(gradient.defined());
+          found[checkpoint].push_back(gradient.to(DType::f64).values<double>());
+          Tensor leaf = tensor;
+          leaf.clear_grad();
+        }
+      }
+      CHECK(found[0] == found[1]);
+      CHECK(kept[1] < kept[0]);
+      CHECK(nodes[1] <= static_cast<std::size_t>(model->config().num_hidden_layers) + 6);
+    }
+}
+
+TEST_CASE("with an adapter on the last block alone, checkpointing records nothing below it") {
+  GoldenCase golden = read_golden_case(folder_of("llama"));
+  auto model = load_model(folder_of("llama") + "/model", cpu_device(2), {.precision = Precision::f32});
+  Adapter all = full_adapter(*model, 0), last;
+  last.config = all.config;
+  std::string block = ".layers." + std::to_string(model->config().num_hidden_layers - 1) + ".";
+  for (const LoraModule& module : all.modules)
+    if (module.name.find(block) != std::string::npos) last.modules.push_back(module);
+  model->attach(last);
+  Batch batch = golden.batch(*model, 0, golden.rows.size());
+  CrossEntropy result = model->loss(batch, 1, {true, 77, batch.dropout_tokens, true});
+  std::vector<std::string> names;
+  for_each_node(result.loss, [&](const Node& node) { names.emplace_back(node.name()); });
+  CHECK(names == std::vector<std::string>{"cross_entropy", "rms_norm", "checkpoint"});
+  backward(result.loss);
+  for (auto& [name, tensor] : last.tensors()) CHECK(tensor.grad().defined());
 }

@@ -7,6 +7,7 @@
 
 #include "engine/kernels.h"
 #include "ops/cpu/cpu_device.h"
+#include "ops/gemm.h"
 #include "tests/ops/sample.h"
 
 using namespace loragrad;
@@ -140,5 +141,25 @@ TEST_CASE("adamw against its formula over three steps") {
     }
     std::vector<double> found = read_values(p);
     for (std::size_t i = 0; i < 539; ++i) CHECK(std::abs(found[i] - rp[i]) < (dtype == DType::f64 ? 1e-13 : 1e-6));
+  }
+}
+
+TEST_CASE("a product is right however its result is cut into tiles: thousands of rows, or of columns") {
+  // dW of a head over a large vocabulary has more rows than there are tiles to share them out to.
+  constexpr std::int64_t k = 3;
+  for (auto [m, n] : {std::pair<std::int64_t, std::int64_t>{9000, 5}, {5, 9000}, {8193, 193}}) {
+    CAPTURE(m);
+    Tensor a = s.parameter({m, k}, 1), b = s.parameter({k, n}, 2), c = Tensor::zeros(s.device, {m, n}, DType::f32);
+    gemm(*s.device, {.a = a.matrix(), .b = b.matrix(), .c = c.mutable_matrix()});
+    std::vector<double> x = read_values(a), y = read_values(b), z = read_values(c);
+    double worst = 0;
+    for (std::int64_t i = 0; i < m; ++i)
+      for (std::int64_t j = 0; j < n; ++j) {
+        double sum = -z[static_cast<std::size_t>(i * n + j)];
+        for (std::int64_t l = 0; l < k; ++l)
+          sum += x[static_cast<std::size_t>(i * k + l)] * y[static_cast<std::size_t>(l * n + j)];
+        worst = std::max(worst, std::fabs(sum));
+      }
+    CHECK(worst < 1e-5);
   }
 }

@@ -61,6 +61,42 @@ TEST_CASE("accumulated gradients are those of the large batch, dropout included"
   }
 }
 
+TEST_CASE("smaller micro-batches are another way to take the same step") {
+  TinyModel folder;
+  Dataset data = tiny_data(13);
+  TrainOptions options{.lr = 1e-2, .batch_size = 6, .grad_accum = 2, .steps = 4};
+  Outcome whole = run(folder, data, options);
+  for (std::int64_t rows : {1, 2, 4, 5}) {
+    options.micro_batch = rows;
+    Outcome parts = run(folder, data, options);
+    for (std::size_t i = 0; i < 4; ++i) {
+      CHECK(parts.steps[i].loss == doctest::Approx(whole.steps[i].loss).epsilon(1e-6));
+      CHECK(parts.steps[i].tokens == whole.steps[i].tokens);
+    }
+    CHECK(distance(parts.trained, whole.trained) < 1e-5);
+  }
+}
+
+TEST_CASE("a run with checkpointed blocks is the same run, bit for bit") {
+  TinyModel folder;
+  Dataset data = tiny_data(9);
+  TrainOptions options{.lr = 1e-2, .batch_size = 2, .grad_accum = 2, .steps = 4};
+  Outcome direct = run(folder, data, options, 1, 0.3);
+  auto full = [&] {
+    auto model = load_model(folder.path(), cpu_device(1), {.precision = Precision::f32, .trainable = true});
+    train(*model, nullptr, data, options);
+    std::vector<std::vector<float>> values;
+    for (const auto& [name, tensor] : model->trainable()) values.push_back(tensor.values<float>());
+    return values;
+  };
+  auto direct_full = full();
+  options.checkpoint_activations = true;
+  Outcome checkpointed = run(folder, data, options, 1, 0.3);
+  CHECK(checkpointed.trained == direct.trained);
+  for (std::size_t i = 0; i < direct.steps.size(); ++i) CHECK(checkpointed.steps[i].loss == direct.steps[i].loss);
+  CHECK(full() == direct_full);
+}
+
 TEST_CASE("same seed, same bits, any number of threads") {
   TinyModel folder;
   Dataset data = tiny_data(9);

@@ -1,0 +1,73 @@
+#include "train/memory_plan.h"
+
+#include "tests/train/support.h"
+
+using namespace loragrad;
+using namespace loragrad::test;
+
+namespace {
+
+/// A run of 100 bytes, 100 for each row that is taken at once, of which checkpointing leaves 20.
+struct Made {
+  int calls = 0;
+  Forecast operator()(const TrainOptions& options) {
+    ++calls;
+    Forecast forecast;
+    forecast.weights = 100;
+    forecast.activations =
+        static_cast<std::size_t>(options.rows_at_once()) * (options.checkpoint_activations ? 20 : 100);
+    return forecast;
+  }
+};
+
+struct Choice {
+  bool checkpoint;
+  std::int64_t rows;
+  bool operator==(const Choice&) const = default;
+};
+
+Choice choose(std::size_t limit, std::int64_t longest_row, TrainOptions options = {.batch_size = 8}) {
+  Made made;
+  MemoryPlan plan = plan_memory(options, limit, longest_row, std::ref(made));
+  CHECK(plan.forecast.total() == Made()(plan.options).total());
+  CHECK(plan.forecast.total() <= limit);
+  CHECK(plan.options.batch_size == options.batch_size);
+  CHECK(plan.options.grad_accum == options.grad_accum);
+  CHECK(made.calls < 20);
+  return {plan.options.checkpoint_activations, plan.options.rows_at_once()};
+}
+
+}  // namespace
+
+TEST_CASE("the fastest way to run within a limit is taken") {
+  CHECK(choose(900, 512) == Choice{false, 8});
+  // Five would fit: eight rows are two batches, shared out evenly.
+  CHECK(choose(600, 512) == Choice{false, 4});
+  CHECK(choose(499, 512) == Choice{false, 3});
+  CHECK(choose(200, 512) == Choice{false, 1});
+  CHECK(choose(199, 512) == Choice{true, 4});
+  CHECK(choose(120, 512) == Choice{true, 1});
+  // Rows of 64 tokens: fewer than four at a time are too little work, blocks computed twice cost less.
+  CHECK(choose(500, 64) == Choice{false, 4});
+  CHECK(choose(499, 64) == Choice{true, 8});
+  CHECK(choose(900, 512, {.batch_size = 8, .checkpoint_activations = true}) == Choice{true, 8});
+  CHECK(choose(200, 512, {.batch_size = 8, .checkpoint_activations = true}) == Choice{true, 4});
+  CHECK(choose(350, 512, {.batch_size = 3, .grad_accum = 4}) == Choice{false, 2});
+}
+
+TEST_CASE("a limit that nothing keeps is refused with the least that would do") {
+  Made made;
+  std::string message = message_of<IoError>([&] { plan_memory({.batch_size = 8}, 119, 512, std::ref(made)); });
+  CHECK(contains(message, "expected at least 2 MiB"));
+  CHECK(contains(message, "found 119 B"));
+}
+
+TEST_CASE("a plan says what it changed") {
+  Made made;
+  TrainOptions asked{.batch_size = 8};
+  auto measures = [&](std::size_t limit) { return plan_memory(asked, limit, 512, std::ref(made)).measures(asked); };
+  CHECK(measures(900) == "");
+  CHECK(measures(600) == "4 rows at a time");
+  CHECK(measures(260) == "1 row at a time");
+  CHECK(measures(140) == "checkpointed blocks, 2 rows at a time");
+}

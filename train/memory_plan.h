@@ -1,0 +1,28 @@
+#pragma once
+#include <cstddef>
+#include <functional>
+#include <string>
+
+#include "train/forecast.h"
+
+namespace loragrad {
+
+/// How a run is to keep within a limit of memory. What it trains, and the result but for rounding, stay as asked.
+struct MemoryPlan {
+  TrainOptions options;  ///< as asked, but for micro_batch and checkpoint_activations
+  Forecast forecast;     ///< of these options
+
+  /// What was changed: "", "1 row at a time", "checkpointed blocks, 2 rows at a time".
+  std::string measures(const TrainOptions& asked) const;
+};
+
+using Forecaster = std::function<Forecast(const TrainOptions&)>;
+
+/// The fastest of the ways to run whose forecast is within `limit` bytes: as asked; fewer rows at a time, as many as
+/// fit, while they still have a good number of tokens (nearly free); checkpointed blocks (a third to a half more time),
+/// with as many rows at a time as fit. `longest_row`: tokens of the longest row. IoError naming the least that would do
+/// when none fits.
+MemoryPlan plan_memory(const TrainOptions& asked, std::size_t limit, std::int64_t longest_row,
+                       const Forecaster& forecast);
+
+}  // namespace loragrad
