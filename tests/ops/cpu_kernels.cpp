@@ -150,7 +150,11 @@ TEST_CASE("a product is right however its result is cut into tiles: thousands of
   for (auto [m, n] : {std::pair<std::int64_t, std::int64_t>{9000, 5}, {5, 9000}, {8193, 193}}) {
     CAPTURE(m);
     Tensor a = s.parameter({m, k}, 1), b = s.parameter({k, n}, 2), c = Tensor::zeros(s.device, {m, n}, DType::f32);
-    gemm(*s.device, {.a = a.matrix(), .b = b.matrix(), .c = c.mutable_matrix()});
+    GemmArgs args;
+    args.a = a.matrix();
+    args.b = b.matrix();
+    args.c = c.mutable_matrix();
+    gemm(*s.device, args);
     std::vector<double> x = read_values(a), y = read_values(b), z = read_values(c);
     double worst = 0;
     for (std::int64_t i = 0; i < m; ++i)
