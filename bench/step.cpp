@@ -4,11 +4,11 @@
 // ROWS random rows of LENGTH tokens ("17-256": lengths mixed evenly between the two). Rank 16 on the family's default
 // targets.
 #include <algorithm>
-#include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <string>
 
+#include "bench/timing.h"
 #include "engine/random.h"
 #include "loragrad.h"
 #include "ops/gemm.h"
@@ -16,18 +16,6 @@
 using namespace loragrad;
 
 namespace {
-
-template <class F>
-double seconds(const F& f) {
-  auto start = std::chrono::steady_clock::now();
-  f();
-  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-}
-
-double median(std::vector<double> values) {
-  std::sort(values.begin(), values.end());
-  return values[values.size() / 2];
-}
 
 Dataset random_rows(std::int64_t rows, const std::string& length, std::int64_t vocab) {
   std::int64_t shortest = std::atoll(length.c_str()), longest = shortest;

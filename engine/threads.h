@@ -1,6 +1,7 @@
 #pragma once
-#include <condition_variable>
+#include <atomic>
 #include <cstdint>
+#include <exception>
 #include <functional>
 #include <mutex>
 #include <thread>
@@ -27,13 +28,15 @@ class ThreadPool {
   void drain();
 
   std::vector<std::thread> workers_;
-  std::mutex mutex_;
-  std::condition_variable start_, done_;
+  int spins_;
   const std::function<void(std::int64_t)>* task_ = nullptr;
-  std::int64_t next_ = 0, count_ = 0, running_ = 0;
-  std::uint64_t generation_ = 0;
+  std::int64_t count_ = 0;
+  std::atomic<std::int64_t> next_ = 0;
+  std::atomic<int> running_ = 0;               // workers that have not ended this generation's tasks
+  std::atomic<std::uint32_t> generation_ = 0;  // of parallel_for's calls
+  std::atomic<bool> stop_ = false;
+  std::mutex failure_mutex_;
   std::exception_ptr failure_;
-  bool stop_ = false;
 };
 
 /// The processors this process may use (affinity and cgroup), at least 1.

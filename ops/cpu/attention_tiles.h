@@ -1,5 +1,4 @@
 #pragma once
-#include <Eigen/Core>
 #include <algorithm>
 #include <array>
 #include <atomic>
@@ -10,6 +9,7 @@
 #include <vector>
 
 #include "engine/device.h"
+#include "ops/cpu/simd.h"
 
 /// What attention's forward and backward share: how the work is cut, how tiles are packed, how they are multiplied.
 namespace loragrad::cpu {
@@ -22,18 +22,6 @@ constexpr int key_tile = 256;    ///< keys whose scores are held at a time
 constexpr int strip_rows = 48;   ///< query rows whose scores are held at a time: the strip stays in the L2 cache
 constexpr int block_rows = 256;  ///< query rows that share one packing of the keys
 
-constexpr int simd_bytes = EIGEN_MAX_ALIGN_BYTES;  // of the widest vector the target has; clang has no macro for it
-template <class T>
-struct Simd {
-  static constexpr int width = simd_bytes / static_cast<int>(sizeof(T));
-  typedef T type __attribute__((vector_size(simd_bytes)));
-  static type load(const T* from) {
-    type v;
-    std::memcpy(&v, from, sizeof v);
-    return v;
-  }
-  static void store(T* to, type v) { std::memcpy(to, &v, sizeof v); }
-};
 /// Right operands lie in panels of this many columns.
 template <class T>
 constexpr int panel = 2 * Simd<T>::width;

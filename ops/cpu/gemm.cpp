@@ -5,6 +5,7 @@
 #include "engine/error.h"
 #include "ops/cpu/gemm_library.h"
 #include "ops/cpu/gemm_tiles.h"
+#include "ops/cpu/gemv.h"
 #include "ops/cpu/kernels.h"
 
 namespace loragrad::cpu {
@@ -81,6 +82,7 @@ void multiply_converted(Device& device, const GemmArgs& g, void* workspace) {
 
 std::size_t gemm_workspace(Device& device, const GemmArgs& g) {
   if (inner(g) == 0 || g.c.rows == 0 || g.c.cols == 0) return 0;
+  if (is_gemv(g)) return gemv_workspace(g);
   if (emulated(g)) {
     Emulation f32(g, nullptr);
     return f32.bytes + multiply_workspace(device, f32.g);
@@ -105,6 +107,7 @@ void gemm(Device& device, const GemmArgs& g, void* workspace) {
         std::memset(row_range(g.c, row, 1).data, 0, static_cast<std::size_t>(n) * size_of(g.c.dtype));
     return;
   }
+  if (is_gemv(g)) return gemv(device, g, workspace);
   if (emulated(g)) return multiply_emulated(device, g, workspace);
   if (g.b.dtype != g.a.dtype) return multiply_converted(device, g, workspace);
   multiply(device, g, workspace);

@@ -1,0 +1,96 @@
+// How near generation comes to what the memory's bandwidth allows: each token reads every weight once.
+//   decode MODEL_FOLDER [f32|bf16] [TOKENS=64] [THREADS=all] [ROUNDS=5]
+// In turns: the bandwidth of reading a buffer larger than the caches, TOKENS tokens after a prompt of 16, and the
+// prefill of 512 tokens.
+#include <cstdio>
+#include <cstdlib>
+#include <string>
+
+#include "bench/timing.h"
+#include "engine/random.h"
+#include "loragrad.h"
+
+using namespace loragrad;
+
+namespace {
+
+/// GB/s of all threads reading together.
+class Bandwidth {
+ public:
+  explicit Bandwidth(Device& device) : device_(device), words_(bytes / sizeof(std::uint64_t), 1) {}
+  double measure() {
+    std::vector<std::uint64_t> sums(parts);
+    double time = seconds([&] {
+      device_.threads().parallel_for(parts, [&](std::int64_t i) {
+        std::size_t size = words_.size() / parts;
+        const std::uint64_t* from = words_.data() + static_cast<std::size_t>(i) * size;
+        std::uint64_t sum = 0;
+        for (std::size_t j = 0; j < size; ++j) sum += from[j];
+        sums[static_cast<std::size_t>(i)] = sum;
+      });
+    });
+    for (std::uint64_t sum : sums)
+      if (sum != words_.size() / parts) std::abort();  // the reading has to have happened
+    return static_cast<double>(bytes) / time / 1e9;
+  }
+
+ private:
+  static constexpr std::size_t bytes = std::size_t{512} << 20, parts = 64;
+  Device& device_;
+  std::vector<std::uint64_t> words_;
+};
+
+std::vector<std::int32_t> prompt(std::int64_t tokens, std::int64_t vocab) {
+  Random random(/*seed=*/1, /*stream=*/0);
+  std::vector<std::int32_t> ids;
+  for (std::int64_t i = 0; i < tokens; ++i)
+    ids.push_back(static_cast<std::int32_t>(random.below(static_cast<std::uint64_t>(vocab))));
+  return ids;
+}
+
+/// Bytes of the matrices that one token is multiplied with.
+std::size_t bytes_per_token(const CausalLm& model, std::size_t element) {
+  std::size_t count = static_cast<std::size_t>(model.config().vocab_size * model.config().word_embed_proj_dim);
+  for (const LinearShape& shape : model.linear_shapes()) count += static_cast<std::size_t>(shape.in * shape.out);
+  return count * element;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  if (argc < 2) return std::puts("usage: decode MODEL_FOLDER [f32|bf16] [TOKENS] [THREADS] [ROUNDS]"), 2;
+  std::string precision = argc > 2 ? argv[2] : "f32";
+  std::int64_t tokens = argc > 3 ? std::atoll(argv[3]) : 64;
+  int threads = argc > 4 ? std::atoi(argv[4]) : available_threads(), rounds = argc > 5 ? std::atoi(argv[5]) : 5;
+  DevicePtr device = cpu_device(threads);
+  Precision wanted = precision == "bf16" ? Precision::bf16 : Precision::f32;
+  auto model = load_model(argv[1], device, {.precision = wanted});
+  std::int64_t vocab = model->config().vocab_size, positions = model->config().max_position_embeddings;
+  std::vector<std::int32_t> start = prompt(16, vocab), text = prompt(std::min<std::int64_t>(512, positions - 1), vocab);
+
+  Bandwidth bandwidth(*device);
+  std::vector<double> memory, decoding, prefill;
+  for (int round = 0; round <= rounds; ++round) {  // the first warms up
+    double rate = bandwidth.measure();
+    // The prompt's pass is not decoding: it is timed by the first token.
+    std::int64_t count = 0;
+    auto begin = Clock::now();
+    generate(*model, start, {.max_tokens = tokens + 1}, [&](std::int32_t) {
+      if (count++ == 0) begin = Clock::now();
+      return true;
+    });
+    double decode = static_cast<double>(count - 1) / seconds_since(begin);
+    double fill = seconds([&] { generate(*model, text, {.max_tokens = 1}); });
+    if (round == 0) continue;
+    memory.push_back(rate);
+    decoding.push_back(decode);
+    prefill.push_back(static_cast<double>(text.size()) / fill);
+  }
+  // The file is to be of the precision asked for: weights are read as they lie in it.
+  double gb = static_cast<double>(bytes_per_token(*model, wanted == Precision::bf16 ? 2 : 4)) / 1e9;
+  std::printf("memory bandwidth, %d threads   %8.1f GB/s\n", threads, median(memory));
+  std::printf("weights a token               %8.3f GB\n", gb);
+  std::printf("decoding                      %8.1f tokens/s, %.0f %% of what the bandwidth allows\n", median(decoding),
+              100 * gb * median(decoding) / median(memory));
+  std::printf("prefill of %zu tokens         %8.1f tokens/s\n", text.size(), median(prefill));
+}
