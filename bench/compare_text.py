@@ -1,0 +1,116 @@
+"""The tables of bench/compare, for a terminal or as Markdown."""
+import statistics
+
+from compare_machine import machine_lines
+from compare_rows import LENGTH, PREDICTION_ERROR, RANK, STARTUP_SECONDS
+
+# Of the first step, which no random draw has touched: B is zero. bf16 is rounded in other places on the two sides.
+LOSS_DIFFERENCE = {"f32": 1e-3, "bf16": 3e-2}
+MIB = 2**20
+
+
+class Figures:
+    """One row's medians over the rounds."""
+
+    def __init__(self, row, measured):
+        ours, theirs = measured["loragrad"], measured["peft"]
+        self.row = row
+        self.step = statistics.median(run.step for run in ours)
+        self.peft_step = statistics.median(run.step for run in theirs)
+        self.tokens = ours[0].tokens
+        self.speed = self.peft_step / self.step
+        self.speeds = [b.step / a.step for a, b in zip(ours, theirs)]
+        self.peak = statistics.median(run.peak for run in ours)
+        self.peft_peak = statistics.median(run.peak for run in theirs)
+        self.memory = self.peak / self.peft_peak
+        self.predicted = measured["predicted"]
+        self.error = self.predicted / self.peak - 1
+        self.losses, self.peft_losses = ours[0].losses, theirs[0].losses
+        self.trained, self.peft_trained = ours[0].trained, theirs[0].trained
+
+    @property
+    def same_start(self):
+        return (self.trained == self.peft_trained
+                and abs(self.losses[0] - self.peft_losses[0]) <= LOSS_DIFFERENCE[self.row.model.dtype])
+
+    @property
+    def passes(self):
+        return (self.speed >= self.row.speed and self.memory <= self.row.memory and abs(self.error) <= PREDICTION_ERROR
+                and self.same_start)
+
+    @property
+    def name(self):
+        return f"{self.row.title} {self.row.batch}x{LENGTH}"
+
+
+def verdict(good, otherwise):
+    return "OK" if good else otherwise
+
+
+def speed_table(figures):
+    return (["", "step, s", "PEFT, s", "tokens/s", "PEFT", "ratio", "of rounds", "at least", ""],
+            [[f.name, f"{f.step:.3f}", f"{f.peft_step:.3f}", f"{f.tokens / f.step:.0f}", f"{f.tokens / f.peft_step:.0f}",
+              f"{f.speed:.2f}", f"{min(f.speeds):.2f}-{max(f.speeds):.2f}", f"{f.row.speed:g}",
+              verdict(f.speed >= f.row.speed, "BELOW")] for f in figures])
+
+
+def memory_table(figures):
+    return (["", "peak, MiB", "PEFT, MiB", "ratio", "at most", "", "predicted", "off by", ""],
+            [[f.name, f"{f.peak / MIB:.0f}", f"{f.peft_peak / MIB:.0f}", f"{f.memory:.3f}", f"{f.row.memory:.2f}",
+              verdict(f.memory <= f.row.memory, "ABOVE"), f"{f.predicted / MIB:.0f}", f"{100 * f.error:+.1f} %",
+              verdict(abs(f.error) <= PREDICTION_ERROR, "OFF")] for f in figures])
+
+
+def loss_table(figures):
+    last = max(len(f.losses) for f in figures)
+    return (["", "trained", "PEFT", "loss, step 1", "PEFT", "", f"loss, step {last}", "PEFT"],
+            [[f.name, f"{f.trained}", f"{f.peft_trained}", f"{f.losses[0]:.4f}", f"{f.peft_losses[0]:.4f}",
+              verdict(f.same_start, "DIFFERENT"), f"{f.losses[-1]:.4f}", f"{f.peft_losses[-1]:.4f}"] for f in figures])
+
+
+def startup_line(runs):
+    seconds = statistics.median(run.start for run in runs)
+    return (f"From the start of the process to its first step, OPT-125M f32 in the page cache: {seconds:.2f} s, "
+            f"at most {STARTUP_SECONDS:g} s: {verdict(seconds <= STARTUP_SECONDS, 'ABOVE')}.")
+
+
+def full_line(lora, full):
+    step, full_step = (statistics.median(run.step for run in runs) for runs in (lora, full))
+    peak, full_peak = (statistics.median(run.peak for run in runs) / MIB for runs in (lora, full))
+    return (f"LoRA beside training all parameters (--full), OPT-125M f32: a step {step:.3f} s beside {full_step:.3f} s "
+            f"({step / full_step:.2f} of it), peak {peak:.0f} MiB beside {full_peak:.0f} MiB ({peak / full_peak:.2f} of it).")
+
+
+def text_table(table):
+    header, rows = table
+    widths = [max(len(row[i]) for row in [header, *rows]) for i in range(len(header))]
+    # The row's name and verdicts to the left, figures to the right.
+    left = [name == "" for name in header]
+    line = lambda row: "  ".join(cell.ljust(w) if l else cell.rjust(w) for cell, w, l in zip(row, widths, left)).rstrip()
+    return "\n".join(line(row) for row in [header, *rows])
+
+
+def markdown_table(table):
+    header, rows = table
+    rule = ["---" if name == "" else "---:" for name in header]
+    return "\n".join("| " + " | ".join(row) + " |" for row in [header, rule, *rows])
+
+
+def report(results, markdown):
+    """All there is to say of `results`, as bench/compare keeps them."""
+    figures, machine, threads = results["figures"], results["machine"], results["threads"]
+    ours, theirs = machine_lines(machine, results["versions"], threads)
+    setting = (f"LoRA r = {RANK}, dropout 0.05, rows of {LENGTH} tokens, AdamW. Medians of {results['rounds']} rounds of "
+               f"{results['steps']} steps, both sides in turn, each in a process of its own, the first step dropped.")
+    parts = []
+    if figures:
+        tables = [("Speed", "loragrad beside PEFT, q_proj and v_proj where nothing else is said. Ratio: PEFT's step / ours.", speed_table(figures)),
+                  ("Memory", "Peak resident memory, mapped files included. Ratio: ours / PEFT's. Predicted: by `loragrad check`.", memory_table(figures)),
+                  ("The same training", "The first loss is that of the base model, for B is zero; then draws of A and of dropout differ.", loss_table(figures))]
+        for title, words, table in tables:
+            parts += [f"### {title}\n\n{words}", markdown_table(table)] if markdown else [f"{title}. {words.replace('`', '')}", text_table(table)]
+    parts += results["lines"]
+    if not markdown:
+        return "\n\n".join([*parts, f"{setting}\n{ours}\n{theirs}"]) + "\n"
+    command = "    bench/compare --markdown" + results["options"]
+    return "\n\n".join(["## Beside PEFT", f"{ours}. {theirs}.", setting, command, *parts]) + "\n"
