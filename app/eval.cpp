@@ -75,6 +75,8 @@ int run_eval(const Words& words) {
   flags.require({"model", "data"});
   if (!flags.parse(words)) return print(flags.help()), 0;
   require_folder(model_folder);
+  if (flags.given("split") && !std::filesystem::is_directory(data_path))
+    throw UsageError("--split: expected a folder as --data beside it, found " + data_path);
   if (logits_path) require_logits_file(*logits_path);
 
   std::unique_ptr<CausalLm> model = load_model(model_folder, compute.device(), compute.load_options());

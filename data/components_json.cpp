@@ -148,26 +148,26 @@ PreTokenizer read_pre_tokenizer_step(const JsonRef& json, const std::string& typ
   return step;
 }
 
-Decoder read_decoder_step(const JsonRef& json, const std::string& type) {
-  Decoder step;
+DecodeStep read_decoder_step(const JsonRef& json, const std::string& type) {
+  DecodeStep step;
   if (type == "ByteLevel") {
     expect_only_keys(json, {"type", "add_prefix_space", "trim_offsets", "use_regex"});
   } else if (type == "ByteFallback" || type == "Fuse") {
     expect_only_keys(json, {"type"});
-    step.kind = type == "Fuse" ? Decoder::Kind::fuse : Decoder::Kind::byte_fallback;
+    step.kind = type == "Fuse" ? DecodeStep::Kind::fuse : DecodeStep::Kind::byte_fallback;
   } else if (type == "Replace") {
     expect_only_keys(json, {"type", "pattern", "content"});
-    step.kind = Decoder::Kind::replace;
+    step.kind = DecodeStep::Kind::replace;
     step.pattern = read_pattern(json.at("pattern"));
     step.content = json.at("content").string();
   } else if (type == "Strip") {
     expect_only_keys(json, {"type", "content", "start", "stop"});
-    step.kind = Decoder::Kind::strip;
+    step.kind = DecodeStep::Kind::strip;
     step.content = read_character(json.at("content"));
     step.start = read_count(json.at("start"));
     step.stop = read_count(json.at("stop"));
   } else if (type == "Metaspace") {
-    step.kind = Decoder::Kind::metaspace;
+    step.kind = DecodeStep::Kind::metaspace;
     auto [replacement, prepend] = read_metaspace(json);
     step.content = replacement;
     step.drop_first = prepend != PreTokenizer::Prepend::never;
@@ -191,11 +191,11 @@ std::vector<PreTokenizer> read_pre_tokenizer(const JsonRef& json) {
   return steps;
 }
 
-std::vector<Decoder> read_decoder(const JsonRef& json) {
-  std::vector<Decoder> steps;
+std::vector<DecodeStep> read_decoder(const JsonRef& json) {
+  std::vector<DecodeStep> steps;
   read_steps(json, "decoders", steps, read_decoder_step);
   // An empty sequence still joins the tokens without spaces; no decoder at all does not.
-  if (steps.empty()) steps.emplace_back().kind = Decoder::Kind::fuse;
+  if (steps.empty()) steps.emplace_back().kind = DecodeStep::Kind::fuse;
   return steps;
 }
 

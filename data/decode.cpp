@@ -57,31 +57,31 @@ Tokens byte_fallback(const Tokens& tokens) {
   return out;
 }
 
-std::string strip(const Decoder& step, std::string_view token) {
+std::string strip(const DecodeStep& step, std::string_view token) {
   for (std::size_t i = 0; i < step.start && token.starts_with(step.content); ++i)
     token.remove_prefix(step.content.size());
   for (std::size_t i = 0; i < step.stop && token.ends_with(step.content); ++i) token.remove_suffix(step.content.size());
   return std::string(token);
 }
 
-Tokens apply(const Decoder& step, Tokens tokens) {
+Tokens apply(const DecodeStep& step, Tokens tokens) {
   switch (step.kind) {
-    case Decoder::Kind::byte_level: {
+    case DecodeStep::Kind::byte_level: {
       std::string bytes;
       for (const std::string& token : tokens) append_byte_level(bytes, token);
       return {to_valid_utf8(bytes)};
     }
-    case Decoder::Kind::byte_fallback:
+    case DecodeStep::Kind::byte_fallback:
       return byte_fallback(tokens);
-    case Decoder::Kind::fuse:
+    case DecodeStep::Kind::fuse:
       return {join(tokens)};
-    case Decoder::Kind::replace:
+    case DecodeStep::Kind::replace:
       for (std::string& token : tokens) token = step.pattern.replace_all(token, step.content);
       return tokens;
-    case Decoder::Kind::strip:
+    case DecodeStep::Kind::strip:
       for (std::string& token : tokens) token = strip(step, token);
       return tokens;
-    case Decoder::Kind::metaspace:
+    case DecodeStep::Kind::metaspace:
       for (std::size_t i = 0; i < tokens.size(); ++i)
         tokens[i] = Pattern::literal(step.content).replace_all(tokens[i], i == 0 && step.drop_first ? "" : " ");
       return tokens;
@@ -91,9 +91,9 @@ Tokens apply(const Decoder& step, Tokens tokens) {
 
 }  // namespace
 
-std::string decode_tokens(const std::vector<Decoder>& steps, std::vector<std::string> tokens) {
+std::string decode_tokens(const std::vector<DecodeStep>& steps, std::vector<std::string> tokens) {
   if (steps.empty()) return fmt::format("{}", fmt::join(tokens, " "));
-  for (const Decoder& step : steps) tokens = apply(step, std::move(tokens));
+  for (const DecodeStep& step : steps) tokens = apply(step, std::move(tokens));
   return join(tokens);
 }
 

@@ -7,7 +7,7 @@
 namespace loragrad {
 
 /// One step that turns the tokens of a text back into text.
-struct Decoder {
+struct DecodeStep {
   enum class Kind { byte_level, byte_fallback, fuse, replace, strip, metaspace };
   Kind kind = Kind::byte_level;
   Pattern pattern;                  ///< replace
@@ -17,6 +17,6 @@ struct Decoder {
 };
 
 /// The text of `tokens` after all steps in order; without any, the tokens with spaces between.
-std::string decode_tokens(const std::vector<Decoder>& steps, std::vector<std::string> tokens);
+std::string decode_tokens(const std::vector<DecodeStep>& steps, std::vector<std::string> tokens);
 
 }  // namespace loragrad

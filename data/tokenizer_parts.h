@@ -18,7 +18,7 @@ struct TokenizerParts {
   std::vector<PreTokenizer> pre_tokenizer;
   Bpe model;
   std::vector<TokenId> before, after;  ///< ids the post-processor puts around a text
-  std::vector<Decoder> decoder;
+  std::vector<DecodeStep> decoder;
   Vocabulary added_vocabulary;  ///< of `added`; a token of the model may be in it too, with the same id
 
   std::optional<TokenId> find(std::string_view token) const;

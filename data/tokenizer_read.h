@@ -17,7 +17,7 @@ bool boolean_or(const JsonRef& object, std::string_view key, bool absent);
 /// The components of tokenizer.json, sequences flattened into steps.
 std::vector<Normalizer> read_normalizer(const JsonRef& json);
 std::vector<PreTokenizer> read_pre_tokenizer(const JsonRef& json);
-std::vector<Decoder> read_decoder(const JsonRef& json);
+std::vector<DecodeStep> read_decoder(const JsonRef& json);
 /// Sets parts.before and parts.after; the vocabulary must be there.
 void read_post_processor(const JsonRef& json, TokenizerParts& parts);
 Bpe read_model(const JsonRef& json);

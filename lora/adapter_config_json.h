@@ -10,9 +10,10 @@ namespace loragrad {
 struct AdapterConfigFile {
   LoraConfig config;
   std::string base_model;
-  TargetModules exclude;        ///< exclude_modules
-  bool excludes = false;        ///< whether there are any
-  bool chooses_layers = false;  ///< layers_to_transform: the saved tensors say which modules that leaves
+  TargetModules exclude;                            ///< exclude_modules
+  bool excludes = false;                            ///< whether there are any
+  std::optional<std::vector<std::int64_t>> layers;  ///< layers_to_transform: of these alone (PEFT counts from 0)
+  std::vector<std::string> layers_pattern;          ///< what stands before a layer's number ("layers"); empty: anything
 };
 
 /// Reads PEFT 0.21's file (docs/formats.md lists the fields). A field that changes the result and is not supported is

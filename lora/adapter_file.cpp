@@ -51,21 +51,41 @@ class Complaints {
   std::vector<std::string> missing_, unexpected_, shapes_;
 };
 
+/// The number in a module's name that PEFT takes for its layer: the last that stands behind two words, the nearer of
+/// which is one of `patterns` where there are any. None: -1.
+std::int64_t layer_of(const std::string& name, const std::vector<std::string>& patterns) {
+  std::vector<std::string> words{""};
+  for (char c : name) {
+    if (c == '.')
+      words.emplace_back();
+    else
+      words.back().push_back(c);
+  }
+  for (std::size_t i = words.size() - 1; i-- > 2;) {
+    bool number =
+        !words[i].empty() && words[i].size() < 10 && words[i].find_first_not_of("0123456789") == std::string::npos;
+    if (number && (patterns.empty() || std::count(patterns.begin(), patterns.end(), words[i - 1])))
+      return std::stoll(words[i]);
+  }
+  return -1;
+}
+
+bool is_chosen(std::int64_t layer, const std::vector<std::int64_t>& layers) {
+  return std::count(layers.begin(), layers.end(), layer) > 0;
+}
+
 /// The modules that the configuration gives an adapter, and then the targets that say so without exclude_modules and
 /// layers_to_transform, which are not kept.
-std::vector<LinearShape> select_modules(AdapterConfigFile& file, const SafetensorsFile& tensors,
-                                        const std::string& path, const std::vector<LinearShape>& all,
-                                        std::vector<std::string>* warnings) {
+std::vector<LinearShape> select_modules(AdapterConfigFile& file, const std::string& path,
+                                        const std::vector<LinearShape>& all, std::vector<std::string>* warnings) {
   TargetModules& targets = file.config.target_modules;
   TargetSelection selection = select_targets(targets, all);
   std::set<std::string> left_out;
   if (file.excludes)
     for (const LinearShape& shape : select_targets(file.exclude, all).modules) left_out.insert(shape.name);
-  if (file.chooses_layers)
+  if (file.layers)
     for (const LinearShape& shape : selection.modules)
-      if (!tensors.find(prefix + shape.name + ".lora_A.weight") &&
-          !tensors.find(prefix + shape.name + ".lora_B.weight"))
-        left_out.insert(shape.name);
+      if (!is_chosen(layer_of(shape.name, file.layers_pattern), *file.layers)) left_out.insert(shape.name);
 
   std::vector<LinearShape> modules;
   for (const LinearShape& shape : selection.modules)
@@ -78,7 +98,7 @@ std::vector<LinearShape> select_modules(AdapterConfigFile& file, const Safetenso
   if (warnings)
     for (const std::string& name : selection.unmatched)
       warnings->push_back(path + ": target_modules: \"" + escaped(name, 200) + "\" matches no module of the model");
-  if (file.excludes || file.chooses_layers) {
+  if (file.excludes || file.layers) {
     targets = {};
     for (const LinearShape& shape : modules) targets.names.push_back(shape.name);
   }
@@ -112,7 +132,7 @@ Adapter load_adapter(const std::string& folder, const DevicePtr& device, const s
   AdapterConfigFile file = read_adapter_config_file(folder + config_file, warnings);
   std::string path = folder + tensor_file;
   SafetensorsFile stored = open_safetensors(path);
-  std::vector<LinearShape> modules = select_modules(file, stored, folder + config_file, all, warnings);
+  std::vector<LinearShape> modules = select_modules(file, folder + config_file, all, warnings);
   ModuleRanks ranks(file.config);
 
   Complaints complaints;

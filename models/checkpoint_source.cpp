@@ -43,11 +43,12 @@ class CheckpointSource final : public ParameterSource {
     return keep(name, parameter(*stored, {1, n}, WeightLayout::out_in, vectors_));
   }
 
-  Parameter head(const std::string& name, Shape shape, const Parameter& embedding, bool tied) override {
+  Parameter head(const std::string& name, Shape shape, const Parameter& embedding, const std::string& embedding_name,
+                 bool tied) override {
     const StoredTensor* own = find(name);
     if (!own && tied) return embedding;
     // A tied model may store its head as well: a copy stays tied, a different one is what transformers would use.
-    if (own && tied && same_bytes(*own, embedding)) return embedding;
+    if (own && tied && same_bytes(*own, find(embedding_name))) return embedding;
     return matrix(name, shape, WeightLayout::out_in, Start::matrix);
   }
 
@@ -85,12 +86,10 @@ class CheckpointSource final : public ParameterSource {
     return copy.set_trainable();
   }
 
-  static bool same_bytes(const StoredTensor& own, const Parameter& embedding) {
-    auto* weight = std::get_if<Weight>(&embedding);
-    if (!weight) return true;
-    return weight->data() && weight->dtype() == own.dtype() &&
-           own.byte_count == static_cast<std::size_t>(weight->shape().numel()) * size_of(own.dtype()) &&
-           std::memcmp(weight->data(), own.bytes, own.byte_count) == 0;
+  /// Of the stored tensors: what was made of the embedding may be a copy to train, or have no memory.
+  static bool same_bytes(const StoredTensor& a, const StoredTensor* b) {
+    return b && a.dtype_name == b->dtype_name && a.shape == b->shape &&
+           std::memcmp(a.bytes, b->bytes, a.byte_count) == 0;
   }
 
   std::string folder_;

@@ -39,6 +39,14 @@ void ConfigReader::require(const char* key, bool wanted) const {
     value->fail(wanted ? "true (false is not supported)" : "false (true is not supported)");
 }
 
+void ConfigReader::require_divisor(const char* key, std::int64_t heads, std::int64_t width) const {
+  if (width % heads) fail(key, heads, "a divisor of the model's width, " + std::to_string(width));
+}
+
+void ConfigReader::fail(const char* key, std::int64_t found, const std::string& expected) const {
+  throw InputError(root_.where() + ": " + key + ": expected " + expected + ", found " + std::to_string(found));
+}
+
 namespace {
 
 void read_end_tokens(ModelConfig& config, const JsonRef& root) {

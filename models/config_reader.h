@@ -20,6 +20,10 @@ class ConfigReader {
   Activation activation(const char* key, const char* fallback) const;
   /// InputError unless the key is absent, null or `value`: a variant we would compute wrongly.
   void require(const char* key, bool value) const;
+  /// InputError naming the key, unless heads divide the width.
+  void require_divisor(const char* key, std::int64_t heads, std::int64_t width) const;
+  /// InputError: the key, what was expected, and what its value, or its default's, was.
+  [[noreturn]] void fail(const char* key, std::int64_t found, const std::string& expected) const;
   const JsonRef& root() const { return root_; }
 
  private:

@@ -35,20 +35,24 @@ std::int32_t draw(std::vector<double> logits, const GenerateOptions& options, Ra
   if (options.temperature == 0) return static_cast<std::int32_t>(best - logits.begin());
   double largest = *best, sum = 0;
   for (double& z : logits) sum += z = std::exp((z - largest) / options.temperature);
+  // A heap gives the likeliest one by one, equal ones by their ids: as many as it takes are ordered, not all.
   std::vector<std::int32_t> order(logits.size());
   std::iota(order.begin(), order.end(), 0);
-  // Stable, so that equal probabilities keep the order of their ids on every machine.
-  std::stable_sort(order.begin(), order.end(), [&](auto a, auto b) {
-    return logits[static_cast<std::size_t>(a)] > logits[static_cast<std::size_t>(b)];
-  });
   auto weight = [&](std::int32_t id) { return logits[static_cast<std::size_t>(id)]; };
-  std::size_t kept = 0;
+  auto less_likely = [&](std::int32_t a, std::int32_t b) {
+    return weight(a) != weight(b) ? weight(a) < weight(b) : a > b;
+  };
+  auto end = order.end();
   double mass = 0;
-  while (kept < order.size() && (kept == 0 || mass < options.top_p * sum)) mass += weight(order[kept++]);
+  std::make_heap(order.begin(), end, less_likely);
+  do {
+    std::pop_heap(order.begin(), end--, less_likely);
+    mass += weight(*end);
+  } while (end != order.begin() && mass < options.top_p * sum);
   double at = random.uniform() * mass;
-  for (std::size_t i = 0; i < kept; ++i)
-    if ((at -= weight(order[i])) < 0) return order[i];
-  return order[kept - 1];
+  for (auto id = order.end(); id-- != end;)
+    if ((at -= weight(*id)) < 0) return *id;
+  return *end;
 }
 
 }  // namespace

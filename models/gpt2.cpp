@@ -18,7 +18,7 @@ ModelConfig read_config(const JsonRef& root) {
   c.intermediate_size = read.size("n_inner", 4 * c.hidden_size);
   c.num_hidden_layers = read.size("n_layer", 12);
   c.num_attention_heads = c.num_key_value_heads = read.size("n_head", 12);
-  if (c.hidden_size % c.num_attention_heads) root.at("n_head").fail("a divisor of n_embd");
+  read.require_divisor("n_head", c.num_attention_heads, c.hidden_size);
   c.head_dim = c.hidden_size / c.num_attention_heads;
   c.max_position_embeddings = read.size("n_positions", 1024);
   c.norm_eps = read.positive("layer_norm_epsilon", 1e-5);
@@ -63,7 +63,8 @@ class Gpt2 final : public Decoder {
       adaptable({&layer.c_attn, &layer.c_proj, &layer.mlp_c_fc, &layer.mlp_c_proj});
     }
     ln_f_ = norm("transformer.ln_f");
-    head_ = source.head("lm_head.weight", {config_.vocab_size, d}, wte_, config_.tie_word_embeddings);
+    head_ = source.head("lm_head.weight", {config_.vocab_size, d}, wte_, "transformer.wte.weight",
+                        config_.tie_word_embeddings);
   }
 
   Tensor hidden(const Batch& batch, const ForwardContext& context, KeyValueCache* cache) const override {

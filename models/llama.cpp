@@ -19,10 +19,10 @@ ModelConfig read_config(const JsonRef& root) {
   c.num_hidden_layers = read.size("num_hidden_layers", 32);
   c.num_attention_heads = read.size("num_attention_heads", 32);
   c.num_key_value_heads = read.size("num_key_value_heads", c.num_attention_heads);
-  if (!root.find("head_dim") && c.hidden_size % c.num_attention_heads)
-    root.at("num_attention_heads").fail("a divisor of hidden_size");
+  if (!root.find("head_dim")) read.require_divisor("num_attention_heads", c.num_attention_heads, c.hidden_size);
   c.head_dim = read.size("head_dim", c.hidden_size / c.num_attention_heads);
-  if (c.head_dim % 2) root.at("head_dim").fail("an even number");
+  // Before the frequencies are made: a size that no model has is not worth its memory.
+  if (c.head_dim % 2 || c.head_dim > 65536) read.fail("head_dim", c.head_dim, "an even number up to 65536");
   c.max_position_embeddings = read.size("max_position_embeddings", 2048);
   c.norm_eps = read.positive("rms_norm_eps", 1e-6);
   c.activation = read.activation("hidden_act", "silu");
@@ -65,7 +65,8 @@ class Llama final : public Decoder {
                  &layer.down_proj});
     }
     norm_ = source.vector("model.norm.weight", d, Start::one);
-    head_ = source.head("lm_head.weight", {config_.vocab_size, d}, embed_tokens_, config_.tie_word_embeddings);
+    head_ = source.head("lm_head.weight", {config_.vocab_size, d}, embed_tokens_, "model.embed_tokens.weight",
+                        config_.tie_word_embeddings);
   }
 
   Tensor hidden(const Batch& batch, const ForwardContext& context, KeyValueCache* cache) const override {

@@ -20,7 +20,7 @@ ModelConfig read_config(const JsonRef& root) {
   c.intermediate_size = read.size("ffn_dim", 3072);
   c.num_hidden_layers = read.size("num_hidden_layers", 12);
   c.num_attention_heads = c.num_key_value_heads = read.size("num_attention_heads", 12);
-  if (c.hidden_size % c.num_attention_heads) root.at("num_attention_heads").fail("a divisor of hidden_size");
+  read.require_divisor("num_attention_heads", c.num_attention_heads, c.hidden_size);
   c.head_dim = c.hidden_size / c.num_attention_heads;
   c.max_position_embeddings = read.size("max_position_embeddings", 2048);
   c.word_embed_proj_dim = read.size("word_embed_proj_dim", c.hidden_size);
@@ -76,7 +76,8 @@ class Opt final : public Decoder {
       project_out_ = source.linear(decoder + "project_out", d, embed, false);
       adaptable({&project_out_});
     }
-    head_ = source.head("lm_head.weight", {config_.vocab_size, embed}, embed_tokens_, config_.tie_word_embeddings);
+    head_ = source.head("lm_head.weight", {config_.vocab_size, embed}, embed_tokens_, decoder + "embed_tokens.weight",
+                        config_.tie_word_embeddings);
   }
 
   Tensor hidden(const Batch& batch, const ForwardContext& context, KeyValueCache* cache) const override {

@@ -20,8 +20,9 @@ class ParameterSource {
   virtual Parameter matrix(const std::string& name, Shape shape, WeightLayout layout, Start start) = 0;
   /// A vector [n], in f32 (f64 when computing in f64).
   virtual Parameter vector(const std::string& name, std::int64_t n, Start start) = 0;
-  /// The head: `name` where the checkpoint stores its own, else `embedding` when tied.
-  virtual Parameter head(const std::string& name, Shape shape, const Parameter& embedding, bool tied) = 0;
+  /// The head: `name` where the checkpoint stores its own, else the embedding when tied (the parameter, and its name).
+  virtual Parameter head(const std::string& name, Shape shape, const Parameter& embedding,
+                         const std::string& embedding_name, bool tied) = 0;
   /// Called last: throws one InputError about everything missing, unexpected or mis-shaped.
   virtual void finish() {}
 

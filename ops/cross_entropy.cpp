@@ -6,6 +6,7 @@
 
 #include "engine/error.h"
 #include "engine/node.h"
+#include "ops/checks.h"
 #include "ops/gemm.h"
 
 namespace loragrad {
@@ -138,8 +139,8 @@ CrossEntropy compute(const Tensor& x, ConstMatrix head, const Tensor& head_tenso
   if (x.cols() != head.cols)
     throw ShapeError("cross_entropy: x " + x.shape().text() + " does not fit the head " +
                      Shape{head.rows, head.cols}.text());
-  if (targets.rows() != x.rows() || targets.dtype() != DType::i32)
-    throw ShapeError("cross_entropy: targets " + targets.shape().text() + " do not fit x " + x.shape().text());
+  check_real("cross_entropy", "x", x.dtype());
+  check_indices("cross_entropy", "targets", targets, {x.rows(), 1}, x.shape());
   Supervised supervised(targets);
   Pass pass(x, head, head_tensor, denominator);
   CrossEntropy result;

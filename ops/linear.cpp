@@ -8,7 +8,14 @@
 namespace loragrad {
 namespace {
 
-void check(const Tensor& x, std::int64_t in, std::int64_t out, Shape weight, Shape bias, bool has_bias) {
+/// `bias`: none where it has no elements.
+void check(const Tensor& x, std::int64_t in, std::int64_t out, Shape weight, Shape bias, DType bias_dtype) {
+  check_real("linear", "x", x.dtype());
+  bool has_bias = bias.numel() > 0;
+  DType wanted = x.dtype() == DType::f64 ? DType::f64 : DType::f32;
+  if (has_bias && bias_dtype != wanted)
+    throw ShapeError("linear: bias: expected " + std::string(name_of(wanted)) + " beside x of " +
+                     std::string(name_of(x.dtype())) + ", found " + std::string(name_of(bias_dtype)));
   if (x.cols() != in)
     throw ShapeError("linear: x " + x.shape().text() + " does not fit w " + weight.text() +
                      " (in = " + std::to_string(in) + ")");
@@ -70,7 +77,8 @@ struct LinearNode final : Node {
 }  // namespace
 
 Tensor linear(const Tensor& x, const Weight& w, const Weight& bias) {
-  check(x, w.in_features(), w.out_features(), w.shape(), bias.shape(), !bias.empty());
+  check(x, w.in_features(), w.out_features(), w.shape(), bias.empty() ? Shape{} : bias.shape(),
+        bias.empty() ? DType::f32 : bias.dtype());
   Tensor y = Tensor::empty(x.device(), {x.rows(), w.out_features()}, x.dtype());
   gemm(*x.device(), {.c = y.mutable_matrix(),
                      .a = x.matrix(),
@@ -83,7 +91,7 @@ Tensor linear(const Tensor& x, const Weight& w, const Weight& bias) {
 Tensor linear(const Tensor& x, const Tensor& w, const Tensor& bias, WeightLayout layout) {
   bool out_in = layout == WeightLayout::out_in;
   std::int64_t in = out_in ? w.cols() : w.rows(), out = out_in ? w.rows() : w.cols();
-  check(x, in, out, w.shape(), bias.defined() ? bias.shape() : Shape{}, bias.defined());
+  check(x, in, out, w.shape(), bias.defined() ? bias.shape() : Shape{}, bias.defined() ? bias.dtype() : DType::f32);
   Tensor y = Tensor::empty(x.device(), {x.rows(), out}, x.dtype());
   gemm(*x.device(), {.c = y.mutable_matrix(),
                      .a = x.matrix(),

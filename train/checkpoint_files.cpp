@@ -1,4 +1,5 @@
 #include <filesystem>
+#include <set>
 #include <variant>
 
 #include "io/atomic.h"
@@ -45,11 +46,14 @@ void write_checkpoint(const CausalLm& model, const std::string& base_folder, con
   std::vector<std::vector<std::byte>> keep;
   std::vector<TensorToWrite> tensors;
   bool trained = false;
+  std::set<std::string> matrices;
+  for (const LinearShape& linear : model.linear_shapes()) matrices.insert(linear.name + ".weight");
   for (const auto& [name, parameter] : model.parameters()) {
     auto [shape, dtype] = std::visit([](const auto& p) { return std::pair(p.shape(), p.dtype()); }, parameter);
     trained = trained || std::holds_alternative<Tensor>(parameter);
-    // A vector is one row here.
-    std::vector<std::int64_t> dims = shape.rows == 1 ? std::vector{shape.cols} : std::vector{shape.rows, shape.cols};
+    // A vector is one row here, and so may be a linear map's matrix.
+    bool matrix = shape.rows != 1 || matrices.count(name);
+    std::vector<std::int64_t> dims = matrix ? std::vector{shape.rows, shape.cols} : std::vector{shape.cols};
     tensors.push_back({name, dtype, dims, host_values(parameter, keep)});
   }
   write_safetensors((fs::path(folder) / "model.safetensors").string(), tensors);

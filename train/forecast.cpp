@@ -28,20 +28,31 @@ std::size_t process_bytes(const CausalLm& model, std::size_t adapted, bool check
          on_tape * (model.compute_dtype() == DType::bf16 ? heap_gap_bf16 : heap_gap_f32);
 }
 
-/// The longest rows that may meet in one micro-batch; the same again where gradients are kept from one micro-batch to
-/// the next.
-StepRows longest_step(const Dataset& data, const TrainOptions& options) {
-  StepRows rows;
+/// A row without a label teaches nothing and takes no time: with labels, it stands for a row that does.
+Row with_labels(Row row) {
+  if (supervised_tokens(row) == 0) row.labels = row.input_ids;
+  return row;
+}
+
+/// The longest rows that may meet in one micro-batch.
+std::vector<Row> longest_batch(const Dataset& data, const TrainOptions& options) {
+  std::vector<const Row*> rows;
   for (const Row& row : data.rows) rows.push_back(&row);
   auto longer = [](const Row* a, const Row* b) { return a->input_ids.size() > b->input_ids.size(); };
   std::stable_sort(rows.begin(), rows.end(), longer);
   // Fewer rows than a batch has: they come again, as often as there are epochs.
   auto size = static_cast<std::size_t>(options.rows_at_once());
   if (!options.steps) size = std::min(size, rows.size() * static_cast<std::size_t>(options.epochs));
-  StepRows batch;
-  for (std::size_t i = 0; i < size; ++i) batch.push_back(rows[i % rows.size()]);
-  StepRows step = batch;
-  if (options.rows_per_step() > options.rows_at_once()) step.insert(step.end(), batch.begin(), batch.end());
+  std::vector<Row> batch;
+  for (std::size_t i = 0; i < size; ++i) batch.push_back(with_labels(*rows[i % rows.size()]));
+  return batch;
+}
+
+/// The batch as a step, twice where gradients are kept from one micro-batch to the next.
+StepRows step_of(const std::vector<Row>& batch, const TrainOptions& options) {
+  StepRows step;
+  for (int i = 0; i < (options.rows_per_step() > options.rows_at_once() ? 2 : 1); ++i)
+    for (const Row& row : batch) step.push_back(&row);
   return step;
 }
 
@@ -71,7 +82,8 @@ Forecast forecast_steps(const CausalLm& model, const Adapter* adapter, const Tra
   std::vector<Tensor> trained;
   for (const auto& [name, tensor] : adapter ? adapter->tensors() : model.trainable()) trained.push_back(tensor);
   AdamW optimizer(trained, {});
-  StepRows rows = longest_step(data, options);
+  std::vector<Row> batch = longest_batch(data, options);
+  StepRows rows = step_of(batch, options);
   PassOptions passes{.rows_at_once = options.rows_at_once(), .checkpoint = options.checkpoint_activations};
   // Two steps: the moments are there from the first update on.
   for (int step = 0; step < 2; ++step) {

@@ -11,8 +11,7 @@
 namespace loragrad {
 namespace {
 
-// Products of fewer tokens leave the processor idle: then computing blocks twice costs less. Measured in
-// docs/design/011.
+// Products of fewer tokens are slower: then computing blocks twice costs less (docs/design/011).
 constexpr std::int64_t good_tokens = 256;
 
 class Search {

@@ -102,9 +102,11 @@ void gemm(Device& device, const GemmArgs& g, void* workspace) {
                      std::to_string(g.c.cols) + "]");
   if (m == 0 || n == 0) return;
   if (k == 0) {  // no tokens: the sum is empty
-    if (g.beta == 0)
-      for (Index row = 0; row < m; ++row)
-        std::memset(row_range(g.c, row, 1).data, 0, static_cast<std::size_t>(n) * size_of(g.c.dtype));
+    for (Index row = 0; row < m; ++row) {
+      Matrix c = row_range(g.c, row, 1);
+      ConstMatrix bias{g.bias, g.c.dtype == DType::f64 ? DType::f64 : DType::f32, 1, n, n};
+      accumulate(device, g.bias ? bias : ConstMatrix(c), g.bias ? 1 : 0, c, g.beta);
+    }
     return;
   }
   if (is_gemv(g)) return gemv(device, g, workspace);

@@ -238,6 +238,19 @@ TEST_CASE("excluded modules and chosen layers come back as names") {
   Adapter loaded = load_adapter(folder.path(), cpu_device(1), llama_shapes(), false);
   check_same(adapter, loaded);
   CHECK(loaded.config.target_modules.names == names_of(match_targets(config.target_modules, llama_shapes())));
+  // The config chooses, not what happens to be in the file.
+  auto refusal = [&] {
+    put(folder / "adapter_config.json", json.dump());
+    return message_of<InputError>([&] { load_adapter(folder.path(), cpu_device(1), llama_shapes(), false); });
+  };
+  json.set("layers_to_transform", Json::Array{0, 1});
+  CHECK(contains(refusal(), "missing: base_model.model.model.layers.0.self_attn.q_proj.lora_A"));
+  json.set("layers_to_transform", 0);
+  CHECK(contains(refusal(), "unexpected: base_model.model.model.layers.1.mlp.down_proj.lora_A"));
+  json.set("layers_to_transform", 1);
+  json.set("layers_pattern", "layers");
+  put(folder / "adapter_config.json", json.dump());
+  check_same(adapter, load_adapter(folder.path(), cpu_device(1), llama_shapes(), false));
   json.set("exclude_modules", ".*q_proj");
   put(folder / "adapter_config.json", json.dump());
   CHECK(contains(message_of<InputError>([&] { load_adapter(folder.path(), cpu_device(1), llama_shapes(), false); }),

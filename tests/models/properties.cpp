@@ -7,11 +7,16 @@
 
 #include "engine/backward.h"
 #include "engine/random.h"
+#include "io/json.h"
 #include "io/mapped_file.h"
+#include "io/safetensors.h"
 #include "ops/cpu/cpu_device.h"
+#include "ops/meta_device.h"
+#include "tests/io/support.h"
 #include "tests/models/golden_case.h"
 
 using namespace loragrad;
+using namespace loragrad::test;
 
 namespace {
 
@@ -185,4 +190,36 @@ TEST_CASE("with an adapter on the last block alone, checkpointing records nothin
   CHECK(names == std::vector<std::string>{"cross_entropy", "rms_norm", "checkpoint"});
   backward(result.loss);
   for (auto& [name, tensor] : last.tensors()) CHECK(tensor.grad().defined());
+}
+
+TEST_CASE("a tied model that stores its head: a copy is the embedding, another counts by itself, frozen or trained") {
+  TempFolder folder;
+  std::string model_folder = folder_of("llama") + "/model";
+  SafetensorsFile file = open_model_folder(model_folder);
+  Json config = read_json_file(model_folder + "/config.json");
+  config.set("tie_word_embeddings", true);
+  put(folder / "config.json", config.dump());
+  const StoredTensor* embedding = file.find("model.embed_tokens.weight");
+  REQUIRE(embedding);
+  std::vector<std::byte> other(static_cast<const std::byte*>(embedding->bytes),
+                               static_cast<const std::byte*>(embedding->bytes) + embedding->byte_count);
+  std::swap(other[0], other[embedding->byte_count - 4]);
+  auto parameters = [&](const void* head, bool trainable, bool meta) {
+    std::vector<TensorToWrite> tensors;
+    for (const StoredTensor& t : file.tensors)
+      if (t.name != "lm_head.weight") tensors.push_back({t.name, t.dtype(), t.shape, t.bytes});
+    if (head) tensors.push_back({"lm_head.weight", embedding->dtype(), embedding->shape, head});
+    write_safetensors(folder / "model.safetensors", tensors);
+    DevicePtr device = cpu_device(1);
+    LoadOptions options{.precision = Precision::f32, .trainable = trainable};
+    return load_model(folder.path(), meta ? meta_device(device) : device, options)->parameter_count();
+  };
+  for (bool trainable : {false, true})
+    for (bool meta : {false, true}) {
+      CAPTURE(trainable);
+      CAPTURE(meta);
+      std::int64_t tied = parameters(nullptr, trainable, meta);
+      CHECK(parameters(embedding->bytes, trainable, meta) == tied);
+      CHECK(parameters(other.data(), trainable, meta) == tied + embedding->shape[0] * embedding->shape[1]);
+    }
 }

@@ -63,6 +63,15 @@ TEST_CASE("cross entropy of known logits; rows without a target do not count") {
   CHECK(std::abs(loss.loss.values<double>()[0] - loss.sum / 2) < 1e-12);
 }
 
+TEST_CASE("targets of another shape are refused") {
+  Setting s{cpu_device(1), DType::f32, 1};
+  Tensor x = s.parameter({2, 3}, 1);
+  Weight head(s.parameter({5, 3}, 2));
+  CHECK_THROWS_AS(cross_entropy(x, head, s.integers({2, 2}, {1, 2, 3, 4}), 1), ShapeError);
+  CHECK_THROWS_AS(cross_entropy(x, head, s.integers({1, 1}, {1}), 1), ShapeError);
+  CHECK_THROWS_AS(cross_entropy(x, head, s.parameter({2, 1}, 3), 1), ShapeError);
+}
+
 TEST_CASE("large logits do not overflow") {
   DevicePtr device = cpu_device(1);
   std::vector<float> x{1000}, head{1, -1};

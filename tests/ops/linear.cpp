@@ -71,6 +71,18 @@ TEST_CASE("linear names both shapes when they do not fit") {
   CHECK_THROWS_WITH_AS(linear(x, w, Tensor()), doctest::Contains("[5, 4]"), ShapeError);
 }
 
+TEST_CASE("linear refuses a bias of another type, and without features it is the bias") {
+  Setting s{cpu_device(1), DType::f32, 1};
+  Tensor x = s.parameter({2, 3}, 1), w = s.parameter({4, 3}, 2), bias = s.parameter({1, 4}, 3);
+  CHECK_THROWS_WITH_AS(linear(x, Weight(w), Weight(bias.to(DType::bf16))),
+                       "linear: bias: expected f32 beside x of f32, found bf16", ShapeError);
+  CHECK_THROWS_AS(linear(s.integers({2, 3}, {1, 2, 3, 4, 5, 6}), Weight(w), Weight()), ShapeError);
+  Tensor y = linear(s.parameter({2, 0}, 1), Weight(s.parameter({4, 0}, 2)), Weight(bias));
+  std::vector<float> twice = bias.values<float>(), once = twice;
+  twice.insert(twice.end(), once.begin(), once.end());
+  CHECK(y.values<float>() == twice);
+}
+
 TEST_CASE("a frozen linear keeps nothing and never allocates a weight's size in backward") {
   DevicePtr device = cpu_device(1);
   Tensor x = Tensor::zeros(device, {3, 64}, DType::f32);

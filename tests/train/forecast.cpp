@@ -65,6 +65,18 @@ TEST_CASE("the forecast is no less than a run takes") {
   }
 }
 
+TEST_CASE("rows without a label are forecast as if they had one") {
+  // Long prompts that are cut before their completion begins.
+  TinyModel folder;
+  LoraConfig lora = lora_config({"q_proj", "v_proj"});
+  Dataset data = tiny_data(8), cut = data;
+  for (Row& row : cut.rows) row.labels.assign(row.labels.size(), no_label);
+  auto forecast = [&](const Dataset& rows) {
+    return device_bytes(forecast_training(folder.path(), {}, &lora, {.batch_size = 4}, rows, cpu_device(1)));
+  };
+  CHECK(forecast(cut) >= forecast(data));
+}
+
 TEST_CASE("longer rows and larger batches are forecast to take more") {
   TinyModel folder;
   LoraConfig lora = lora_config({"q_proj"});
