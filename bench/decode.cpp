@@ -11,6 +11,7 @@
 #include "loragrad.h"
 
 using namespace loragrad;
+using namespace loragrad::bench;
 
 namespace {
 
@@ -74,12 +75,12 @@ int main(int argc, char** argv) {
     double rate = bandwidth.measure();
     // The prompt's pass is not decoding: it is timed by the first token.
     std::int64_t count = 0;
-    auto begin = Clock::now();
+    Stopwatch watch;
     generate(*model, start, {.max_tokens = tokens + 1}, [&](std::int32_t) {
-      if (count++ == 0) begin = Clock::now();
+      if (count++ == 0) watch = {};
       return true;
     });
-    double decode = static_cast<double>(count - 1) / seconds_since(begin);
+    double decode = static_cast<double>(count - 1) / watch.seconds();
     double fill = seconds([&] { generate(*model, text, {.max_tokens = 1}); });
     if (round == 0) continue;
     memory.push_back(rate);

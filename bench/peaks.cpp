@@ -1,0 +1,130 @@
+#include "bench/peaks.h"
+
+#include <algorithm>
+#include <bit>
+#include <cmath>
+#include <cstdint>
+#include <map>
+#include <memory>
+
+#include "bench/timing.h"
+
+#ifdef __x86_64__
+#include <immintrin.h>
+#endif
+
+namespace loragrad::bench {
+namespace {
+
+// Sums that do not wait for each other: more than latency times the number of units.
+constexpr int sums = 12;
+constexpr std::int64_t rounds = 2'000'000;
+
+/// A loop of `rounds` times `sums` instructions, and the operations of one instruction.
+struct Loop {
+  float (*run)() = nullptr;
+  double flops = 0;
+};
+
+float portable() {
+  constexpr int width = 4 * sums;
+  float sum[width] = {}, total = 0;
+  for (std::int64_t i = 0; i < rounds; ++i)
+    for (float& s : sum) s = s * 0.5f + 1.5f;
+  for (float s : sum) total += s;
+  return total;
+}
+
+#ifdef __x86_64__
+__attribute__((target("avx2,fma"))) float avx2() {
+  __m256 sum[sums], x = _mm256_set1_ps(0.5f), y = _mm256_set1_ps(1.5f);
+  for (__m256& s : sum) s = _mm256_setzero_ps();
+  for (std::int64_t i = 0; i < rounds; ++i)
+    for (__m256& s : sum) s = _mm256_fmadd_ps(s, x, y);
+  for (int i = 1; i < sums; ++i) sum[0] = _mm256_add_ps(sum[0], sum[i]);
+  return _mm256_cvtss_f32(sum[0]);
+}
+
+__attribute__((target("avx512f"))) float avx512() {
+  __m512 sum[sums], x = _mm512_set1_ps(0.5f), y = _mm512_set1_ps(1.5f);
+  for (__m512& s : sum) s = _mm512_setzero_ps();
+  for (std::int64_t i = 0; i < rounds; ++i)
+    for (__m512& s : sum) s = _mm512_fmadd_ps(s, x, y);
+  for (int i = 1; i < sums; ++i) sum[0] = _mm512_add_ps(sum[0], sum[i]);
+  return _mm512_cvtss_f32(sum[0]);
+}
+
+__attribute__((target("avx512f,avx512bw,avx512bf16"))) float avx512_bf16() {
+  __m512 sum[sums], small = _mm512_set1_ps(0.5f);
+  for (__m512& s : sum) s = _mm512_setzero_ps();
+  __m512bh x = _mm512_cvtne2ps_pbh(small, small);
+  for (std::int64_t i = 0; i < rounds; ++i)
+    for (__m512& s : sum) s = _mm512_dpbf16_ps(s, x, x);
+  for (int i = 1; i < sums; ++i) sum[0] = _mm512_add_ps(sum[0], sum[i]);
+  return _mm512_cvtss_f32(sum[0]);
+}
+
+Loop f32_loop() {
+  if (__builtin_cpu_supports("avx512f")) return {avx512, 2 * 16};
+  if (__builtin_cpu_supports("fma")) return {avx2, 2 * 8};
+  return {portable, 2 * 4};
+}
+Loop bf16_loop() {
+  if (__builtin_cpu_supports("avx512bf16")) return {avx512_bf16, 4 * 16};
+  return {};
+}
+#else
+Loop f32_loop() { return {portable, 2 * 4}; }
+Loop bf16_loop() { return {}; }
+#endif
+
+double rate(ThreadPool& threads, const Loop& loop) {
+  volatile float kept = 0;
+  double best = INFINITY;
+  for (int i = 0; i < 3; ++i)
+    best = std::min(best,
+                    seconds([&] { threads.parallel_for(threads.size(), [&](std::int64_t) { kept = loop.run(); }); }));
+  return threads.size() * static_cast<double>(rounds * sums) * loop.flops / best;
+}
+
+/// Seconds of one pass over three arrays of n floats.
+double stream_pass(ThreadPool& threads, std::int64_t n) {
+  std::int64_t part = (n + threads.size() - 1) / threads.size();
+  auto array = [&](float value) {
+    auto memory = std::make_unique_for_overwrite<float[]>(static_cast<std::size_t>(n));
+    std::fill_n(memory.get(), n, value);
+    return memory;
+  };
+  auto x = array(1), y = array(2), z = array(3);
+  auto pass = [&] {
+    threads.parallel_for(threads.size(), [&](std::int64_t t) {
+      const float *from = x.get(), *other = y.get();
+      float* to = z.get();
+      for (std::int64_t i = t * part, end = std::min(n, i + part); i < end; ++i) to[i] = from[i] + 0.5f * other[i];
+    });
+  };
+  std::vector<double> passes;
+  for (double spent = 0; spent < 0.05 || passes.size() < 5; spent += passes.back()) passes.push_back(seconds(pass));
+  return median(passes);
+}
+
+}  // namespace
+
+double fma_rate(ThreadPool& threads) { return rate(threads, f32_loop()); }
+
+std::optional<double> bf16_dot_rate(ThreadPool& threads) {
+  Loop loop = bf16_loop();
+  if (!loop.run) return std::nullopt;
+  return rate(threads, loop);
+}
+
+double stream_rate(ThreadPool& threads, double bytes) {
+  static std::map<std::uint64_t, double> measured;
+  std::uint64_t size = std::clamp<std::uint64_t>(std::bit_floor(static_cast<std::uint64_t>(bytes)), 1 << 14, 1 << 28);
+  auto found = measured.find(size);
+  if (found != measured.end()) return found->second;
+  auto n = static_cast<std::int64_t>(size / 12);
+  return measured[size] = static_cast<double>(12 * n) / stream_pass(threads, n);
+}
+
+}  // namespace loragrad::bench

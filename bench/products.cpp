@@ -1,0 +1,80 @@
+#include "bench/products.h"
+
+#include <algorithm>
+#include <map>
+
+#include "bench/random_tensor.h"
+#include "ops/gemm.h"
+
+namespace loragrad::bench {
+namespace {
+
+std::int64_t inner(const GemmArgs& g) { return g.transpose_a ? g.a.rows : g.a.cols; }
+std::int64_t extent(const ConstMatrix& m) { return m.rows * m.stride; }
+
+/// One piece of memory for each type, which all matrices that play the same part share.
+class Pool {
+ public:
+  void want(const ConstMatrix& m) { elements_[m.dtype] = std::max(elements_[m.dtype], extent(m)); }
+  void make(const DevicePtr& device) {
+    for (const auto& [dtype, count] : elements_) tensors_[dtype] = random_tensor(device, {1, count}, dtype);
+  }
+  void* of(DType dtype) { return tensors_.at(dtype).mutable_matrix().data; }
+  void append_to(std::vector<Tensor>& all) const {
+    for (const auto& [dtype, tensor] : tensors_) all.push_back(tensor);
+  }
+
+ private:
+  std::map<DType, std::int64_t> elements_;
+  std::map<DType, Tensor> tensors_;
+};
+
+/// b as a weight that needs no conversion.
+ConstMatrix in_type_of_a(const GemmArgs& g) {
+  ConstMatrix b = g.b;
+  b.dtype = g.a.dtype;
+  return b;
+}
+
+/// Whether b lasts longer than the step: a weight's gradient is a product of what does not.
+bool is_weight(const GemmArgs& g) { return !g.transpose_a; }
+
+}  // namespace
+
+double flops(const GemmArgs& g) {
+  return 2 * static_cast<double>(g.c.rows) * static_cast<double>(g.c.cols) * static_cast<double>(inner(g));
+}
+
+void Products::record(const GemmArgs& g) {
+  bool adapters = std::min({g.c.rows, g.c.cols, inner(g)}) <= rank_;
+  (adapters ? adapter_flops_ : model_flops_) += flops(g);
+  if (!adapters) model_.push_back(g);
+}
+
+void Products::give_operands(const DevicePtr& device) {
+  Pool a, b, c;
+  for (const GemmArgs& g : model_) {
+    a.want(g.a);
+    c.want(g.c);
+    b.want(in_type_of_a(g));
+  }
+  for (Pool* pool : {&a, &b, &c}) {
+    pool->make(device);
+    pool->append_to(operands_);
+  }
+  for (GemmArgs& g : model_) {
+    g.a.data = a.of(g.a.dtype);
+    g.c.data = c.of(g.c.dtype);
+    if (!is_weight(g)) g.b.data = b.of(g.b.dtype);
+    for_library_.push_back(g);
+    if (g.b.dtype == g.a.dtype) continue;
+    for_library_.back().b = in_type_of_a(g);
+    for_library_.back().b.data = b.of(g.a.dtype);
+  }
+}
+
+void Products::run(Device& device) const {
+  for (const GemmArgs& g : model_) gemm(device, g);
+}
+
+}  // namespace loragrad::bench

@@ -1,0 +1,75 @@
+#include "bench/step_run.h"
+
+#include "bench/library_products.h"
+#include "bench/peaks.h"
+#include "bench/random_rows.h"
+#include "bench/timing.h"
+#include "lora/adapter.h"
+#include "ops/cpu/cpu_device.h"
+#include "ops/timed_device.h"
+
+namespace loragrad::bench {
+
+void StepLimits::measure(const Products& products, Device& device) {
+  ThreadPool& threads = device.threads();
+  tiles.push_back(seconds([&] { products.run(device); }));
+  if (library_takes(products.for_library().front()))
+    library.push_back(seconds([&] {
+      for (const GemmArgs& g : products.for_library()) library_product(g, threads.size());
+    }));
+  fma.push_back(fma_rate(threads));
+  if (auto dot = bf16_dot_rate(threads)) bf16_dot.push_back(*dot);
+}
+
+StepRun::StepRun(const StepOptions& options)
+    : options_(options),
+      device_(cpu_device(options.threads)),
+      products_(options.full ? 0 : step_rank),
+      model_(load_model(options.model, timed_device(device_, [this](const KernelCall& call) { kernel_called(call); }),
+                        {.precision = options.bf16 ? Precision::bf16 : Precision::f32, .trainable = options.full})),
+      times_(model_->config().vocab_size),
+      data_(random_rows(row_lengths(options.rows, options.shortest, options.longest), model_->config().vocab_size)) {}
+
+void StepRun::run() {
+  std::optional<Adapter> adapter;
+  if (!options_.full) {
+    LoraConfig config{.r = step_rank,
+                      .lora_alpha = 2 * step_rank,
+                      .target_modules = options_.all_linear ? TargetModules::parse("all-linear")
+                                                            : default_targets(model_->config().model_type),
+                      .lora_dropout = 0.05};
+    adapter = make_adapter(model_->device(), config, model_->linear_shapes(), /*seed=*/0);
+    model_->attach(*adapter);
+  }
+  train(*model_, adapter ? &*adapter : nullptr, data_,
+        {.batch_size = options_.rows, .steps = options_.steps + 1, .shuffle = false}, nullptr,
+        {.on_step = [this](const StepReport& report) { step_ends(report); },
+         .on_phase = [this](StepPhase phase) { times_.phase_begins(phase); }});
+}
+
+void StepRun::kernel_called(const KernelCall& call) {
+  times_.kernel_called(call);
+  if (recording_ && call.gemm) products_.record(*call.gemm);
+}
+
+void StepRun::step_ends(const StepReport& report) {
+  times_.step_ends(report);
+  recording_ = false;
+  if (report.step == 1) return;
+  if (report.step == 2) {
+    peak_bytes_ = report.peak_bytes;  // before the operands of the products alone take memory
+    products_.give_operands(device_);
+    StepLimits().measure(products_, *device_);  // warms up
+  }
+  limits_.measure(products_, *device_);
+}
+
+double StepRun::multiplied_parameters() const {
+  const ModelConfig& config = model_->config();
+  std::int64_t width = config.word_embed_proj_dim > 0 ? config.word_embed_proj_dim : config.hidden_size;
+  auto count = static_cast<double>(config.vocab_size * width);
+  for (const LinearShape& s : model_->linear_shapes()) count += static_cast<double>(s.in * s.out);
+  return count;
+}
+
+}  // namespace loragrad::bench
