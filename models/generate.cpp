@@ -35,24 +35,27 @@ std::int32_t draw(std::vector<double> logits, const GenerateOptions& options, Ra
   if (options.temperature == 0) return static_cast<std::int32_t>(best - logits.begin());
   double largest = *best, sum = 0;
   for (double& z : logits) sum += z = std::exp((z - largest) / options.temperature);
-  // A heap gives the likeliest one by one, equal ones by their ids: as many as it takes are ordered, not all.
+  auto weight = [&](std::int32_t id) { return logits[static_cast<std::size_t>(id)]; };
+  // From the back on, the tokens to draw from: all, or the likeliest that reach top_p. Those are few in most cases, so
+  // a heap finds them sooner than sorting does; equal probabilities come in the order of their ids on every machine.
   std::vector<std::int32_t> order(logits.size());
   std::iota(order.begin(), order.end(), 0);
-  auto weight = [&](std::int32_t id) { return logits[static_cast<std::size_t>(id)]; };
-  auto less_likely = [&](std::int32_t a, std::int32_t b) {
-    return weight(a) != weight(b) ? weight(a) < weight(b) : a > b;
-  };
-  auto end = order.end();
-  double mass = 0;
-  std::make_heap(order.begin(), end, less_likely);
-  do {
-    std::pop_heap(order.begin(), end--, less_likely);
-    mass += weight(*end);
-  } while (end != order.begin() && mass < options.top_p * sum);
+  auto first = order.begin();
+  double mass = sum;
+  if (options.top_p < 1) {
+    auto less = [&](auto a, auto b) { return weight(a) != weight(b) ? weight(a) < weight(b) : a > b; };
+    std::make_heap(order.begin(), order.end(), less);
+    first = order.end();
+    mass = 0;
+    while (first != order.begin() && (first == order.end() || mass < options.top_p * sum)) {
+      std::pop_heap(order.begin(), first, less);
+      mass += weight(*--first);
+    }
+  }
   double at = random.uniform() * mass;
-  for (auto id = order.end(); id-- != end;)
-    if ((at -= weight(*id)) < 0) return *id;
-  return *end;
+  for (auto id = order.end(); id != first;)
+    if ((at -= weight(*--id)) < 0) return *id;
+  return *first;
 }
 
 }  // namespace

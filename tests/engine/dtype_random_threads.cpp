@@ -1,6 +1,7 @@
 #include <doctest/doctest.h>
 
 #include <atomic>
+#include <chrono>
 #include <cmath>
 #include <limits>
 
@@ -78,4 +79,18 @@ TEST_CASE("parallel_for runs every task once and passes on an exception") {
   std::atomic<int> count = 0;
   pool.parallel_for(3, [&](std::int64_t) { ++count; });
   CHECK(count == 3);
+}
+
+TEST_CASE("parallel_for wakes threads that have gone to sleep") {
+  ThreadPool pool(3);
+  for (int round = 0; round < 20; ++round) {
+    // Tasks that are longer than threads stay awake, and pauses that are.
+    std::atomic<int> count = 0;
+    pool.parallel_for(3, [&](std::int64_t i) {
+      if (i == round % 3) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+      ++count;
+    });
+    CHECK(count == 3);
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
 }
