@@ -15,30 +15,33 @@ using namespace loragrad::bench;
 
 namespace {
 
-/// GB/s of all threads reading together.
+/// GB/s of all threads reading together, each a stretch of its own.
 class Bandwidth {
  public:
-  explicit Bandwidth(Device& device) : device_(device), words_(bytes / sizeof(std::uint64_t), 1) {}
+  explicit Bandwidth(Device& device)
+      : device_(device), words_(Tensor::zeros(cpu_device(1), {rows, cols}, DType::f64)) {}
   double measure() {
-    std::vector<std::uint64_t> sums(parts);
+    int threads = device_.threads().size();
+    std::vector<double> sums(static_cast<std::size_t>(threads));
     double time = seconds([&] {
-      device_.threads().parallel_for(parts, [&](std::int64_t i) {
-        std::size_t size = words_.size() / parts;
-        const std::uint64_t* from = words_.data() + static_cast<std::size_t>(i) * size;
-        std::uint64_t sum = 0;
-        for (std::size_t j = 0; j < size; ++j) sum += from[j];
-        sums[static_cast<std::size_t>(i)] = sum;
+      device_.threads().parallel_for(threads, [&](std::int64_t i) {
+        std::int64_t size = rows * cols / threads / 64 * 64;
+        const double* from = words_.data<double>() + i * size;
+        double sum[64] = {};  // independent sums: an addition's latency is not what is measured
+        for (std::int64_t j = 0; j < size; j += 64)
+          for (int k = 0; k < 64; ++k) sum[k] += from[j + k];
+        for (double s : sum) sums[static_cast<std::size_t>(i)] += s;
       });
     });
-    for (std::uint64_t sum : sums)
-      if (sum != words_.size() / parts) std::abort();  // the reading has to have happened
-    return static_cast<double>(bytes) / time / 1e9;
+    for (double sum : sums)
+      if (sum != 0) std::abort();  // the reading has to have happened
+    return static_cast<double>(rows * cols * 8) / time / 1e9;
   }
 
  private:
-  static constexpr std::size_t bytes = std::size_t{512} << 20, parts = 64;
+  static constexpr std::int64_t rows = 64 << 10, cols = 1024;
   Device& device_;
-  std::vector<std::uint64_t> words_;
+  Tensor words_;
 };
 
 std::vector<std::int32_t> prompt(std::int64_t tokens, std::int64_t vocab) {
