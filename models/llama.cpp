@@ -22,7 +22,10 @@ ModelConfig read_config(const JsonRef& root) {
   if (!root.find("head_dim")) read.require_divisor("num_attention_heads", c.num_attention_heads, c.hidden_size);
   c.head_dim = read.size("head_dim", c.hidden_size / c.num_attention_heads);
   // Before the frequencies are made: a size that no model has is not worth its memory.
-  if (c.head_dim % 2 || c.head_dim > 65536) read.fail("head_dim", c.head_dim, "an even number up to 65536");
+  if (c.head_dim % 2 || c.head_dim > 65536) {
+    if (root.find("head_dim")) read.fail("head_dim", c.head_dim, "an even number up to 65536");
+    read.fail("hidden_size", c.hidden_size, "num_attention_heads times an even number up to 65536");
+  }
   c.max_position_embeddings = read.size("max_position_embeddings", 2048);
   c.norm_eps = read.positive("rms_norm_eps", 1e-6);
   c.activation = read.activation("hidden_act", "silu");
