@@ -1,11 +1,9 @@
 #include "bench/peaks.h"
 
 #include <algorithm>
-#include <bit>
 #include <cmath>
 #include <cstdint>
-#include <map>
-#include <memory>
+#include <vector>
 
 #include "bench/timing.h"
 
@@ -87,24 +85,16 @@ double rate(ThreadPool& threads, const Loop& loop) {
   return threads.size() * static_cast<double>(rounds * sums) * loop.flops / best;
 }
 
-/// Seconds of one pass over three arrays of n floats.
-double stream_pass(ThreadPool& threads, std::int64_t n) {
-  std::int64_t part = (n + threads.size() - 1) / threads.size();
-  auto array = [&](float value) {
-    auto memory = std::make_unique_for_overwrite<float[]>(static_cast<std::size_t>(n));
-    std::fill_n(memory.get(), n, value);
-    return memory;
-  };
-  auto x = array(1), y = array(2), z = array(3);
+/// Seconds of one pass over three arrays of n floats, on `parts` threads.
+double stream_pass(ThreadPool& threads, std::int64_t n, int parts, float* z, const float* x, const float* y) {
+  std::int64_t part = (n + parts - 1) / parts;
   auto pass = [&] {
-    threads.parallel_for(threads.size(), [&](std::int64_t t) {
-      const float *from = x.get(), *other = y.get();
-      float* to = z.get();
-      for (std::int64_t i = t * part, end = std::min(n, i + part); i < end; ++i) to[i] = from[i] + 0.5f * other[i];
+    threads.parallel_for(parts, [&](std::int64_t t) {
+      for (std::int64_t i = t * part, end = std::min(n, i + part); i < end; ++i) z[i] = x[i] + 0.5f * y[i];
     });
   };
   std::vector<double> passes;
-  for (double spent = 0; spent < 0.05 || passes.size() < 5; spent += passes.back()) passes.push_back(seconds(pass));
+  for (double spent = 0; spent < 0.03 || passes.size() < 5; spent += passes.back()) passes.push_back(seconds(pass));
   return median(passes);
 }
 
@@ -119,12 +109,12 @@ std::optional<double> bf16_dot_rate(ThreadPool& threads) {
 }
 
 double stream_rate(ThreadPool& threads, double bytes) {
-  static std::map<std::uint64_t, double> measured;
-  std::uint64_t size = std::clamp<std::uint64_t>(std::bit_floor(static_cast<std::uint64_t>(bytes)), 1 << 14, 1 << 28);
-  auto found = measured.find(size);
-  if (found != measured.end()) return found->second;
-  auto n = static_cast<std::int64_t>(size / 12);
-  return measured[size] = static_cast<double>(12 * n) / stream_pass(threads, n);
+  auto n = std::clamp<std::int64_t>(static_cast<std::int64_t>(bytes / 12), 1 << 10, 1 << 24);
+  std::vector<float> x(static_cast<std::size_t>(n), 1), y(x), z(x);
+  // Small arrays are done before another thread has woken up.
+  double pass = std::min(stream_pass(threads, n, 1, z.data(), x.data(), y.data()),
+                         stream_pass(threads, n, threads.size(), z.data(), x.data(), y.data()));
+  return 12 * static_cast<double>(n) / pass;
 }
 
 }  // namespace loragrad::bench

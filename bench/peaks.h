@@ -12,8 +12,8 @@ double fma_rate(ThreadPool& threads);
 /// FLOP/s of the AVX-512 dot products of bf16 pairs; none where the processor has no such instruction.
 std::optional<double> bf16_dot_rate(ThreadPool& threads);
 
-/// Bytes/s that z = x + s y reads and writes when the three arrays have `bytes` in all: from the cache where they fit,
-/// else from memory. Measured once for each power of two.
+/// Bytes/s that z = x + s y reads and writes when the three arrays have `bytes` in all (at most 192 MiB): from the
+/// cache where they fit, else from memory. On one thread or all, whichever is faster.
 double stream_rate(ThreadPool& threads, double bytes);
 
 }  // namespace loragrad::bench

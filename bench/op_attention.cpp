@@ -1,0 +1,77 @@
+#include <cmath>
+#include <memory>
+
+#include "bench/op_cases.h"
+#include "bench/random_rows.h"
+
+namespace loragrad::bench {
+namespace {
+
+using Offsets = std::vector<std::int64_t>;
+
+/// Counts the products of a causal pass, `per_pair` of them for each query and key it sees. They are f32 for bf16 too.
+AttentionArgs arguments(Operands& o, const OpShape& s, DType dtype, const Offsets& offsets, int per_pair) {
+  std::int64_t tokens = offsets.back(), wide = s.width, narrow = s.kv_heads * s.head_dim();
+  double pairs = 0;
+  for (std::size_t i = 1; i < offsets.size(); ++i) {
+    auto length = static_cast<double>(offsets[i] - offsets[i - 1]);
+    pairs += length * (length + 1) / 2;
+  }
+  o.multiplies(2 * per_pair * pairs * static_cast<double>(wide), DType::f32);
+  return {.q = o.read(tokens, wide, dtype),
+          .k = o.read(tokens, narrow, dtype),
+          .v = o.read(tokens, narrow, dtype),
+          .out = o.written(tokens, wide, dtype),
+          .logsumexp = o.written(tokens, s.heads, DType::f32).data,
+          .rows = static_cast<std::int64_t>(offsets.size()) - 1,
+          .query_offsets = offsets.data(),
+          .key_offsets = offsets.data(),
+          .n_head = s.heads,
+          .n_kv_head = s.kv_heads,
+          .head_dim = s.head_dim(),
+          .scale = 1 / std::sqrt(static_cast<double>(s.head_dim()))};
+}
+
+std::function<void()> forward(Operands& o, const AttentionArgs& args) {
+  return [args, &device = o.device()] {
+    Workspace workspace(device, device.kernels().attention_workspace(device, args));
+    device.kernels().attention(device, args, workspace.data());
+  };
+}
+
+std::function<void()> backward(Operands& o, const OpShape& s, DType dtype, const AttentionArgs& args) {
+  forward(o, args)();  // out and logsumexp
+  std::int64_t tokens = args.q.rows, narrow = s.kv_heads * s.head_dim();
+  AttentionBackwardArgs back{.forward = args,
+                             .dout = o.read(tokens, s.width, dtype),
+                             .dq = o.written(tokens, s.width, dtype),
+                             .dk = o.written(tokens, narrow, dtype),
+                             .dv = o.written(tokens, narrow, dtype)};
+  return [back, &device = o.device()] {
+    Workspace workspace(device, device.kernels().attention_backward_workspace(device, back));
+    device.kernels().attention_backward(device, back, workspace.data());
+  };
+}
+
+}  // namespace
+
+OpCases attention_cases(const OpShape& s, DType dtype) {
+  OpCases cases;
+  auto add = [&](const std::string& name, const std::vector<std::int64_t>& lengths) {
+    auto offsets = std::make_shared<Offsets>(1, 0);
+    for (std::int64_t length : lengths) offsets->push_back(offsets->back() + length);
+    cases.push_back({name + "/forward", [=](Operands& o) {
+                       auto run = forward(o, arguments(o, s, dtype, *offsets, 2));
+                       return [run, offsets] { run(); };
+                     }});
+    cases.push_back({name + "/backward", [=](Operands& o) {
+                       auto run = backward(o, s, dtype, arguments(o, s, dtype, *offsets, 5));
+                       return [run, offsets] { run(); };
+                     }});
+  };
+  add("attention/4x256", row_lengths(4, 256, 256));
+  add("attention/8x17-256", row_lengths(8, 17, 256));
+  return cases;
+}
+
+}  // namespace loragrad::bench
