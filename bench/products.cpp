@@ -46,7 +46,8 @@ double flops(const GemmArgs& g) {
 }
 
 void Products::record(const GemmArgs& g) {
-  bool adapters = std::min({g.c.rows, g.c.cols, inner(g)}) <= rank_;
+  // The dimensions that no number of tokens is.
+  bool adapters = std::min(g.c.cols, g.transpose_a ? g.c.rows : inner(g)) <= rank_;
   (adapters ? adapter_flops_ : model_flops_) += flops(g);
   if (!adapters) model_.push_back(g);
 }

@@ -11,7 +11,7 @@ double flops(const GemmArgs& product);
 /// The matrix products of a training step, recorded as they were called, to run again alone.
 class Products {
  public:
-  /// Products with a dimension of `rank` or less are the adapter's; 0: there is none.
+  /// Products with a dimension of `rank` or less, tokens aside, are the adapter's; 0: there is none.
   explicit Products(std::int64_t rank) : rank_(rank) {}
   void record(const GemmArgs& product);
 

@@ -4,6 +4,7 @@
 #include "bench/peaks.h"
 #include "bench/random_rows.h"
 #include "bench/timing.h"
+#include "engine/error.h"
 #include "lora/adapter.h"
 #include "ops/cpu/cpu_device.h"
 #include "ops/timed_device.h"
@@ -59,6 +60,8 @@ void StepRun::step_ends(const StepReport& report) {
   if (report.step == 2) {
     peak_bytes_ = report.peak_bytes;  // before the operands of the products alone take memory
     products_.give_operands(device_);
+    if (products_.for_library().empty())
+      throw UsageError("step: expected a model wider than the adapter's rank, " + std::to_string(step_rank));
     StepLimits().measure(products_, *device_);  // warms up
   }
   limits_.measure(products_, *device_);

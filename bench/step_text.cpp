@@ -48,7 +48,7 @@ std::string products_text(const StepRun& run, double step) {
   double model = factor * run.multiplied_parameters() * static_cast<double>(run.tokens());
   double exact = run.products().model_flops(), adapter = run.products().adapter_flops();
   auto line = [&](const std::string& name, double flops, double time) {
-    return fmt::format("{:<38} {:9.1f} {:9.3f} {:9.1f} {:8.0f} %\n", name, flops / 1e9, time, flops / time / 1e9,
+    return fmt::format("{:<38} {:#9.4g} {:9.3f} {:9.1f} {:8.0f} %\n", name, flops / 1e9, time, flops / time / 1e9,
                        100 * flops / time / peak);
   };
   auto peak_line = [&](const char* name, double rate) {
