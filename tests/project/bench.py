@@ -26,7 +26,7 @@ def results(ours, theirs, predicted):
 
 
 def outcome(step, peak, loss=10.0):
-    return Outcome(seconds=[9.0, step, step], losses=[loss, 9.5], trained=7, tokens=1024, peak=peak * 2**20, versions={"PEFT": "1"})
+    return Outcome(seconds=[9.0, step], losses=[loss, 9.5], trained=7, tokens=1024, peak=peak * 2**20, versions={"PEFT": "1"})
 
 
 class Compare(unittest.TestCase):
