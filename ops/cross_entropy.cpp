@@ -24,17 +24,18 @@ struct CrossEntropyNode final : Node {
   }
   std::string_view name() const override { return "cross_entropy"; }
   void backward(const Tensor& dy, GradSink& sink) override {
-    double factor = 0;
-    if (!dy.device()->is_meta()) factor = dy.dtype() == DType::f64 ? dy.values<double>()[0] : dy.values<float>()[0];
+    double factor = dy.dtype() == DType::f64 ? dy.values<double>()[0] : dy.values<float>()[0];
     pass(sink, 0, saved_dx, factor);
     pass(sink, 1, saved_dw, factor);
   }
   void pass(GradSink& sink, std::size_t input, std::size_t slot, double factor) {
     if (!sink.needs(input)) return;
     Tensor gradient = saved(slot);
-    if (factor == 1) return sink.pass(input, gradient);
-    auto into = sink.into(input);
-    gradient.device()->kernels().accumulate(*gradient.device(), gradient.matrix(), factor, into.matrix, into.beta);
+    // In place, so that memory does not depend on the factor, which the meta device does not know.
+    if (factor != 1)
+      gradient.device()->kernels().accumulate(*gradient.device(), gradient.matrix(), factor, gradient.mutable_matrix(),
+                                              0);
+    sink.pass(input, gradient);
   }
   std::size_t saved_dx, saved_dw;
 };
