@@ -26,7 +26,6 @@ std::string parts_text(const StepRun& run, const StepTimes::Parts& median) {
   std::vector<double> steps;
   for (std::size_t i = 1; i < run.times().steps().size(); ++i) steps.push_back(run.times().steps()[i].step);
   auto [fastest, slowest] = std::minmax_element(steps.begin(), steps.end());
-  double layers = median.forward - median.head;
   auto line = [](const char* name, double time, const std::string& words) {
     return fmt::format("{:<18} {:8.3f} s{}{}\n", name, time, words.empty() ? "" : "  ", words);
   };
@@ -34,9 +33,9 @@ std::string parts_text(const StepRun& run, const StepTimes::Parts& median) {
               fmt::format("({:.3f} to {:.3f}), {:.0f} tokens/s, peak memory {:.0f} MiB", *fastest, *slowest,
                           static_cast<double>(run.tokens()) / median.step,
                           static_cast<double>(run.peak_bytes()) / (1 << 20))) +
-         line("  layers forward", layers, "") +
+         line("  layers forward", median.forward, "") +
          line("  head", median.head, "logits, loss, and what the layers get of their gradients") +
-         line("  layers backward", median.backward, fmt::format("{:.2f} x forward", median.backward / layers)) +
+         line("  layers backward", median.backward, fmt::format("{:.2f} x forward", median.backward / median.forward)) +
          line("  update", median.update, "");
 }
 

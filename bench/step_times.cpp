@@ -19,7 +19,10 @@ void StepTimes::kernel_called(const KernelCall& call) {
 void StepTimes::phase_ends() {
   if (!phase_) return;
   double end = now(), took = end - phase_began_;
-  if (phase_ == StepPhase::forward) now_.forward = took, now_.head = head_began_ ? end - *head_began_ : 0;
+  if (phase_ == StepPhase::forward) {
+    now_.head = head_began_ ? end - *head_began_ : 0;
+    now_.forward = took - now_.head;
+  }
   if (phase_ == StepPhase::backward) now_.backward = took;
   if (phase_ == StepPhase::update) now_.update = took;
   phase_.reset();

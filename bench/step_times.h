@@ -12,7 +12,7 @@ namespace loragrad::bench {
 class StepTimes {
  public:
   /// Seconds. The head is the part of the forward phase from the product with the head on: logits, loss, and their
-  /// gradients, which are computed with the loss.
+  /// gradients, which are computed with the loss. `forward` is what comes before it.
   struct Parts {
     double step = 0, forward = 0, head = 0, backward = 0, update = 0;
   };
