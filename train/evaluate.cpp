@@ -18,6 +18,21 @@ std::vector<Tensor> trained_tensors(const CausalLm& model) {
 
 }  // namespace
 
+std::vector<std::size_t> evaluation_batches(const Dataset& data, const EvalOptions& options) {
+  std::vector<std::size_t> ends;
+  std::int64_t tokens = 0;
+  for (std::size_t row = 0; row < data.rows.size(); ++row) {
+    auto size = static_cast<std::int64_t>(data.rows[row].input_ids.size());
+    if (row > 0 && (options.logits || tokens + size > options.tokens_per_batch)) {
+      ends.push_back(row);
+      tokens = 0;
+    }
+    tokens += size;
+  }
+  if (!data.rows.empty()) ends.push_back(data.rows.size());
+  return ends;
+}
+
 EvalReport evaluate(const CausalLm& model, const Dataset& data, const EvalOptions& options) {
   auto start = std::chrono::steady_clock::now();
   FrozenWhile frozen(trained_tensors(model));
@@ -26,13 +41,8 @@ EvalReport evaluate(const CausalLm& model, const Dataset& data, const EvalOption
   EvalReport report;
   double sum = 0;
   bool stopped = false;
-  for (std::size_t begin = 0; begin < rows.size() && !stopped;) {
-    std::size_t end = begin;
-    std::int64_t tokens = 0;
-    do {
-      tokens += static_cast<std::int64_t>(rows[end++]->input_ids.size());
-    } while (!options.logits && end < rows.size() &&
-             tokens + static_cast<std::int64_t>(rows[end]->input_ids.size()) <= options.tokens_per_batch);
+  std::size_t begin = 0;
+  for (std::size_t end : evaluation_batches(data, options)) {
     Batch batch = batch_of(model, rows, begin, end);
     if (options.logits) options.logits(static_cast<std::int64_t>(begin), model.logits(model.hidden(batch, {})));
     if (batch.supervised > 0) {
@@ -46,7 +56,7 @@ EvalReport evaluate(const CausalLm& model, const Dataset& data, const EvalOption
     report.tokens += batch.tokens;
     report.rows += static_cast<std::int64_t>(end - begin);
     begin = end;
-    stopped = options.stop && options.stop();
+    if ((stopped = options.stop && options.stop())) break;
   }
   if (report.supervised_tokens > 0)
     report.loss = sum / static_cast<double>(report.supervised_tokens);

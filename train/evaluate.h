@@ -1,6 +1,7 @@
 #pragma once
 #include <cstdint>
 #include <functional>
+#include <vector>
 
 #include "data/dataset.h"
 #include "models/model.h"
@@ -23,6 +24,9 @@ struct EvalOptions {
   /// Polled after each batch; true ends early, and the report is of the rows so far.
   std::function<bool()> stop = {};
 };
+
+/// Where each part of the data that is evaluated at once ends, in order.
+std::vector<std::size_t> evaluation_batches(const Dataset& data, const EvalOptions& options);
 
 /// Loss over a data set with the adapters that are attached, without dropout. A model that is itself trained is not
 /// recorded on the tape meanwhile; the trainer sees to its adapter. InputError for data without supervised tokens

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "data/batches.h"
 #include "engine/error.h"
 #include "io/safetensors.h"
 #include "ops/meta_device.h"
@@ -14,37 +15,64 @@
 namespace loragrad {
 namespace {
 
-// Measured: what a run holds beyond its tensors, mapped files and what was there before it (generated code of the GEMM
-// library, its caches, thread stacks).
-constexpr std::size_t runtime_bytes = 16 << 20;
-// The GEMM library takes room from the heap while a forward pass puts small objects of the tape there: between them
-// stay gaps that nobody else uses, about one for each adapted layer on the tape, until there are enough of them.
-constexpr std::size_t heap_gap_f32 = 600 << 10, heap_gap_bf16 = 300 << 10, most_heap_gaps = 100;
+// Measured: what a run takes beyond its tensors, the mapped files and what was there before it: generated code of the
+// GEMM library, its buffers, pages of the libraries, stacks. docs/design/011 has the figures.
+constexpr std::size_t runtime_bytes = 24 << 20;
 
-std::size_t process_bytes(const CausalLm& model, std::size_t adapted, bool checkpoint) {
-  auto layers = static_cast<std::size_t>(model.config().num_hidden_layers);
-  std::size_t on_tape = std::min(checkpoint ? adapted / layers : adapted, most_heap_gaps);
-  return resident_bytes() + runtime_bytes +
-         on_tape * (model.compute_dtype() == DType::bf16 ? heap_gap_bf16 : heap_gap_f32);
+std::int64_t tokens_of(const StepRows& rows) {
+  std::int64_t tokens = 0;
+  for (const Row* row : rows) tokens += static_cast<std::int64_t>(row->input_ids.size());
+  return tokens;
 }
 
-/// A row without a label teaches nothing and takes no time: with labels, it stands for a row that does.
-Row with_labels(Row row) {
-  if (supervised_tokens(row) == 0) row.labels = row.input_ids;
-  return row;
+/// The micro-batch with the most tokens: the order of the rows is known before the run.
+StepRows heaviest_batch(const Dataset& data, const TrainOptions& options) {
+  auto step = static_cast<std::size_t>(options.rows_per_step()),
+       size = static_cast<std::size_t>(options.rows_at_once());
+  RowStream stream = row_stream(options, data.rows.size());
+  StepRows heaviest;
+  std::int64_t most = -1, steps = options.total_steps(static_cast<std::int64_t>(data.rows.size()));
+  for (std::int64_t t = 0; t < steps; ++t) {
+    std::vector<std::size_t> rows = stream.next(step);
+    for (std::size_t begin = 0; begin < rows.size(); begin += size) {
+      StepRows batch;
+      for (std::size_t i = begin; i < std::min(rows.size(), begin + size); ++i) batch.push_back(&data.rows[rows[i]]);
+      if (std::int64_t tokens = tokens_of(batch); tokens > most) {
+        most = tokens;
+        heaviest = std::move(batch);
+      }
+    }
+  }
+  return heaviest;
 }
 
-/// The longest rows that may meet in one micro-batch.
-std::vector<Row> longest_batch(const Dataset& data, const TrainOptions& options) {
-  std::vector<const Row*> rows;
+/// The longest rows that there are, together.
+StepRows longest_batch(const Dataset& data, std::size_t size) {
+  StepRows rows;
   for (const Row& row : data.rows) rows.push_back(&row);
   auto longer = [](const Row* a, const Row* b) { return a->input_ids.size() > b->input_ids.size(); };
   std::stable_sort(rows.begin(), rows.end(), longer);
-  // Fewer rows than a batch has: they come again, as often as there are epochs.
-  auto size = static_cast<std::size_t>(options.rows_at_once());
-  if (!options.steps) size = std::min(size, rows.size() * static_cast<std::size_t>(options.epochs));
+  StepRows batch;
+  for (std::size_t i = 0; i < size; ++i) batch.push_back(rows[i % rows.size()]);
+  return batch;
+}
+
+// A run of more rows is not followed row by row: sooner or later the longest meet.
+constexpr std::int64_t followed_rows = 200'000;
+
+/// The rows to forecast with. A row without a label teaches nothing and takes no time: with labels, it stands for a row
+/// that does.
+std::vector<Row> forecast_batch(const Dataset& data, const TrainOptions& options) {
+  auto rows = static_cast<std::int64_t>(data.rows.size());
+  std::int64_t of_run = options.steps ? *options.steps * options.rows_per_step() : options.epochs * rows;
+  StepRows chosen = of_run <= followed_rows
+                        ? heaviest_batch(data, options)
+                        : longest_batch(data, static_cast<std::size_t>(std::min(of_run, options.rows_at_once())));
   std::vector<Row> batch;
-  for (std::size_t i = 0; i < size; ++i) batch.push_back(with_labels(*rows[i % rows.size()]));
+  for (const Row* row : chosen) {
+    batch.push_back(*row);
+    if (supervised_tokens(*row) == 0) batch.back().labels = row->input_ids;
+  }
   return batch;
 }
 
@@ -56,18 +84,21 @@ StepRows step_of(const std::vector<Row>& batch, const TrainOptions& options) {
   return step;
 }
 
-/// The most tokens that an evaluation takes at once.
-Dataset longest_evaluation(const Dataset& eval, std::int64_t tokens_at_once) {
-  Dataset part = eval;
-  std::stable_sort(part.rows.begin(), part.rows.end(),
-                   [](const Row& a, const Row& b) { return a.input_ids.size() > b.input_ids.size(); });
-  std::int64_t tokens = 0;
-  std::size_t rows = 0;
-  for (; rows < part.rows.size() && (rows == 0 || tokens < tokens_at_once); ++rows)
-    tokens += static_cast<std::int64_t>(part.rows[rows].input_ids.size());
-  part.rows.resize(rows);
-  for (Row& row : part.rows) row.labels = row.input_ids;
-  return part;
+/// The rows with the most tokens that an evaluation takes at once.
+Dataset heaviest_evaluation(const Dataset& eval, const EvalOptions& options) {
+  Dataset heaviest;
+  std::size_t begin = 0;
+  for (std::size_t end : evaluation_batches(eval, options)) {
+    Dataset part;
+    for (; begin < end; ++begin) {
+      part.rows.push_back(eval.rows[begin]);
+      part.tokens += static_cast<std::int64_t>(eval.rows[begin].input_ids.size());
+    }
+    if (part.tokens > heaviest.tokens) heaviest = std::move(part);
+  }
+  // An evaluation without a supervised token is refused, and the heaviest part may be one.
+  for (Row& row : heaviest.rows) row.labels = row.input_ids;
+  return heaviest;
 }
 
 /// Runs on the model's meta device, which has seen nothing but the loading of the model and the adapter.
@@ -77,12 +108,12 @@ Forecast forecast_steps(const CausalLm& model, const Adapter* adapter, const Tra
   if (data.rows.empty()) throw UsageError("forecast: expected at least one row, found none");
   Device& meta = *model.device();
   Forecast forecast;
-  forecast.process = process_bytes(model, adapter ? adapter->modules.size() : 0, options.checkpoint_activations);
+  forecast.process = resident_bytes() + runtime_bytes;
   forecast.trained = meta.memory().live();
   std::vector<Tensor> trained;
   for (const auto& [name, tensor] : adapter ? adapter->tensors() : model.trainable()) trained.push_back(tensor);
   AdamW optimizer(trained, {});
-  std::vector<Row> batch = longest_batch(data, options);
+  std::vector<Row> batch = forecast_batch(data, options);
   StepRows rows = step_of(batch, options);
   PassOptions passes{.rows_at_once = options.rows_at_once(), .checkpoint = options.checkpoint_activations};
   // Two steps: the moments are there from the first update on.
@@ -93,8 +124,8 @@ Forecast forecast_steps(const CausalLm& model, const Adapter* adapter, const Tra
   }
   if (eval && !eval->rows.empty()) {
     FrozenWhile frozen(trained);
-    std::int64_t tokens = options.eval_tokens_at_once();
-    evaluate(model, longest_evaluation(*eval, tokens), {.tokens_per_batch = tokens});
+    EvalOptions evaluation{.tokens_per_batch = options.eval_tokens_at_once()};
+    evaluate(model, heaviest_evaluation(*eval, evaluation), evaluation);
   }
   forecast.optimiser = optimizer.state_bytes();
   forecast.activations = meta.footprint() - forecast.trained - forecast.optimiser;

@@ -24,9 +24,10 @@ struct Forecast {
   std::size_t total() const;
 };
 
-/// Runs steps of the longest batch that can come (the batch_size longest rows), and an evaluation if there is `eval`,
-/// on a meta device like `like`: nothing is computed and no weight is read. `lora` null: all parameters are trained.
-/// Call it before the model itself has been used, so that its pages are not counted twice.
+/// Runs steps of the micro-batch with the most tokens that comes (of the longest rows, in a run of very many), and if
+/// there is `eval` its largest part, on a meta device like `like`: nothing is computed and no weight is read. `lora`
+/// null: all parameters are trained. Call it before the model itself has been used, so that its pages are not counted
+/// twice.
 Forecast forecast_training(const std::string& model_folder, LoadOptions load, const LoraConfig* lora,
                            const TrainOptions& options, const Dataset& data, const DevicePtr& like,
                            const Dataset* eval = nullptr);

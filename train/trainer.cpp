@@ -6,7 +6,6 @@
 #include <cmath>
 #include <utility>
 
-#include "data/batches.h"
 #include "engine/error.h"
 #include "engine/random.h"
 #include "optim/adamw.h"
@@ -29,11 +28,6 @@ std::vector<Tensor> tensors_of(const NamedTensors& named) {
   return tensors;
 }
 
-std::optional<std::uint64_t> end_of_stream(const TrainOptions& options, std::size_t rows) {
-  if (options.steps) return std::nullopt;
-  return static_cast<std::uint64_t>(options.epochs) * rows;
-}
-
 /// One training run.
 class Run {
  public:
@@ -47,7 +41,7 @@ class Run {
         named_(adapter ? adapter->tensors() : model.trainable()),
         trained_(tensors_of(named_)),
         optimizer_(trained_, {options.beta1, options.beta2, options.eps, options.weight_decay}),
-        stream_(data.rows.size(), options.shuffle, options.seed, end_of_stream(options, data.rows.size())),
+        stream_(row_stream(options, data.rows.size())),
         total_(options.total_steps(static_cast<std::int64_t>(data.rows.size()))) {
     if (trained_.empty()) throw UsageError("train: expected an adapter or a trainable model, found neither");
     if (adapter) proof_.emplace(*adapter);
@@ -161,6 +155,12 @@ class Run {
 };
 
 }  // namespace
+
+RowStream row_stream(const TrainOptions& options, std::size_t rows) {
+  std::optional<std::uint64_t> end;
+  if (!options.steps) end = static_cast<std::uint64_t>(options.epochs) * rows;
+  return {rows, options.shuffle, options.seed, end};
+}
 
 TrainResult train(const CausalLm& model, const Adapter* adapter, const Dataset& data, const TrainOptions& options,
                   const Dataset* eval_data, const TrainObserver& observer) {

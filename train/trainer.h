@@ -3,6 +3,7 @@
 #include <functional>
 #include <optional>
 
+#include "data/batches.h"
 #include "data/dataset.h"
 #include "models/model.h"
 #include "optim/schedule.h"
@@ -66,6 +67,9 @@ struct TrainResult {
   std::optional<double> loss;      ///< of the last step that had one
   std::optional<EvalReport> eval;  ///< the last
 };
+
+/// The order in which train takes the rows of a data set of `rows`.
+RowStream row_stream(const TrainOptions& options, std::size_t rows);
 
 /// Trains `adapter` (which the caller has attached to `model`), or with a null adapter all of the model's trainable
 /// parameters, by AdamW. Step t from 0 takes the stream's next rows, has learning rate lr * schedule_factor(t), and

@@ -18,12 +18,19 @@ inline const char* tiny_llama = R"({"model_type": "llama", "vocab_size": 32, "hi
   "rms_norm_eps": 1e-5, "hidden_act": "silu", "tie_word_embeddings": true, "bos_token_id": 1, "eos_token_id": 2,
   "torch_dtype": "bfloat16"})";
 
+/// tiny_llama with another vocabulary and room for longer rows.
+inline std::string tiny_llama_of(std::int64_t vocab, std::int64_t positions) {
+  std::string config = tiny_llama;
+  config.replace(config.find("32"), 2, std::to_string(vocab));
+  return config.replace(config.find("64"), 2, std::to_string(positions));
+}
+
 /// A tiny model with random weights, as a Hugging Face folder.
 class TinyModel {
  public:
-  TinyModel() {
+  explicit TinyModel(const std::string& config = tiny_llama) {
     std::filesystem::create_directory(folder_ / "source");
-    put(folder_ / "source/config.json", tiny_llama);
+    put(folder_ / "source/config.json", config);
     put(folder_ / "source/tokenizer.json", "{}");
     std::unique_ptr<CausalLm> model = new_model(folder_ / "source/config.json", cpu_device(1), 3);
     // Ten times the usual start, so that the adapters' gradients stand clear of rounding.
