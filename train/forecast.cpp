@@ -15,9 +15,18 @@
 namespace loragrad {
 namespace {
 
-// Measured: what a run takes beyond its tensors, the mapped files and what was there before it: generated code of the
-// GEMM library, its buffers, pages of the libraries, stacks. docs/design/011 has the figures.
-constexpr std::size_t runtime_bytes = 24 << 20;
+// Measured (docs/design/011): what a run takes beyond its tensors, the mapped files, what was there before it and the
+// copies below: generated code of the GEMM library, its cache, pages of the libraries, stacks.
+constexpr std::size_t runtime_bytes = 10 << 20;
+
+/// The GEMM library copies both operands of a tile into its own order, where the meter does not see it. Each thread has
+/// a tile at a time, mostly of 256 rows and 192 columns (ops/cpu/gemm_tiles.cpp).
+std::size_t packing_bytes(const CausalLm& model, int threads) {
+  std::int64_t longest = 0;
+  for (const LinearShape& linear : model.linear_shapes()) longest = std::max({longest, linear.in, linear.out});
+  return static_cast<std::size_t>(threads) * static_cast<std::size_t>(longest) * (256 + 192) *
+         size_of(model.compute_dtype());
+}
 
 std::int64_t tokens_of(const StepRows& rows) {
   std::int64_t tokens = 0;
@@ -103,12 +112,12 @@ Dataset heaviest_evaluation(const Dataset& eval, const EvalOptions& options) {
 
 /// Runs on the model's meta device, which has seen nothing but the loading of the model and the adapter.
 Forecast forecast_steps(const CausalLm& model, const Adapter* adapter, const TrainOptions& options, const Dataset& data,
-                        const Dataset* eval) {
+                        const Dataset* eval, int threads) {
   options.check();
   if (data.rows.empty()) throw UsageError("forecast: expected at least one row, found none");
   Device& meta = *model.device();
   Forecast forecast;
-  forecast.process = resident_bytes() + runtime_bytes;
+  forecast.process = resident_bytes() + runtime_bytes + packing_bytes(model, threads);
   forecast.trained = meta.memory().live();
   std::vector<Tensor> trained;
   for (const auto& [name, tensor] : adapter ? adapter->tensors() : model.trainable()) trained.push_back(tensor);
@@ -155,7 +164,7 @@ Forecast forecast_training(const std::string& model_folder, LoadOptions load, co
                            model->compute_dtype() == DType::f64 ? DType::f64 : DType::f32);
     model->attach(adapter);
   }
-  Forecast forecast = forecast_steps(*model, lora ? &adapter : nullptr, options, data, eval);
+  Forecast forecast = forecast_steps(*model, lora ? &adapter : nullptr, options, data, eval, like->threads().size());
   for (const StoredTensor& tensor : open_model_folder(model_folder).tensors) forecast.weights += tensor.byte_count;
   forecast.weights_are_released = load.trainable;
   return forecast;
@@ -164,7 +173,7 @@ Forecast forecast_training(const std::string& model_folder, LoadOptions load, co
 Forecast forecast_pretraining(const std::string& config_json_file, const TrainOptions& options, const Dataset& data,
                               const DevicePtr& like, const Dataset* eval) {
   std::unique_ptr<CausalLm> model = new_model(config_json_file, meta_device(like), options.seed);
-  return forecast_steps(*model, nullptr, options, data, eval);
+  return forecast_steps(*model, nullptr, options, data, eval, like->threads().size());
 }
 
 }  // namespace loragrad
