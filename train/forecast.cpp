@@ -15,9 +15,15 @@
 namespace loragrad {
 namespace {
 
-// Measured (docs/design/011): what a run takes beyond its tensors, the mapped files, what was there before it and the
-// copies below: generated code of the GEMM library, its cache, pages of the libraries, stacks.
-constexpr std::size_t runtime_bytes = 10 << 20;
+// Measured (docs/design/009): what a run takes beyond its tensors, the mapped files, what was there before it and the
+// copies below: generated code of the GEMM library, pages of the libraries, stacks. The code belongs to a shape, and
+// rows of many lengths fill the cache of it (ops/cpu/onednn_gemm.cpp).
+constexpr std::size_t runtime_bytes = 10 << 20, full_cache_bytes = 11 << 20;
+
+bool is_ragged(const Dataset& data) {
+  return std::any_of(data.rows.begin(), data.rows.end(),
+                     [&](const Row& row) { return row.input_ids.size() != data.rows[0].input_ids.size(); });
+}
 
 /// The GEMM library copies both operands of a tile into its own order, where the meter does not see it. Each thread has
 /// a tile at a time, mostly of 256 rows and 192 columns (ops/cpu/gemm_tiles.cpp).
@@ -118,6 +124,7 @@ Forecast forecast_steps(const CausalLm& model, const Adapter* adapter, const Tra
   Device& meta = *model.device();
   Forecast forecast;
   forecast.process = resident_bytes() + runtime_bytes + packing_bytes(model, threads);
+  if (is_ragged(data)) forecast.process += full_cache_bytes;
   forecast.trained = meta.memory().live();
   std::vector<Tensor> trained;
   for (const auto& [name, tensor] : adapter ? adapter->tensors() : model.trainable()) trained.push_back(tensor);

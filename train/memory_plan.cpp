@@ -11,8 +11,9 @@
 namespace loragrad {
 namespace {
 
-// Products of fewer tokens are slower: then computing blocks twice costs less (docs/design/011).
-constexpr std::int64_t good_tokens = 256;
+// Micro-batches of so many tokens cost less than computing blocks twice; of fewer nothing is known. Measured in
+// docs/design/011.
+constexpr std::int64_t good_tokens = 64;
 
 class Search {
  public:
@@ -39,8 +40,12 @@ class Search {
     while (too_many - fit > 1) {
       std::int64_t middle = fit + (too_many - fit) / 2;
       MemoryPlan tried = plan(checkpoint, middle);
-      (fits(tried) ? fit : too_many) = middle;
-      if (fits(tried)) best = tried;
+      if (fits(tried)) {
+        fit = middle;
+        best = tried;
+      } else {
+        too_many = middle;
+      }
     }
     std::int64_t pieces = (most + fit - 1) / fit, even = (most + pieces - 1) / pieces;
     return even < fit ? plan(checkpoint, even) : best;

@@ -19,9 +19,9 @@ struct MemoryPlan {
 using Forecaster = std::function<Forecast(const TrainOptions&)>;
 
 /// The fastest of the ways to run whose forecast is within `limit` bytes: as asked; fewer rows at a time, as many as
-/// fit, while they still have a good number of tokens (nearly free); checkpointed blocks (a third to a half more time),
-/// with as many rows at a time as fit. `longest_row`: tokens of the longest row. IoError naming the least that would do
-/// when none fits.
+/// fit, while they still have a good number of tokens (up to a quarter more time); checkpointed blocks (a third more or
+/// half), with as many rows at a time as fit. `longest_row`: tokens of the longest row. IoError naming the least that
+/// would do when none fits.
 MemoryPlan plan_memory(const TrainOptions& asked, std::size_t limit, std::int64_t longest_row,
                        const Forecaster& forecast);
 

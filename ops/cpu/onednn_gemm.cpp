@@ -34,7 +34,10 @@ using Tag = dnnl::memory::data_type;
 Tag tag_of(DType dtype) { return dtype == DType::bf16 ? Tag::bf16 : Tag::f32; }
 
 const dnnl::engine& engine() {
-  static const dnnl::engine cpu(dnnl::engine::kind::cpu, 0);
+  static const dnnl::engine cpu = [] {
+    dnnl::set_primitive_cache_capacity(0);  // the library's own cache would hold 1024 primitives beside ours
+    return dnnl::engine(dnnl::engine::kind::cpu, 0);
+  }();
   return cpu;
 }
 
@@ -89,8 +92,9 @@ MatmulPtr make_matmul(const GemmArgs& g, dnnl::memory::dim k) {
   return m;
 }
 
-/// Ragged batches bring new shapes for as long as they run: past so many the cache starts anew.
-constexpr std::size_t most_cached = 1024;
+/// Ragged batches bring new shapes for as long as they run: past so many the cache starts anew. A primitive takes about
+/// 50 KB, and a step has some tens of shapes.
+constexpr std::size_t most_cached = 256;
 
 /// A primitive is generated code for one shape; making it takes up to half a millisecond, so it is kept.
 MatmulPtr matmul_for(const GemmArgs& g) {

@@ -47,9 +47,10 @@ TEST_CASE("the fastest way to run within a limit is taken") {
   CHECK(choose(200, 512) == Choice{false, 1});
   CHECK(choose(199, 512) == Choice{true, 4});
   CHECK(choose(120, 512) == Choice{true, 1});
-  // Rows of 64 tokens: fewer than four at a time are too little work, blocks computed twice cost less.
-  CHECK(choose(500, 64) == Choice{false, 4});
-  CHECK(choose(499, 64) == Choice{true, 8});
+  // Rows of 16 tokens: fewer than four at a time are too little work, blocks computed twice cost less.
+  CHECK(choose(500, 16) == Choice{false, 4});
+  CHECK(choose(499, 16) == Choice{true, 8});
+  CHECK(choose(200, 64) == Choice{false, 1});
   CHECK(choose(900, 512, {.batch_size = 8, .checkpoint_activations = true}) == Choice{true, 8});
   CHECK(choose(200, 512, {.batch_size = 8, .checkpoint_activations = true}) == Choice{true, 4});
   CHECK(choose(350, 512, {.batch_size = 3, .grad_accum = 4}) == Choice{false, 2});
