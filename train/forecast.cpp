@@ -1,6 +1,7 @@
 #include "train/forecast.h"
 
 #include <algorithm>
+#include <set>
 
 #include "data/batches.h"
 #include "engine/error.h"
@@ -15,14 +16,14 @@
 namespace loragrad {
 namespace {
 
-// Measured (docs/design/009): what a run takes beyond its tensors, the mapped files, what was there before it and the
-// copies below: generated code of the GEMM library, pages of the libraries, stacks. The code belongs to a shape, and
-// rows of many lengths fill the cache of it (ops/cpu/onednn_gemm.cpp).
-constexpr std::size_t runtime_bytes = 10 << 20, full_cache_bytes = 11 << 20;
+// Measured (docs/design/009): what a run takes beyond its tensors, the mapped files, what was there before it and what
+// is counted below: the generated code of one shape of batch, pages of the libraries, stacks.
+constexpr std::size_t runtime_bytes = 10 << 20;
 
-bool is_ragged(const Dataset& data) {
-  return std::any_of(data.rows.begin(), data.rows.end(),
-                     [&](const Row& row) { return row.input_ids.size() != data.rows[0].input_ids.size(); });
+/// Generated code of the GEMM library: some 32 products for each shape of batch beyond the first, 44 KiB each, until
+/// the cache of them is full (ops/cpu/onednn_gemm.cpp).
+std::size_t generated_bytes(std::size_t shapes_of_batches) {
+  return std::min<std::size_t>(256, 32 * (shapes_of_batches - 1)) * (44 << 10);
 }
 
 /// The GEMM library copies both operands of a tile into its own order, where the meter does not see it. Each thread has
@@ -40,51 +41,61 @@ std::int64_t tokens_of(const StepRows& rows) {
   return tokens;
 }
 
+struct Batches {
+  StepRows heaviest;
+  std::size_t shapes = 0;  // by their numbers of tokens
+};
+
 /// The micro-batch with the most tokens: the order of the rows is known before the run.
-StepRows heaviest_batch(const Dataset& data, const TrainOptions& options) {
+Batches batches_of_run(const Dataset& data, const TrainOptions& options) {
   auto step = static_cast<std::size_t>(options.rows_per_step()),
        size = static_cast<std::size_t>(options.rows_at_once());
   RowStream stream = row_stream(options, data.rows.size());
   StepRows heaviest;
+  std::set<std::int64_t> shapes;
   std::int64_t most = -1, steps = options.total_steps(static_cast<std::int64_t>(data.rows.size()));
   for (std::int64_t t = 0; t < steps; ++t) {
     std::vector<std::size_t> rows = stream.next(step);
     for (std::size_t begin = 0; begin < rows.size(); begin += size) {
       StepRows batch;
       for (std::size_t i = begin; i < std::min(rows.size(), begin + size); ++i) batch.push_back(&data.rows[rows[i]]);
-      if (std::int64_t tokens = tokens_of(batch); tokens > most) {
+      std::int64_t tokens = tokens_of(batch);
+      shapes.insert(tokens);
+      if (tokens > most) {
         most = tokens;
         heaviest = std::move(batch);
       }
     }
   }
-  return heaviest;
+  return {heaviest, shapes.size()};
 }
 
 /// The longest rows that there are, together.
-StepRows longest_batch(const Dataset& data, std::size_t size) {
+Batches longest_batch(const Dataset& data, std::size_t size) {
   StepRows rows;
   for (const Row& row : data.rows) rows.push_back(&row);
   auto longer = [](const Row* a, const Row* b) { return a->input_ids.size() > b->input_ids.size(); };
   std::stable_sort(rows.begin(), rows.end(), longer);
   StepRows batch;
   for (std::size_t i = 0; i < size; ++i) batch.push_back(rows[i % rows.size()]);
-  return batch;
+  bool equal = rows.front()->input_ids.size() == rows.back()->input_ids.size();
+  return {batch, equal ? 1 : data.rows.size()};
 }
 
 // A run of more rows is not followed row by row: sooner or later the longest meet.
 constexpr std::int64_t followed_rows = 200'000;
 
-/// The rows to forecast with. A row without a label teaches nothing and takes no time: with labels, it stands for a row
-/// that does.
-std::vector<Row> forecast_batch(const Dataset& data, const TrainOptions& options) {
+Batches batches_to_forecast(const Dataset& data, const TrainOptions& options) {
   auto rows = static_cast<std::int64_t>(data.rows.size());
   std::int64_t of_run = options.steps ? *options.steps * options.rows_per_step() : options.epochs * rows;
-  StepRows chosen = of_run <= followed_rows
-                        ? heaviest_batch(data, options)
-                        : longest_batch(data, static_cast<std::size_t>(std::min(of_run, options.rows_at_once())));
+  if (of_run <= followed_rows) return batches_of_run(data, options);
+  return longest_batch(data, static_cast<std::size_t>(std::min(of_run, options.rows_at_once())));
+}
+
+/// A row without a label teaches nothing and takes no time: with labels, it stands for a row that does.
+std::vector<Row> with_labels(const StepRows& rows) {
   std::vector<Row> batch;
-  for (const Row* row : chosen) {
+  for (const Row* row : rows) {
     batch.push_back(*row);
     if (supervised_tokens(*row) == 0) batch.back().labels = row->input_ids;
   }
@@ -123,13 +134,13 @@ Forecast forecast_steps(const CausalLm& model, const Adapter* adapter, const Tra
   if (data.rows.empty()) throw UsageError("forecast: expected at least one row, found none");
   Device& meta = *model.device();
   Forecast forecast;
-  forecast.process = resident_bytes() + runtime_bytes + packing_bytes(model, threads);
-  if (is_ragged(data)) forecast.process += full_cache_bytes;
+  Batches batches = batches_to_forecast(data, options);
+  forecast.process = resident_bytes() + runtime_bytes + generated_bytes(batches.shapes) + packing_bytes(model, threads);
   forecast.trained = meta.memory().live();
   std::vector<Tensor> trained;
   for (const auto& [name, tensor] : adapter ? adapter->tensors() : model.trainable()) trained.push_back(tensor);
   AdamW optimizer(trained, {});
-  std::vector<Row> batch = forecast_batch(data, options);
+  std::vector<Row> batch = with_labels(batches.heaviest);
   StepRows rows = step_of(batch, options);
   PassOptions passes{.rows_at_once = options.rows_at_once(), .checkpoint = options.checkpoint_activations};
   // Two steps: the moments are there from the first update on.
