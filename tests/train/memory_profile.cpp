@@ -37,7 +37,7 @@ TEST_CASE("a profile's parts at the peak are the forecast, but for the gaps") {
       Forecast forecast = forecast_training(folder.path(), {}, config, options, data, cpu_device(1));
       // Where blocks of memory lie leaves gaps between them.
       CHECK(forecast.profile.peak() <= forecast.activations);
-      CHECK(static_cast<double>(forecast.profile.peak()) > 0.97 * static_cast<double>(forecast.activations));
+      CHECK(static_cast<double>(forecast.profile.peak()) > 0.95 * static_cast<double>(forecast.activations));
       CHECK(forecast.profile.rows == 2);
       CHECK(forecast.profile.layers == 2);
     }
