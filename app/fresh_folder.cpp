@@ -56,8 +56,7 @@ const char* class_of(const std::string& model_type) {
 std::vector<TokenId> read_ids(const JsonRef& value) {
   constexpr std::int64_t largest = std::numeric_limits<TokenId>::max();
   std::vector<TokenId> ids;
-  if (!value.is_array()) return {static_cast<TokenId>(value.integer(0, largest))};
-  for (const JsonRef& id : value.elements()) ids.push_back(static_cast<TokenId>(id.integer(0, largest)));
+  for (const JsonRef& id : value.one_or_more()) ids.push_back(static_cast<TokenId>(id.integer(0, largest)));
   return ids;
 }
 

@@ -6,8 +6,8 @@
 #include <cstdlib>
 #include <string>
 
+#include "bench/random_rows.h"
 #include "bench/timing.h"
-#include "engine/random.h"
 #include "loragrad.h"
 
 using namespace loragrad;
@@ -45,11 +45,7 @@ class Bandwidth {
 };
 
 std::vector<std::int32_t> prompt(std::int64_t tokens, std::int64_t vocab) {
-  Random random(/*seed=*/1, /*stream=*/0);
-  std::vector<std::int32_t> ids;
-  for (std::int64_t i = 0; i < tokens; ++i)
-    ids.push_back(static_cast<std::int32_t>(random.below(static_cast<std::uint64_t>(vocab))));
-  return ids;
+  return random_rows({tokens}, vocab).rows.front().input_ids;
 }
 
 /// Bytes of the matrices that one token is multiplied with.

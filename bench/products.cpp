@@ -4,6 +4,7 @@
 #include <map>
 
 #include "bench/random_tensor.h"
+#include "ops/cpu/gemm_library.h"
 #include "ops/gemm.h"
 
 namespace loragrad::bench {
@@ -76,6 +77,19 @@ void Products::give_operands(const DevicePtr& device) {
 
 void Products::run(Device& device) const {
   for (const GemmArgs& g : model_) gemm(device, g);
+}
+
+void Products::run_by_library(Device& device) const {
+  int threads = device.threads().size();
+  for (const GemmArgs& g : for_library_) {
+    Workspace scratch(device, cpu::library_scratch(g, threads));
+    cpu::library_gemm(g, scratch.data(), threads);
+  }
+}
+
+bool Products::library_takes() const {
+  DType dtype = for_library_.front().a.dtype;
+  return dtype == DType::f32 || (dtype == DType::bf16 && cpu::library_has_bf16());
 }
 
 }  // namespace loragrad::bench

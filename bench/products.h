@@ -20,8 +20,12 @@ class Products {
   void give_operands(const DevicePtr& device);
   /// The model's products, the adapter's left out, after each other.
   void run(Device& device) const;
-  /// The same, each weight in the activations' type: what a library takes without help.
-  const std::vector<GemmArgs>& for_library() const { return for_library_; }
+  /// The same, each in one piece with the library's own threads, and each weight in the activations' type: what the
+  /// library takes without help.
+  void run_by_library(Device& device) const;
+  /// Whether the library multiplies the activations' type.
+  bool library_takes() const;
+  bool empty() const { return model_.empty(); }
 
   double model_flops() const { return model_flops_; }
   double adapter_flops() const { return adapter_flops_; }

@@ -1,6 +1,5 @@
 #include "bench/step_run.h"
 
-#include "bench/library_products.h"
 #include "bench/peaks.h"
 #include "bench/random_rows.h"
 #include "bench/timing.h"
@@ -14,10 +13,7 @@ namespace loragrad::bench {
 void StepLimits::measure(const Products& products, Device& device) {
   ThreadPool& threads = device.threads();
   tiles.push_back(seconds([&] { products.run(device); }));
-  if (library_takes(products.for_library().front()))
-    library.push_back(seconds([&] {
-      for (const GemmArgs& g : products.for_library()) library_product(g, threads.size());
-    }));
+  if (products.library_takes()) library.push_back(seconds([&] { products.run_by_library(device); }));
   fma.push_back(fma_rate(threads));
   if (auto dot = bf16_dot_rate(threads)) bf16_dot.push_back(*dot);
 }
@@ -60,7 +56,7 @@ void StepRun::step_ends(const StepReport& report) {
   if (report.step == 2) {
     peak_bytes_ = report.peak_bytes;  // before the operands of the products alone take memory
     products_.give_operands(device_);
-    if (products_.for_library().empty())
+    if (products_.empty())
       throw UsageError("step: expected a model wider than the adapter's rank, " + std::to_string(step_rank));
     StepLimits().measure(products_, *device_);  // warms up
   }

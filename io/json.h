@@ -81,6 +81,7 @@ class JsonRef {
   std::size_t size() const;                                      ///< of an array or object
   std::vector<std::pair<std::string, JsonRef>> members() const;  ///< of an object, in file order
   std::vector<JsonRef> elements() const;                         ///< of an array
+  std::vector<JsonRef> one_or_more() const;                      ///< of an array; anything else is the one
 
   bool boolean() const;
   std::int64_t integer(std::int64_t min, std::int64_t max) const;  ///< 8 yes; 8.0, 8.5, "8", true no

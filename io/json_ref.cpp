@@ -81,6 +81,11 @@ std::vector<JsonRef> JsonRef::elements() const {
   return result;
 }
 
+std::vector<JsonRef> JsonRef::one_or_more() const {
+  if (is_array()) return elements();
+  return {*this};
+}
+
 bool JsonRef::boolean() const {
   if (const bool* value = std::get_if<bool>(&value_->value())) return *value;
   fail("true or false");

@@ -179,17 +179,10 @@ AdapterConfigFile read_adapter_config_file(const std::string& path, std::vector<
   if (auto layers = file.find("layers_to_transform"); layers && !is_off(*layers)) {
     constexpr std::int64_t largest = std::numeric_limits<std::int32_t>::max();
     result.layers.emplace();
-    if (layers->is_array())
-      for (const JsonRef& layer : layers->elements()) result.layers->push_back(layer.integer(0, largest));
-    else
-      result.layers->push_back(layers->integer(0, largest));
+    for (const JsonRef& layer : layers->one_or_more()) result.layers->push_back(layer.integer(0, largest));
   }
-  if (auto pattern = file.find("layers_pattern"); pattern && !is_off(*pattern)) {
-    if (pattern->is_array())
-      for (const JsonRef& word : pattern->elements()) result.layers_pattern.push_back(word.string());
-    else
-      result.layers_pattern.push_back(pattern->string());
-  }
+  if (auto pattern = file.find("layers_pattern"); pattern && !is_off(*pattern))
+    for (const JsonRef& word : pattern->one_or_more()) result.layers_pattern.push_back(word.string());
   if (warnings) warnings->insert(warnings->end(), ignored.begin(), ignored.end());
   return result;
 }

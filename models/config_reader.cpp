@@ -53,11 +53,8 @@ void read_end_tokens(ModelConfig& config, const JsonRef& root) {
   constexpr std::int64_t largest = std::numeric_limits<std::int32_t>::max();
   if (auto eos = root.find("eos_token_id")) {
     config.eos_token_ids.clear();
-    if (eos->is_array())
-      for (const JsonRef& id : eos->elements())
-        config.eos_token_ids.push_back(static_cast<std::int32_t>(id.integer(0, largest)));
-    else
-      config.eos_token_ids.push_back(static_cast<std::int32_t>(eos->integer(0, largest)));
+    for (const JsonRef& id : eos->one_or_more())
+      config.eos_token_ids.push_back(static_cast<std::int32_t>(id.integer(0, largest)));
   }
   if (auto bos = root.find("bos_token_id")) config.bos_token_id = static_cast<std::int32_t>(bos->integer(0, largest));
 }
@@ -65,22 +62,21 @@ void read_end_tokens(ModelConfig& config, const JsonRef& root) {
 }  // namespace
 
 void finish_config(ModelConfig& c, const JsonRef& root, const std::string& folder) {
-  auto wrong = [&](const std::string& key, const std::string& expected, std::int64_t found) {
-    throw InputError(root.where() + ": " + key + ": expected " + expected + ", found " + std::to_string(found));
-  };
+  ConfigReader read(root);
   if (c.num_attention_heads % c.num_key_value_heads)
-    wrong("num_key_value_heads", "a divisor of num_attention_heads (" + std::to_string(c.num_attention_heads) + ")",
-          c.num_key_value_heads);
+    read.fail("num_key_value_heads", c.num_key_value_heads,
+              "a divisor of num_attention_heads (" + std::to_string(c.num_attention_heads) + ")");
   // A table of more elements than this exceeds any machine this runs on, and products below stay within 63 bits.
   constexpr std::int64_t absurd = std::int64_t{1} << 40;
   if (c.hidden_size > absurd / c.hidden_size)
-    wrong(root.find("n_embd") ? "n_embd" : "hidden_size", "a matrix of less than 2^40 elements", c.hidden_size);
-  if (c.vocab_size > absurd / c.hidden_size) wrong("vocab_size", "a table of less than 2^40 elements", c.vocab_size);
+    read.fail(root.find("n_embd") ? "n_embd" : "hidden_size", c.hidden_size, "a matrix of less than 2^40 elements");
+  if (c.vocab_size > absurd / c.hidden_size)
+    read.fail("vocab_size", c.vocab_size, "a table of less than 2^40 elements");
   if (c.intermediate_size > absurd / c.hidden_size)
-    wrong("intermediate_size", "a matrix of less than 2^40 elements", c.intermediate_size);
+    read.fail("intermediate_size", c.intermediate_size, "a matrix of less than 2^40 elements");
   // The names alone of so many layers' tensors would fill the memory.
   if (c.num_hidden_layers > 10000)
-    wrong(root.find("n_layer") ? "n_layer" : "num_hidden_layers", "at most 10000 layers", c.num_hidden_layers);
+    read.fail(root.find("n_layer") ? "n_layer" : "num_hidden_layers", c.num_hidden_layers, "at most 10000 layers");
   read_end_tokens(c, root);
   std::string generation = folder + "/generation_config.json";
   struct stat info;

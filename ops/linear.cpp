@@ -9,18 +9,18 @@ namespace loragrad {
 namespace {
 
 /// `bias`: none where it has no elements.
-void check(const Tensor& x, std::int64_t in, std::int64_t out, Shape weight, Shape bias, DType bias_dtype) {
+void check(const Tensor& x, std::int64_t in, std::int64_t out, Shape weight, const ConstMatrix& bias) {
   check_real("linear", "x", x.dtype());
-  bool has_bias = bias.numel() > 0;
+  bool has_bias = bias.rows * bias.cols > 0;
   DType wanted = x.dtype() == DType::f64 ? DType::f64 : DType::f32;
-  if (has_bias && bias_dtype != wanted)
+  if (has_bias && bias.dtype != wanted)
     throw ShapeError("linear: bias: expected " + std::string(name_of(wanted)) + " beside x of " +
-                     std::string(name_of(x.dtype())) + ", found " + std::string(name_of(bias_dtype)));
+                     std::string(name_of(x.dtype())) + ", found " + std::string(name_of(bias.dtype)));
   if (x.cols() != in)
     throw ShapeError("linear: x " + x.shape().text() + " does not fit w " + weight.text() +
                      " (in = " + std::to_string(in) + ")");
-  if (has_bias && bias.numel() != out)
-    throw ShapeError("linear: bias " + bias.text() + " does not fit w " + weight.text() +
+  if (has_bias && bias.rows * bias.cols != out)
+    throw ShapeError("linear: bias " + Shape{bias.rows, bias.cols}.text() + " does not fit w " + weight.text() +
                      " (out = " + std::to_string(out) + ")");
 }
 
@@ -77,8 +77,7 @@ struct LinearNode final : Node {
 }  // namespace
 
 Tensor linear(const Tensor& x, const Weight& w, const Weight& bias) {
-  check(x, w.in_features(), w.out_features(), w.shape(), bias.empty() ? Shape{} : bias.shape(),
-        bias.empty() ? DType::f32 : bias.dtype());
+  check(x, w.in_features(), w.out_features(), w.shape(), bias.matrix());
   Tensor y = Tensor::empty(x.device(), {x.rows(), w.out_features()}, x.dtype());
   gemm(*x.device(), {.c = y.mutable_matrix(),
                      .a = x.matrix(),
@@ -91,13 +90,11 @@ Tensor linear(const Tensor& x, const Weight& w, const Weight& bias) {
 Tensor linear(const Tensor& x, const Tensor& w, const Tensor& bias, WeightLayout layout) {
   bool out_in = layout == WeightLayout::out_in;
   std::int64_t in = out_in ? w.cols() : w.rows(), out = out_in ? w.rows() : w.cols();
-  check(x, in, out, w.shape(), bias.defined() ? bias.shape() : Shape{}, bias.defined() ? bias.dtype() : DType::f32);
+  ConstMatrix added = bias.defined() ? bias.matrix() : ConstMatrix{};
+  check(x, in, out, w.shape(), added);
   Tensor y = Tensor::empty(x.device(), {x.rows(), out}, x.dtype());
-  gemm(*x.device(), {.c = y.mutable_matrix(),
-                     .a = x.matrix(),
-                     .b = w.matrix(),
-                     .transpose_b = out_in,
-                     .bias = bias.defined() ? bias.matrix().data : nullptr});
+  gemm(*x.device(),
+       {.c = y.mutable_matrix(), .a = x.matrix(), .b = w.matrix(), .transpose_b = out_in, .bias = added.data});
   return needs_grad({&x, &w, &bias}) ? attach(y, std::make_shared<LinearNode>(x, w, bias, layout)) : y;
 }
 

@@ -5,25 +5,17 @@
 #include <type_traits>
 #include <utility>
 
+#include "ops/wrapped_device.h"
+
 namespace loragrad {
 namespace {
 
-class TimedDevice final : public Device {
+class TimedDevice final : public WrappedDevice {
  public:
   TimedDevice(DevicePtr like, KernelObserver observer);
-  std::string_view name() const override { return like_->name(); }
-  bool is_meta() const override { return like_->is_meta(); }
-  MemoryBlock allocate(std::size_t bytes) override { return like_->allocate(bytes); }
-  void release(MemoryBlock block, std::size_t bytes) noexcept override { like_->release(block, bytes); }
-  std::size_t footprint() const override { return like_->footprint(); }
-  void upload(void* to, const void* from, std::size_t bytes) override { like_->upload(to, from, bytes); }
-  void download(void* to, const void* from, std::size_t bytes) override { like_->download(to, from, bytes); }
-  bool has_bf16() const override { return like_->has_bf16(); }
-  Device& like() { return *like_; }
   void tell(const KernelCall& call) const { observer_(call); }
 
  private:
-  DevicePtr like_;
   KernelObserver observer_;
 };
 
@@ -99,7 +91,7 @@ constexpr Kernels table{
 };
 
 TimedDevice::TimedDevice(DevicePtr like, KernelObserver observer)
-    : Device(table, 1), like_(std::move(like)), observer_(std::move(observer)) {}
+    : WrappedDevice(table, std::move(like)), observer_(std::move(observer)) {}
 
 }  // namespace
 

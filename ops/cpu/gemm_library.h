@@ -7,12 +7,13 @@
 namespace loragrad::cpu {
 
 // The places where a library multiplies matrices; the build picks onednn_gemm.cpp or openblas_gemm.cpp for the first
-// two. All run on the calling thread alone and may be called from several threads at once.
+// two. All run on the calling thread alone and may be called from several threads at once, except where the library is
+// given threads of its own.
 
 /// A product as GemmArgs says, a and b both f32 or both bf16, c f32 or of their type; a bias only where alpha is 1.
-/// bf16 only where library_has_bf16(). `scratch` has library_scratch(args) bytes and is the caller's alone.
-void library_gemm(const GemmArgs& args, void* scratch);
-std::size_t library_scratch(const GemmArgs& args);
+/// bf16 only where library_has_bf16(). `scratch` has library_scratch(args, threads) bytes and is the caller's alone.
+void library_gemm(const GemmArgs& args, void* scratch, int threads = 1);
+std::size_t library_scratch(const GemmArgs& args, int threads = 1);
 /// f64 through OpenBLAS, whichever library multiplies the rest.
 void blas_gemm_f64(const GemmArgs& args);
 /// True when the processor multiplies bf16 and the library uses it.

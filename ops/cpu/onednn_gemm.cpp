@@ -15,19 +15,18 @@
 namespace loragrad::cpu {
 namespace {
 
-/// oneDNN's OpenMP team is one thread for the scope: the parallelism is ours. The setting belongs to the calling
-/// thread.
-class OneThread {
+/// oneDNN's OpenMP team has so many threads for the scope. The setting belongs to the calling thread.
+class Team {
  public:
-  OneThread() : before_(omp_get_max_threads()) {
-    if (before_ != 1) omp_set_num_threads(1);
+  explicit Team(int threads) : before_(omp_get_max_threads()), threads_(threads) {
+    if (before_ != threads_) omp_set_num_threads(threads_);
   }
-  ~OneThread() {
-    if (before_ != 1) omp_set_num_threads(before_);
+  ~Team() {
+    if (before_ != threads_) omp_set_num_threads(before_);
   }
 
  private:
-  int before_;
+  int before_, threads_;
 };
 
 using Tag = dnnl::memory::data_type;
@@ -97,8 +96,8 @@ MatmulPtr make_matmul(const GemmArgs& g, dnnl::memory::dim k) {
 constexpr std::size_t most_cached = 256;
 
 /// A primitive is generated code for one shape; making it takes up to half a millisecond, so it is kept.
-MatmulPtr matmul_for(const GemmArgs& g) {
-  using Key = std::array<std::int64_t, 13>;
+MatmulPtr matmul_for(const GemmArgs& g, int threads) {
+  using Key = std::array<std::int64_t, 14>;
   static std::mutex mutex;
   static std::map<Key, MatmulPtr> cache;
   std::int64_t k = g.transpose_a ? g.a.rows : g.a.cols;
@@ -113,23 +112,24 @@ MatmulPtr matmul_for(const GemmArgs& g) {
           static_cast<std::int64_t>(g.a.dtype),
           static_cast<std::int64_t>(g.c.dtype),
           g.bias != nullptr,
+          threads,
           static_cast<std::int64_t>(std::bit_cast<std::uint64_t>(g.beta)),
           static_cast<std::int64_t>(std::bit_cast<std::uint64_t>(g.alpha))};
   std::lock_guard lock(mutex);
   auto found = cache.find(key);
   if (found != cache.end()) return found->second;
   if (cache.size() >= most_cached) cache.clear();
-  OneThread one_thread;
+  Team team(threads);
   return cache[key] = make_matmul(g, k);
 }
 
 }  // namespace
 
-std::size_t library_scratch(const GemmArgs& g) { return matmul_for(g)->scratch.get_size(); }
+std::size_t library_scratch(const GemmArgs& g, int threads) { return matmul_for(g, threads)->scratch.get_size(); }
 
-void library_gemm(const GemmArgs& g, void* scratch) {
-  OneThread one_thread;
-  MatmulPtr m = matmul_for(g);
+void library_gemm(const GemmArgs& g, void* scratch, int threads) {
+  Team team(threads);
+  MatmulPtr m = matmul_for(g, threads);
   thread_local dnnl::stream stream(engine());
   auto memory = [](const dnnl::memory::desc& desc, const void* data) {
     return dnnl::memory(desc, engine(), const_cast<void*>(data));

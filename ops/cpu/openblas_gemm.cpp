@@ -8,19 +8,21 @@
 
 namespace loragrad::cpu {
 
-void library_gemm(const GemmArgs& args, void*) {
+void library_gemm(const GemmArgs& args, void*, int threads) {
   if (args.a.dtype == DType::bf16) throw UsageError("gemm: this build multiplies bf16 matrices only after conversion");
   GemmArgs g = args;
   put_bias<float>(g);
   auto k = static_cast<int>(g.transpose_a ? g.a.rows : g.a.cols);
+  if (threads != 1) openblas_set_num_threads(threads);
   cblas_sgemm(CblasRowMajor, g.transpose_a ? CblasTrans : CblasNoTrans, g.transpose_b ? CblasTrans : CblasNoTrans,
               static_cast<int>(g.c.rows), static_cast<int>(g.c.cols), k, static_cast<float>(g.alpha),
               static_cast<const float*>(g.a.data), static_cast<int>(g.a.stride), static_cast<const float*>(g.b.data),
               static_cast<int>(g.b.stride), static_cast<float>(g.beta), static_cast<float*>(g.c.data),
               static_cast<int>(g.c.stride));
+  if (threads != 1) openblas_set_num_threads(1);
 }
 
-std::size_t library_scratch(const GemmArgs&) { return 0; }
+std::size_t library_scratch(const GemmArgs&, int) { return 0; }
 bool library_has_bf16() { return false; }
 
 std::string_view library_name() {

@@ -21,7 +21,7 @@ MAY = {
 # A header, and the only folder or files that may include it.
 ONLY = {
     r"Eigen/|unsupported/Eigen": ["ops/cpu/"],
-    r"cblas\.h|dnnl|omp\.h": ["ops/cpu/", "bench/library_products_"],
+    r"cblas\.h|dnnl|omp\.h": ["ops/cpu/"],
     r"benchmark/": ["bench/"],
     r"cuda|cublas": ["ops/cuda/"],
     r"nlohmann/": ["io/json.cpp"],

@@ -8,6 +8,7 @@
 #include <sstream>
 
 #include "ops/timed_device.h"
+#include "ops/wrapped_device.h"
 #include "optim/adamw.h"
 #include "optim/clip.h"
 #include "tests/train/support.h"
@@ -22,21 +23,11 @@ constexpr const char* file = "tests/train/figures.txt";
 
 /// The device `like` with kernels that ask for no scratch space and take it from `like` instead: how much they need
 /// depends on the processor and the library.
-class WithoutScratch final : public Device {
+class WithoutScratch final : public WrappedDevice {
  public:
-  explicit WithoutScratch(DevicePtr like);
-  std::string_view name() const override { return like_->name(); }
-  bool is_meta() const override { return like_->is_meta(); }
-  MemoryBlock allocate(std::size_t bytes) override { return like_->allocate(bytes); }
-  void release(MemoryBlock block, std::size_t bytes) noexcept override { like_->release(block, bytes); }
-  std::size_t footprint() const override { return like_->footprint(); }
-  void upload(void* to, const void* from, std::size_t bytes) override { like_->upload(to, from, bytes); }
-  void download(void* to, const void* from, std::size_t bytes) override { like_->download(to, from, bytes); }
-  bool has_bf16() const override { return like_->has_bf16(); }
-  Device& like() { return *like_; }
+  explicit WithoutScratch(const DevicePtr& like);
 
  private:
-  DevicePtr like_;
   Kernels table_;
 };
 
@@ -49,7 +40,7 @@ void with_own_scratch(Device& device, const Args& args, void*) {
 
 constexpr auto none = [](Device&, const auto&) { return std::size_t{0}; };
 
-WithoutScratch::WithoutScratch(DevicePtr like) : Device(table_, 1), like_(std::move(like)), table_(like_->kernels()) {
+WithoutScratch::WithoutScratch(const DevicePtr& like) : WrappedDevice(table_, like), table_(like->kernels()) {
   using K = Kernels;
   table_.gemm_workspace = none;
   table_.gemm = with_own_scratch<&K::gemm_workspace, &K::gemm, GemmArgs>;

@@ -41,6 +41,18 @@ double distance(const std::vector<float>& a, const std::vector<float>& b) {
   return std::sqrt(difference / norm);
 }
 
+void check_same_but_for_rounding(const Outcome& parts, const Outcome& whole, std::size_t steps) {
+  REQUIRE(parts.steps.size() == steps);
+  REQUIRE(whole.steps.size() == steps);
+  for (std::size_t i = 0; i < steps; ++i) {
+    CHECK(parts.steps[i].loss == doctest::Approx(whole.steps[i].loss).epsilon(1e-6));
+    CHECK(parts.steps[i].grad_norm == doctest::Approx(whole.steps[i].grad_norm).epsilon(1e-5));
+    CHECK(parts.steps[i].tokens == whole.steps[i].tokens);
+    CHECK(parts.steps[i].supervised_tokens == whole.steps[i].supervised_tokens);
+  }
+  CHECK(distance(parts.trained, whole.trained) < 1e-5);
+}
+
 }  // namespace
 
 TEST_CASE("accumulated gradients are those of the large batch, dropout included") {
@@ -51,13 +63,7 @@ TEST_CASE("accumulated gradients are those of the large batch, dropout included"
   for (auto [size, accum] : {std::pair{3, 2}, {2, 3}, {1, 6}}) {
     options.batch_size = size;
     options.grad_accum = accum;
-    Outcome parts = run(folder, data, options);
-    for (std::size_t i = 0; i < 5; ++i) {
-      CHECK(parts.steps[i].loss == doctest::Approx(whole.steps[i].loss).epsilon(1e-6));
-      CHECK(parts.steps[i].grad_norm == doctest::Approx(whole.steps[i].grad_norm).epsilon(1e-5));
-      CHECK(parts.steps[i].supervised_tokens == whole.steps[i].supervised_tokens);
-    }
-    CHECK(distance(parts.trained, whole.trained) < 1e-5);
+    check_same_but_for_rounding(run(folder, data, options), whole, 5);
   }
 }
 
@@ -68,12 +74,7 @@ TEST_CASE("smaller micro-batches are another way to take the same step") {
   Outcome whole = run(folder, data, options);
   for (std::int64_t rows : {1, 2, 4, 5}) {
     options.micro_batch = rows;
-    Outcome parts = run(folder, data, options);
-    for (std::size_t i = 0; i < 4; ++i) {
-      CHECK(parts.steps[i].loss == doctest::Approx(whole.steps[i].loss).epsilon(1e-6));
-      CHECK(parts.steps[i].tokens == whole.steps[i].tokens);
-    }
-    CHECK(distance(parts.trained, whole.trained) < 1e-5);
+    check_same_but_for_rounding(run(folder, data, options), whole, 4);
   }
 }
 
