@@ -59,6 +59,14 @@ MappedFile::~MappedFile() {
   if (data_) ::munmap(const_cast<std::byte*>(data_), size_);
 }
 
+void MappedFile::let_go(const std::byte* begin, std::size_t bytes) const {
+  auto page = static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
+  std::size_t first = (static_cast<std::size_t>(begin - data_) + page - 1) / page * page;
+  std::size_t last = static_cast<std::size_t>(begin + bytes - data_) / page * page;
+  // Only a wish: where it is not granted, the pages stay.
+  if (first < last) ::madvise(const_cast<std::byte*>(data_) + first, last - first, MADV_DONTNEED);
+}
+
 std::string read_file(const std::string& path) {
   OpenFile file(path);
   std::string text(file.size, '\0');

@@ -19,6 +19,9 @@ class MappedFile {
   const std::byte* data() const { return data_; }
   std::size_t size() const { return size_; }
   const std::string& path() const { return path_; }
+  /// Of [begin, begin + bytes) in this file: the whole pages leave the process's resident memory until they are read
+  /// again.
+  void let_go(const std::byte* begin, std::size_t bytes) const;
   std::string_view text() const { return {reinterpret_cast<const char*>(data_), size_}; }
 
  private:

@@ -87,9 +87,13 @@ class CheckpointSource final : public ParameterSource {
   }
 
   /// Of the stored tensors: what was made of the embedding may be a copy to train, or have no memory.
-  static bool same_bytes(const StoredTensor& a, const StoredTensor* b) {
-    return b && a.dtype_name == b->dtype_name && a.shape == b->shape &&
-           std::memcmp(a.bytes, b->bytes, a.byte_count) == 0;
+  bool same_bytes(const StoredTensor& a, const StoredTensor* b) const {
+    if (!b || a.dtype_name != b->dtype_name || a.shape != b->shape) return false;
+    bool same = std::memcmp(a.bytes, b->bytes, a.byte_count) == 0;
+    // A forecast counts what the process holds, and the weights beside it.
+    if (device_->is_meta())
+      for (const StoredTensor* read : {&a, b}) read->file->let_go(read->bytes, read->byte_count);
+    return same;
   }
 
   std::string folder_;
