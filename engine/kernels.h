@@ -10,13 +10,14 @@ class Device;
 
 /// c = alpha op(a) op(b) + bias + beta c.  op transposes where asked; beta is 0 or 1; bias is one row of c's columns or
 /// empty (f32, or f64 when c is f64). Operands may differ in dtype: b (a weight) is converted tile by tile to a's
-/// dtype. With beta = 0, c is not read.
+/// dtype. With beta = 0, c is not read. One of a and c may lie in panels.
 struct GemmArgs {
   Matrix c;
   ConstMatrix a, b;
   bool transpose_a = false, transpose_b = false;
   double alpha = 1, beta = 0;
   const void* bias = nullptr;
+  Panels panels_a = {}, panels_c = {};
 };
 
 /// Elements that are kept (scaled by 1/(1-p)) or zeroed. An element's fate is a pure function of (key, row in the step,
@@ -135,13 +136,15 @@ struct EmbeddingBackwardArgs {
 
 /// For each row t with targets[t] >= 0: losses[t] = logsumexp(logits[t]) - logits[t][target], and
 /// dlogits[t] = scale (softmax(logits[t]) - onehot(target)); rows with target < 0 get 0 and zeros.
-/// dlogits may be empty (data null), or lie on the logits: each row from where the logits' begins, in a type no wider.
+/// dlogits may be empty (data null), or lie on the logits where both are in panels of one width: each panel from where
+/// the logits' begins, in a type no wider.
 struct CrossEntropyArgs {
   ConstMatrix logits;
   const std::int32_t* targets = nullptr;
   double* losses = nullptr;  // [rows], in host memory
   Matrix dlogits;
   double scale = 1;
+  Panels panels = {}, panels_dlogits = {};  // widths in multiples of 256
 };
 
 /// Decoupled weight decay; Loshchilov & Hutter 2019, algorithm 2, with torch's epsilon placement:

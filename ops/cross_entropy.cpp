@@ -13,7 +13,8 @@ namespace loragrad {
 namespace {
 
 // Of logits. The head stays within 64 MB with the tile's x and dx and the scratch space of its products.
-constexpr std::int64_t tile_bytes = 56 << 20;
+constexpr std::int64_t tile_bytes = 52 << 20;
+constexpr std::int64_t panel_width = 512;  // of logits: what a thread multiplies at a time fits its cache
 
 /// dx and dW were computed with the loss; backward multiplies them by dy, a scalar.
 struct CrossEntropyNode final : Node {
@@ -101,30 +102,36 @@ class Pass {
 
     Tensor memory = Tensor::empty(x_.device(), {count, head_.rows}, logits_dtype_);
     Matrix logits = memory.mutable_matrix();
-    gemm(device_, {.c = logits, .a = x.matrix(), .b = head_, .transpose_b = true});
+    Panels panels{panel_width, panel_width * count}, narrow = panels;
+    gemm(device_, {.c = logits, .a = x.matrix(), .b = head_, .transpose_b = true, .panels_c = panels});
     std::vector<double> losses(static_cast<std::size_t>(count));
-    Matrix dlogits = dx_.defined() || dw_.defined() ? narrowed(logits) : Matrix{};
+    Matrix dlogits;
+    if (dx_.defined() || dw_.defined()) {  // in the operands' type, on the logits
+      dlogits = logits;
+      dlogits.dtype = x_.dtype();
+      narrow.apart *= static_cast<std::int64_t>(size_of(logits.dtype) / size_of(dlogits.dtype));
+    }
     k.cross_entropy(device_, {.logits = logits,
                               .targets = targets.data<std::int32_t>(),
                               .losses = losses.data(),
                               .dlogits = dlogits,
-                              .scale = scale_});
+                              .scale = scale_,
+                              .panels = panels,
+                              .panels_dlogits = narrow});
     if (dx_.defined()) {
       Tensor dx = Tensor::empty(x_.device(), x.shape(), x.dtype());
-      gemm(device_, {.c = dx.mutable_matrix(), .a = dlogits, .b = head_});
+      gemm(device_, {.c = dx.mutable_matrix(), .a = dlogits, .b = head_, .panels_a = narrow});
       k.embedding_backward(device_,
                            {.dout = dx.matrix(), .ids = tokens.data<std::int32_t>(), .dtable = dx_.mutable_matrix()});
     }
     if (dw_.defined())
-      gemm(device_, {.c = dw_.mutable_matrix(), .a = dlogits, .b = x.matrix(), .transpose_a = true, .beta = 1});
+      gemm(device_, {.c = dw_.mutable_matrix(),
+                     .a = dlogits,
+                     .b = x.matrix(),
+                     .transpose_a = true,
+                     .beta = 1,
+                     .panels_a = narrow});
     sum_ = std::accumulate(losses.begin(), losses.end(), sum_);
-  }
-
-  /// The gradient's rows in the operands' type, each at the start of the logits' row that it replaces.
-  Matrix narrowed(Matrix logits) const {
-    logits.stride *= static_cast<std::int64_t>(size_of(logits.dtype) / size_of(x_.dtype()));
-    logits.dtype = x_.dtype();
-    return logits;
   }
 
   const Tensor& x_;

@@ -9,68 +9,97 @@ namespace {
 
 constexpr std::int64_t lanes = 16;
 
+/// Calls f(panel, column in it, number of columns, column of the whole) for the blocks of columns.
+template <class M, class F>
+void for_column_blocks(const M& m, const Panels& panels, F f) {
+  for (std::int64_t i = 0, first = 0; i < panels.count(m.cols); ++i) {
+    M part = panel(m, panels, i);
+    for (std::int64_t col = 0; col < part.cols; col += block_size)
+      f(part, col, std::min(block_size, part.cols - col), first + col);
+    first += part.cols;
+  }
+}
+
 /// Largest logit of a row; a NaN is passed over here and shows up in the sum.
 template <class C>
-C largest(const ConstMatrix& logits, std::int64_t row) {
+C largest(const CrossEntropyArgs& args, std::int64_t row) {
   Block<C> values, best = Block<C>::Constant(-std::numeric_limits<C>::infinity());
-  for (std::int64_t col = 0; col < logits.cols; col += block_size) {
-    std::int64_t n = std::min(block_size, logits.cols - col);
-    load(logits, row, col, n, values.data());
+  for_column_blocks(args.logits, args.panels, [&](const ConstMatrix& m, std::int64_t col, std::int64_t n, auto) {
+    load(m, row, col, n, values.data());
     for (std::int64_t i = 0; i < n; ++i) best[i] = values[i] > best[i] ? values[i] : best[i];
-  }
+  });
   return best.maxCoeff();
 }
 
 /// Sum of exp(logit - shift), lane by lane in f64.
 template <class C>
-double exp_sum(const ConstMatrix& logits, std::int64_t row, C shift) {
+double exp_sum(const CrossEntropyArgs& args, std::int64_t row, C shift) {
   Eigen::Array<double, lanes, 1> sum = Eigen::Array<double, lanes, 1>::Zero();
   Block<C> values;
-  for (std::int64_t col = 0; col < logits.cols; col += block_size) {
-    std::int64_t n = std::min(block_size, logits.cols - col);
-    load(logits, row, col, n, values);
+  for_column_blocks(args.logits, args.panels, [&](const ConstMatrix& m, std::int64_t col, std::int64_t n, auto) {
+    load(m, row, col, n, values);
     values = (values - shift).exp();
     if (n < block_size) values.tail(block_size - n).setZero();
     for (std::int64_t i = 0; i < block_size; i += lanes)
       sum += values.template segment<lanes>(i).template cast<double>();
-  }
+  });
   return ordered_sum<double>(lanes, [&](std::int64_t i) { return sum[i]; });
+}
+
+/// What a row's gradient needs of the row: softmax = factor exp(logit - shift).
+template <class C>
+struct RowSum {
+  C shift = 0, factor = 0;
+};
+
+template <class C>
+RowSum<C> loss_of_row(const CrossEntropyArgs& args, std::int64_t row) {
+  std::int64_t target = args.targets[row];
+  args.losses[row] = 0;
+  if (target < 0) return {};
+  C shift = largest<C>(args, row), picked;
+  double sum = exp_sum<C>(args, row, shift);
+  std::int64_t width = args.panels ? args.panels.width : args.logits.cols;
+  load(panel(args.logits, args.panels, target / width), row, target % width, 1, &picked);
+  args.losses[row] = std::log(sum) + (static_cast<double>(shift) - static_cast<double>(picked));
+  return {shift, static_cast<C>(args.scale / sum)};
+}
+
+/// A row's gradient in one panel, from left to right, since it may lie on the logits.
+template <class C>
+void gradient_of_row(const CrossEntropyArgs& args, std::int64_t i, std::int64_t row, const RowSum<C>& sum) {
+  ConstMatrix from = panel(args.logits, args.panels, i);
+  Matrix to = panel(args.dlogits, args.panels_dlogits, i);
+  std::int64_t target = args.targets[row];
+  Block<C> values = Block<C>::Zero();
+  for (std::int64_t col = 0; col < from.cols; col += block_size) {
+    std::int64_t n = std::min(block_size, from.cols - col), picked = target - (i * args.panels.width + col);
+    if (target >= 0) {
+      load(from, row, col, n, values);
+      values = (values - sum.shift).exp() * sum.factor;
+      if (picked >= 0 && picked < n) values[picked] -= static_cast<C>(args.scale);
+    }
+    store(values, 0, to, row, col, n);
+  }
 }
 
 }  // namespace
 
 void cross_entropy(Device& device, const CrossEntropyArgs& args) {
-  const ConstMatrix& logits = args.logits;
-  with_scalar({logits, args.dlogits}, [&](auto scalar) {
+  // So many rows at a time stay in the cache between the sums and the gradients. Those go down each panel: narrower
+  // ones that lie on the logits then never reach a row that is still to be read.
+  constexpr std::int64_t rows_at_once = 16;
+  with_scalar({args.logits, args.dlogits}, [&](auto scalar) {
     using C = decltype(scalar);
-    for_row_tiles(device, logits.rows, logits.cols, [&](std::int64_t first, std::int64_t last) {
-      for (std::int64_t t = first; t < last; ++t) {
-        std::int64_t target = args.targets[t];
-        C shift = 0;
-        double sum = 1;
-        if (target >= 0) {
-          shift = largest<C>(logits, t);
-          sum = exp_sum<C>(logits, t, shift);
-          C picked;
-          load(logits, t, target, 1, &picked);
-          args.losses[t] = std::log(sum) + (static_cast<double>(shift) - static_cast<double>(picked));
-        } else {
-          args.losses[t] = 0;
-        }
-        if (!args.dlogits.data) continue;
-        C factor = static_cast<C>(args.scale / sum);
-        Block<C> values = Block<C>::Zero();
-        for (std::int64_t col = 0; col < logits.cols; col += block_size) {
-          std::int64_t n = std::min(block_size, logits.cols - col);
-          if (target >= 0) {
-            load(logits, t, col, n, values);
-            values = (values - shift).exp() * factor;
-            if (target >= col && target < col + n) values[target - col] -= static_cast<C>(args.scale);
-          }
-          store(values, 0, args.dlogits, t, col, n);
-        }
-      }
-    });
+    for (std::int64_t first = 0; first < args.logits.rows; first += rows_at_once) {
+      std::int64_t count = std::min(rows_at_once, args.logits.rows - first);
+      RowSum<C> sums[rows_at_once];
+      device.threads().parallel_for(count, [&](std::int64_t t) { sums[t] = loss_of_row<C>(args, first + t); });
+      if (!args.dlogits.data) continue;
+      device.threads().parallel_for(args.panels.count(args.logits.cols), [&](std::int64_t i) {
+        for (std::int64_t t = 0; t < count; ++t) gradient_of_row(args, i, first + t, sums[t]);
+      });
+    }
   });
 }
 

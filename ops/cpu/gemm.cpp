@@ -4,6 +4,7 @@
 
 #include "engine/error.h"
 #include "ops/cpu/gemm_library.h"
+#include "ops/cpu/gemm_panels.h"
 #include "ops/cpu/gemm_tiles.h"
 #include "ops/cpu/gemv.h"
 #include "ops/cpu/kernels.h"
@@ -15,6 +16,7 @@ using Index = std::int64_t;
 constexpr Index panel_bytes = 8 << 20;  // of a weight that is converted as it is used
 
 bool emulated(const GemmArgs& g) { return g.a.dtype == DType::bf16 && !library_has_bf16(); }
+std::span<const GemmArgs> one(const GemmArgs& g) { return {&g, 1}; }
 
 /// The product of f32 copies that stand for bf16 operands, one behind the other in the first `bytes` of `memory`;
 /// without memory it is measured only.
@@ -44,7 +46,7 @@ void multiply_emulated(Device& device, const GemmArgs& args, void* workspace) {
   copy(args.b, f32.g.b);
   bool rounds = args.c.dtype == DType::bf16;
   if (rounds && args.beta != 0) copy(args.c, f32.g.c);
-  multiply(device, f32.g, f32.memory + f32.bytes);
+  multiply(device, one(f32.g), f32.memory + f32.bytes);
   if (rounds) accumulate(device, f32.g.c, 1, args.c, 0);
 }
 
@@ -74,23 +76,26 @@ void multiply_converted(Device& device, const GemmArgs& g, void* workspace) {
     GemmArgs part = panel_part(g, col, workspace);
     Matrix panel{workspace, part.b.dtype, part.b.rows, part.b.cols, part.b.cols};
     accumulate(device, tile_of(g, 0, g.c.rows, col, part.c.cols).b, 1, panel, 0);
-    multiply(device, part, scratch);
+    multiply(device, one(part), scratch);
   }
 }
 
 }  // namespace
 
+bool is_tiled(const GemmArgs& g) { return inner(g) > 0 && !is_gemv(g) && !emulated(g) && g.b.dtype == g.a.dtype; }
+
 std::size_t gemm_workspace(Device& device, const GemmArgs& g) {
   if (inner(g) == 0 || g.c.rows == 0 || g.c.cols == 0) return 0;
+  if (g.panels_a || g.panels_c) return gemm_panels_workspace(device, g);
   if (is_gemv(g)) return gemv_workspace(g);
   if (emulated(g)) {
     Emulation f32(g, nullptr);
-    return f32.bytes + multiply_workspace(device, f32.g);
+    return f32.bytes + multiply_workspace(device, one(f32.g));
   }
-  if (g.b.dtype == g.a.dtype) return multiply_workspace(device, g);
+  if (g.b.dtype == g.a.dtype) return multiply_workspace(device, one(g));
   Index last = (g.c.cols - 1) / converted_columns(g) * converted_columns(g);
-  return panel_size(g) + std::max(multiply_workspace(device, panel_part(g, 0, nullptr)),
-                                  multiply_workspace(device, panel_part(g, last, nullptr)));
+  return panel_size(g) + std::max(multiply_workspace(device, one(panel_part(g, 0, nullptr))),
+                                  multiply_workspace(device, one(panel_part(g, last, nullptr))));
 }
 
 void gemm(Device& device, const GemmArgs& g, void* workspace) {
@@ -101,6 +106,7 @@ void gemm(Device& device, const GemmArgs& g, void* workspace) {
                      ", " + std::to_string(n) + "] into [" + std::to_string(g.c.rows) + ", " +
                      std::to_string(g.c.cols) + "]");
   if (m == 0 || n == 0) return;
+  if (g.panels_a || g.panels_c) return gemm_panels(device, g, workspace);
   if (k == 0) {  // no tokens: the sum is empty
     for (Index row = 0; row < m; ++row) {
       Matrix c = row_range(g.c, row, 1);
@@ -112,7 +118,7 @@ void gemm(Device& device, const GemmArgs& g, void* workspace) {
   if (is_gemv(g)) return gemv(device, g, workspace);
   if (emulated(g)) return multiply_emulated(device, g, workspace);
   if (g.b.dtype != g.a.dtype) return multiply_converted(device, g, workspace);
-  multiply(device, g, workspace);
+  multiply(device, one(g), workspace);
 }
 
 }  // namespace loragrad::cpu

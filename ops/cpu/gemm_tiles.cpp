@@ -2,9 +2,9 @@
 
 #include <algorithm>
 #include <atomic>
+#include <limits>
 
 #include "ops/cpu/gemm_library.h"
-#include "ops/cpu/kernels.h"
 
 namespace loragrad::cpu {
 namespace {
@@ -14,21 +14,50 @@ using Index = std::int64_t;
 // The library copies each tile's operands into its own order, the weight's once per tile of rows: tall tiles pay for
 // it least. More tiles keep more threads busy. Measured in docs/design/005.
 constexpr Index tallest = 512, lowest = 128, narrowest = 192, enough_tiles = 8;
-constexpr Index long_k = 4096, k_block = 2048;
+// Tiles of whole rows: copying the weight takes as long as so many rows more.
+constexpr Index tallest_whole = 256, lowest_whole = 32, copying = 12, many_rows = 512, narrow = 64;
+
+Index parts(Index n, Index size) { return (n + size - 1) / size; }
+Index rounded(Index n, Index step) { return std::max(step, parts(n, step) * step); }
+
+/// Whether c is cut into tiles of whole rows, whose height may then depend on the number of threads: the library has
+/// its fastest kernels where nothing is strided, but for f32 weights as they lie.
+bool takes_whole_rows(const GemmArgs& g, Index products) {
+  if (g.c.dtype == DType::f64 || g.transpose_a || (g.c.rows < many_rows && products == 1)) return false;
+  if (std::min(g.c.cols, inner(g)) < narrow) return false;  // an adapter's
+  bool dense = g.a.stride == g.a.cols && g.b.stride == g.b.cols && g.c.stride == g.c.cols;
+  return dense && (g.transpose_b || g.a.dtype == DType::bf16) &&
+         library_rows_stand_alone(tile_of(g, 0, std::min(tallest_whole, g.c.rows), 0, g.c.cols));
+}
+
+/// The height of tiles of whole rows with which so many products are done first.
+Index height_of_whole_rows(Index rows, Index products, Index threads) {
+  Index best = tallest_whole, least = std::numeric_limits<Index>::max();
+  for (Index count = parts(rows, tallest_whole); count <= parts(rows, lowest_whole); ++count) {
+    Index height = rounded(parts(rows, count), 16);
+    Index time = parts(parts(rows, height) * products, threads) * (height + copying);
+    if (time < least) best = height, least = time;
+  }
+  return best;
+}
 
 /// c in tiles of about equal size. Rows in multiples of 16 but for the last, columns in multiples of 64.
 struct Cut {
-  explicit Cut(const Matrix& c) {
-    Index wanted = std::max<Index>(1, 16 / std::max<Index>(1, parts(c.rows, tallest)));
-    cols = std::max(narrowest, rounded((c.cols + wanted - 1) / wanted, 64));
-    col_tiles = parts(c.cols, cols);
-    Index height = tallest;
-    while (height > lowest && parts(c.rows, height) * col_tiles < enough_tiles) height /= 2;
-    rows = rounded((c.rows + parts(c.rows, height) - 1) / parts(c.rows, height), 16);
+  Cut(const GemmArgs& g, Index products, Index threads) {
+    const Matrix& c = g.c;
+    if (takes_whole_rows(g, products)) {
+      cols = c.cols;
+      rows = height_of_whole_rows(c.rows, products, threads);
+    } else {
+      Index wanted = std::max<Index>(1, 16 / std::max<Index>(1, parts(c.rows, tallest)));
+      cols = std::max(narrowest, rounded(parts(c.cols, wanted), 64));
+      Index height = tallest;
+      while (height > lowest && parts(c.rows, height) * parts(c.cols, cols) < enough_tiles) height /= 2;
+      rows = rounded(parts(c.rows, parts(c.rows, height)), 16);
+    }
     row_tiles = parts(c.rows, rows);
+    col_tiles = parts(c.cols, cols);
   }
-  static Index parts(Index n, Index size) { return (n + size - 1) / size; }
-  static Index rounded(Index n, Index step) { return std::max(step, (n + step - 1) / step * step); }
   Index count() const { return row_tiles * col_tiles; }
   GemmArgs tile(const GemmArgs& g, Index i) const {
     Index row = i % row_tiles * rows, col = i / row_tiles * cols;
@@ -37,63 +66,41 @@ struct Cut {
   Index rows, cols, row_tiles, col_tiles;
 };
 
-GemmArgs inner_range(GemmArgs g, Index begin, Index count) {
-  g.a = g.transpose_a ? row_range(g.a, begin, count) : column_range(g.a, begin, count);
-  g.b = g.transpose_b ? column_range(g.b, begin, count) : row_range(g.b, begin, count);
-  return g;
-}
-
-/// dy W of a large head: in one piece the library reaches a third of its speed there.
-bool has_long_sum(const GemmArgs& g) { return inner(g) > long_k && !g.transpose_b; }
-
-/// Whether sums are formed in a f32 matrix beside c, so that they are rounded once.
-bool sums_apart(const GemmArgs& g) { return has_long_sum(g) && g.c.dtype == DType::bf16; }
-std::size_t bytes_apart(const GemmArgs& g) {
-  return sums_apart(g) ? (static_cast<std::size_t>(g.c.rows * g.c.cols) * sizeof(float) + 63) / 64 * 64 : 0;
-}
-
-/// Calls f for the product in blocks of the sum: all of it, or k_block at a time, which then stay in the cache for the
-/// tiles that share them.
-template <class F>
-void for_blocks_of_sum(GemmArgs g, F f) {
-  Index step = has_long_sum(g) ? k_block : inner(g);
-  for (Index k = 0; k < inner(g); k += step) {
-    f(inner_range(g, k, std::min(step, inner(g) - k)));
-    g.beta = 1;
-    g.bias = nullptr;
+/// The tiles of several products, of which all but the last have one shape.
+class Tiles {
+ public:
+  Tiles(Device& device, std::span<const GemmArgs> products)
+      : products_(products), threads_(device.threads().size()), first_(cut(0)), last_(cut(products.size() - 1)) {}
+  Index count() const { return (size() - 1) * first_.count() + last_.count(); }
+  Index slots() const { return std::min<Index>(threads_, count()); }
+  GemmArgs operator[](Index i) const {
+    Index product = std::min(i / first_.count(), size() - 1);
+    const Cut& cut = product < size() - 1 ? first_ : last_;
+    return cut.tile(products_[static_cast<std::size_t>(product)], i - product * first_.count());
   }
-}
+  /// Scratch space of one thread: the most that a tile asks for. Tiles differ only in the last row and column.
+  std::size_t scratch() const {
+    if (products_[0].c.dtype == DType::f64) return 0;
+    std::size_t most = std::max(scratch_of(products_.front(), first_), scratch_of(products_.back(), last_));
+    return (most + 63) / 64 * 64;
+  }
 
-GemmArgs with_sums_at(GemmArgs g, void* memory) {
-  g.c = {memory, DType::f32, g.c.rows, g.c.cols, g.c.cols};
-  g.beta = 0;
-  return g;
-}
+ private:
+  Index size() const { return static_cast<Index>(products_.size()); }
+  Cut cut(std::size_t i) const { return Cut(products_[i], size(), threads_); }
+  static std::size_t scratch_of(const GemmArgs& g, const Cut& cut) {
+    std::size_t most = 0;
+    for (Index row : {Index{0}, cut.row_tiles - 1})
+      for (Index col : {Index{0}, cut.col_tiles - 1})
+        most = std::max(most, library_scratch(cut.tile(g, row + col * cut.row_tiles)));
+    return most;
+  }
+  std::span<const GemmArgs> products_;
+  Index threads_;
+  Cut first_, last_;
+};
 
-Index slots(Device& device, const Cut& cut) { return std::min<Index>(device.threads().size(), cut.count()); }
-
-/// Scratch space of one thread: the most that a tile asks for. Tiles differ only in the last row and column.
-std::size_t tile_scratch(const GemmArgs& g, const Cut& cut) {
-  if (g.c.dtype == DType::f64) return 0;
-  std::size_t most = 0;
-  for (Index row : {Index{0}, cut.row_tiles - 1})
-    for (Index col : {Index{0}, cut.col_tiles - 1})
-      most = std::max(most, library_scratch(cut.tile(g, row + col * cut.row_tiles)));
-  return (most + 63) / 64 * 64;
-}
-
-void multiply_block(Device& device, const GemmArgs& g, void* workspace) {
-  Cut cut(g.c);
-  std::size_t scratch = tile_scratch(g, cut);
-  std::atomic<Index> next{0};
-  device.threads().parallel_for(slots(device, cut), [&](Index slot) {
-    void* own = static_cast<std::byte*>(workspace) + static_cast<std::size_t>(slot) * scratch;
-    for (Index i; (i = next.fetch_add(1)) < cut.count();) {
-      GemmArgs tile = cut.tile(g, i);
-      g.c.dtype == DType::f64 ? blas_gemm_f64(tile) : library_gemm(tile, own);
-    }
-  });
-}
+bool is_empty(std::span<const GemmArgs> products) { return products[0].c.rows == 0 || products[0].c.cols == 0; }
 
 }  // namespace
 
@@ -106,22 +113,24 @@ GemmArgs tile_of(GemmArgs g, Index row, Index rows, Index col, Index cols) {
   return g;
 }
 
-std::size_t multiply_workspace(Device& device, const GemmArgs& g) {
-  if (g.c.rows == 0 || g.c.cols == 0) return 0;
-  std::size_t most = 0;
-  for_blocks_of_sum(sums_apart(g) ? with_sums_at(g, nullptr) : g, [&](const GemmArgs& block) {
-    Cut cut(block.c);
-    most = std::max(most, tile_scratch(block, cut) * static_cast<std::size_t>(slots(device, cut)));
-  });
-  return bytes_apart(g) + most;
+std::size_t multiply_workspace(Device& device, std::span<const GemmArgs> products) {
+  if (is_empty(products)) return 0;
+  Tiles tiles(device, products);
+  return tiles.scratch() * static_cast<std::size_t>(tiles.slots());
 }
 
-void multiply(Device& device, const GemmArgs& g, void* workspace) {
-  if (g.c.rows == 0 || g.c.cols == 0) return;
-  void* scratch = static_cast<std::byte*>(workspace) + bytes_apart(g);
-  GemmArgs product = sums_apart(g) ? with_sums_at(g, workspace) : g;
-  for_blocks_of_sum(product, [&](const GemmArgs& block) { multiply_block(device, block, scratch); });
-  if (sums_apart(g)) accumulate(device, product.c, 1, g.c, g.beta);
+void multiply(Device& device, std::span<const GemmArgs> products, void* workspace) {
+  if (is_empty(products)) return;
+  Tiles tiles(device, products);
+  std::size_t scratch = tiles.scratch();
+  std::atomic<Index> next{0};
+  device.threads().parallel_for(tiles.slots(), [&](Index slot) {
+    void* own = static_cast<std::byte*>(workspace) + static_cast<std::size_t>(slot) * scratch;
+    for (Index i; (i = next.fetch_add(1)) < tiles.count();) {
+      GemmArgs tile = tiles[i];
+      tile.c.dtype == DType::f64 ? blas_gemm_f64(tile) : library_gemm(tile, own);
+    }
+  });
 }
 
 }  // namespace loragrad::cpu

@@ -1,14 +1,19 @@
 #pragma once
 #include <cstddef>
+#include <span>
 
 #include "engine/device.h"
 
 namespace loragrad::cpu {
 
-/// The product where a's and b's types are equal and the library takes them: cut into tiles by c's shape alone, each a
-/// product of the library's on one thread, so that no bit depends on the number of threads.
-void multiply(Device&, const GemmArgs&, void* workspace);
-std::size_t multiply_workspace(Device&, const GemmArgs&);
+/// Products none of which reads another's result, where a's and b's types are equal and the library takes them. Each is
+/// cut into tiles, which are products of the library's on one thread, such that no bit depends on the number of
+/// threads.
+void multiply(Device&, std::span<const GemmArgs>, void* workspace);
+std::size_t multiply_workspace(Device&, std::span<const GemmArgs>);
+
+/// Whether multiply() takes the product, which lies in no panels.
+bool is_tiled(const GemmArgs&);
 
 /// The part of a product that makes `rows` x `cols` of c from (row, col) on.
 GemmArgs tile_of(GemmArgs g, std::int64_t row, std::int64_t rows, std::int64_t col, std::int64_t cols);

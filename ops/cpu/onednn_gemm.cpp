@@ -44,6 +44,7 @@ struct Matmul {
   dnnl::matmul primitive;
   dnnl::memory::desc a, b, c, bias, scratch;
   float alpha = 1;
+  bool blocked = false;  // by the library's brgemm kernels
 };
 using MatmulPtr = std::shared_ptr<const Matmul>;
 using Arguments = std::unordered_map<int, dnnl::memory>;
@@ -88,6 +89,7 @@ MatmulPtr make_matmul(const GemmArgs& g, dnnl::memory::dim k) {
 #endif
   m->primitive = dnnl::matmul(description);
   m->scratch = description.scratchpad_desc();
+  m->blocked = std::string_view(description.impl_info_str()).starts_with("brg");
   return m;
 }
 
@@ -126,6 +128,9 @@ MatmulPtr matmul_for(const GemmArgs& g, int threads) {
 }  // namespace
 
 std::size_t library_scratch(const GemmArgs& g, int threads) { return matmul_for(g, threads)->scratch.get_size(); }
+
+// Of its kernels these sum in an order that k alone decides.
+bool library_rows_stand_alone(const GemmArgs& g) { return matmul_for(g, 1)->blocked; }
 
 void library_gemm(const GemmArgs& g, void* scratch, int threads) {
   Team team(threads);

@@ -71,36 +71,67 @@ TEST_CASE("squared_norm is the same for any number of threads, and shows a NaN")
   CHECK(kernels().squared_norm(*s.device, ConstMatrix{nullptr, DType::f32, 0, 3, 3}) == 0);
 }
 
-TEST_CASE("cross_entropy kernel against its formula, with large logits, in place") {
-  std::int64_t rows = 5, vocab = 301;
+namespace {
+
+/// Where the elements of a matrix lie in panels, in the order of its rows.
+std::vector<std::size_t> places(std::int64_t rows, std::int64_t cols, const Panels& panels) {
+  std::vector<std::size_t> all;
+  for (std::int64_t t = 0; t < rows; ++t)
+    for (std::int64_t col = 0; col < cols; ++col) {
+      std::int64_t width = panels ? panels.width : cols, first = col / width * width;
+      all.push_back(
+          static_cast<std::size_t>(col / width * panels.apart + t * std::min(width, cols - first) + col - first));
+    }
+  return all;
+}
+
+}  // namespace
+
+TEST_CASE("cross_entropy kernel against its formula, with large logits, beside and in place") {
+  std::int64_t rows = 37, vocab = 601;
   std::vector<double> z = s.normal(rows * vocab, 3);
   for (double& value : z) value *= 64;
-  std::int32_t targets[] = {3, -100, 300, 0, 77};
-  for (DType out : {DType::f32, DType::bf16}) {
-    Tensor logits = make_tensor(s.device, {rows, vocab}, DType::f32, z),
-           separate = Tensor::zeros(s.device, {rows, vocab}, out);
-    double losses[5];
-    kernels().cross_entropy(*s.device,
-                            {.logits = logits.matrix(),
-                             .targets = targets,
-                             .losses = losses,
-                             .dlogits = out == DType::f32 ? logits.mutable_matrix() : separate.mutable_matrix(),
-                             .scale = 0.25});
-    std::vector<double> dz = read_values(out == DType::f32 ? logits : separate);
-    for (std::int64_t t = 0; t < rows; ++t) {
-      const double* row = z.data() + t * vocab;
-      double largest = *std::max_element(row, row + vocab), sum = 0;
-      for (std::int64_t i = 0; i < vocab; ++i) sum += std::exp(row[i] - largest);
-      bool live = targets[t] >= 0;
-      CHECK(losses[t] == doctest::Approx(live ? std::log(sum) + largest - row[targets[t]] : 0.0).epsilon(1e-6));
-      double worst = 0;
-      for (std::int64_t i = 0; i < vocab; ++i) {
-        double wanted = live ? 0.25 * (std::exp(row[i] - largest) / sum - (i == targets[t])) : 0;
-        worst = std::max(worst, std::abs(dz[static_cast<std::size_t>(t * vocab + i)] - wanted));
+  std::vector<std::int32_t> targets = s.indices(rows, vocab, 4).values<std::int32_t>();
+  targets[0] = 600, targets[1] = -100, targets[20] = 0;
+  for (DType out : {DType::f32, DType::bf16})
+    for (bool in_place : {false, true}) {
+      Panels panels = in_place ? Panels{256, 256 * rows} : Panels{}, narrow = panels;
+      if (out == DType::bf16) narrow.apart *= 2;
+      std::vector<double> laid(z.size());
+      std::vector<std::size_t> at = places(rows, vocab, panels), at_narrow = places(rows, vocab, narrow);
+      for (std::size_t i = 0; i < z.size(); ++i) laid[at[i]] = z[i];
+      Tensor logits = make_tensor(s.device, {rows, vocab}, DType::f32, laid),
+             separate = Tensor::zeros(s.device, {rows, vocab}, out);
+      Matrix dlogits = separate.mutable_matrix();
+      if (in_place) dlogits.data = logits.mutable_matrix().data;
+      std::vector<double> losses(static_cast<std::size_t>(rows));
+      kernels().cross_entropy(*s.device, {.logits = logits.matrix(),
+                                          .targets = targets.data(),
+                                          .losses = losses.data(),
+                                          .dlogits = dlogits,
+                                          .scale = 0.25,
+                                          .panels = panels,
+                                          .panels_dlogits = narrow});
+      auto found = [&](std::size_t i) -> double {
+        if (out == DType::f32) return static_cast<const float*>(dlogits.data)[at_narrow[i]];
+        return static_cast<float>(static_cast<const bf16*>(dlogits.data)[at_narrow[i]]);
+      };
+      for (std::int64_t t = 0; t < rows; ++t) {
+        const double* row = z.data() + t * vocab;
+        double largest = *std::max_element(row, row + vocab), sum = 0;
+        for (std::int64_t i = 0; i < vocab; ++i) sum += std::exp(row[i] - largest);
+        std::int32_t target = targets[static_cast<std::size_t>(t)];
+        bool live = target >= 0;
+        CHECK(losses[static_cast<std::size_t>(t)] ==
+              doctest::Approx(live ? std::log(sum) + largest - row[target] : 0.0).epsilon(1e-6));
+        double worst = 0;
+        for (std::int64_t i = 0; i < vocab; ++i) {
+          double wanted = live ? 0.25 * (std::exp(row[i] - largest) / sum - (i == target)) : 0;
+          worst = std::max(worst, std::abs(found(static_cast<std::size_t>(t * vocab + i)) - wanted));
+        }
+        CHECK(worst < (out == DType::f32 ? 1e-7 : 1e-3));
       }
-      CHECK(worst < (out == DType::f32 ? 1e-7 : 1e-3));
     }
-  }
 }
 
 TEST_CASE("cross_entropy of a NaN is a NaN") {

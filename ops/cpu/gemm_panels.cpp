@@ -1,0 +1,111 @@
+#include "ops/cpu/gemm_panels.h"
+
+#include <algorithm>
+#include <vector>
+
+#include "ops/cpu/gemm_tiles.h"
+#include "ops/cpu/kernels.h"
+
+namespace loragrad::cpu {
+namespace {
+
+using Index = std::int64_t;
+// Sums that are formed side by side: more keep more threads busy.
+constexpr Index most_sums = 4, bytes_of_sums = 8 << 20;
+
+bool is_sum(const GemmArgs& g) { return g.panels_a && !g.transpose_a; }
+Index count(const GemmArgs& g) { return g.panels_c ? g.panels_c.count(g.c.cols) : g.panels_a.count(g.a.cols); }
+
+/// The product of one panel.
+GemmArgs part(GemmArgs g, Index i) {
+  if (g.panels_c) {
+    Index first = i * g.panels_c.width;
+    Matrix c = panel(g.c, g.panels_c, i);
+    g = tile_of(g, 0, g.c.rows, first, c.cols);
+    g.c = c;
+  } else {
+    Index first = i * g.panels_a.width;
+    g.a = panel(g.a, g.panels_a, i);
+    if (g.transpose_a)
+      g.c = row_range(g.c, first, g.a.cols);
+    else
+      g.b = g.transpose_b ? column_range(g.b, first, g.a.cols) : row_range(g.b, first, g.a.cols);
+  }
+  g.panels_a = g.panels_c = {};
+  return g;
+}
+
+std::vector<GemmArgs> parts(const GemmArgs& g) {
+  std::vector<GemmArgs> all;
+  for (Index i = 0; i < count(g); ++i) all.push_back(part(g, i));
+  return all;
+}
+
+/// All at once where the tiles take them, else one after the other.
+void multiply_all(Device& device, std::span<const GemmArgs> products, void* workspace) {
+  if (is_tiled(products.front())) return multiply(device, products, workspace);
+  for (const GemmArgs& g : products) gemm(device, g, workspace);
+}
+std::size_t workspace_of_all(Device& device, std::span<const GemmArgs> products) {
+  if (is_tiled(products.front())) return multiply_workspace(device, products);
+  std::size_t most = 0;
+  for (const GemmArgs& g : products) most = std::max(most, gemm_workspace(device, g));
+  return most;
+}
+
+/// The sum over panels as several sums, one behind the other in the first `bytes` of `memory`: panel i is a term of
+/// sum i % size().
+class Sums {
+ public:
+  Sums(const GemmArgs& args, void* memory) : g_(args), memory_(static_cast<std::byte*>(memory)) {
+    Index fit = bytes_of_sums / std::max<Index>(1, static_cast<Index>(bytes_of_one()));
+    size_ = std::min(std::clamp<Index>(fit, 1, most_sums), count(g_));
+  }
+  Index size() const { return size_; }
+  std::size_t bytes() const { return static_cast<std::size_t>(size_) * bytes_of_one(); }
+  Matrix operator[](Index i) const {
+    std::byte* at = memory_ ? memory_ + static_cast<std::size_t>(i) * bytes_of_one() : nullptr;
+    return {at, type(), g_.c.rows, g_.c.cols, g_.c.cols};
+  }
+  /// The products of the panels from `first` on, one for each sum.
+  std::vector<GemmArgs> terms(Index first) const {
+    std::vector<GemmArgs> all;
+    for (Index i = first; i < std::min(first + size_, count(g_)); ++i) {
+      GemmArgs g = part(g_, i);
+      g.c = (*this)[i - first];
+      g.beta = first > 0;
+      if (i > 0) g.bias = nullptr;
+      all.push_back(g);
+    }
+    return all;
+  }
+
+ private:
+  DType type() const { return g_.c.dtype == DType::f64 ? DType::f64 : DType::f32; }
+  std::size_t bytes_of_one() const {
+    return (static_cast<std::size_t>(g_.c.rows * g_.c.cols) * size_of(type()) + 63) / 64 * 64;
+  }
+  const GemmArgs& g_;
+  std::byte* memory_;
+  Index size_;
+};
+
+}  // namespace
+
+std::size_t gemm_panels_workspace(Device& device, const GemmArgs& g) {
+  if (!is_sum(g)) return workspace_of_all(device, parts(g));
+  Sums sums(g, nullptr);
+  Index last = (count(g) - 1) / sums.size() * sums.size();
+  return sums.bytes() + std::max(workspace_of_all(device, sums.terms(0)), workspace_of_all(device, sums.terms(last)));
+}
+
+void gemm_panels(Device& device, const GemmArgs& g, void* workspace) {
+  if (!is_sum(g)) return multiply_all(device, parts(g), workspace);
+  Sums sums(g, workspace);
+  void* scratch = static_cast<std::byte*>(workspace) + sums.bytes();
+  for (Index first = 0; first < count(g); first += sums.size()) multiply_all(device, sums.terms(first), scratch);
+  for (Index i = 1; i < sums.size(); ++i) accumulate(device, sums[i], 1, sums[0], 1);
+  accumulate(device, sums[0], 1, g.c, g.beta);
+}
+
+}  // namespace loragrad::cpu
