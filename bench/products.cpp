@@ -11,12 +11,16 @@ namespace loragrad::bench {
 namespace {
 
 std::int64_t inner(const GemmArgs& g) { return g.transpose_a ? g.a.rows : g.a.cols; }
-std::int64_t extent(const ConstMatrix& m) { return m.rows * m.stride; }
+std::int64_t extent(const ConstMatrix& m, const Panels& panels) {
+  return panels ? panels.count(m.cols) * panels.apart : m.rows * m.stride;
+}
 
 /// One piece of memory for each type, which all matrices that play the same part share.
 class Pool {
  public:
-  void want(const ConstMatrix& m) { elements_[m.dtype] = std::max(elements_[m.dtype], extent(m)); }
+  void want(const ConstMatrix& m, const Panels& panels = {}) {
+    elements_[m.dtype] = std::max(elements_[m.dtype], extent(m, panels));
+  }
   void make(const DevicePtr& device) {
     for (const auto& [dtype, count] : elements_) tensors_[dtype] = random_tensor(device, {1, count}, dtype);
   }
@@ -56,8 +60,8 @@ void Products::record(const GemmArgs& g) {
 void Products::give_operands(const DevicePtr& device) {
   Pool a, b, c;
   for (const GemmArgs& g : model_) {
-    a.want(g.a);
-    c.want(g.c);
+    a.want(g.a, g.panels_a);
+    c.want(g.c, g.panels_c);
     b.want(in_type_of_a(g));
   }
   for (Pool* pool : {&a, &b, &c}) {
@@ -69,6 +73,7 @@ void Products::give_operands(const DevicePtr& device) {
     g.c.data = c.of(g.c.dtype);
     if (!is_weight(g)) g.b.data = b.of(g.b.dtype);
     for_library_.push_back(g);
+    for_library_.back().panels_a = for_library_.back().panels_c = {};
     if (g.b.dtype == g.a.dtype) continue;
     for_library_.back().b = in_type_of_a(g);
     for_library_.back().b.data = b.of(g.a.dtype);

@@ -30,7 +30,8 @@ constexpr std::int64_t padded(std::int64_t n) {
   return (n + panel<T> - 1) / panel<T> * panel<T>;
 }
 
-constexpr int micro_rows = 6;  // 6 x 2 accumulators, 2 of b, 1 of a: the 16 registers of AVX2
+// 6 x 2 accumulators, 2 of b, 1 of a: the 16 registers of AVX2; AVX-512 has 32.
+constexpr int micro_rows = simd_bytes < 64 ? 6 : 12;
 
 /// c [M, panel] (+)= a [M, k] b [k, panel]; a(i, p) is a[i row_step + p step].
 template <class T, int M>
@@ -56,14 +57,11 @@ void micro_product(std::int64_t k, const T* a, std::int64_t row_step, std::int64
 template <class T>
 using MicroProduct = void (*)(std::int64_t, const T*, std::int64_t, std::int64_t, const T*, std::int64_t, T*,
                               std::int64_t, bool);
+/// For 0 to micro_rows rows.
 template <class T>
-constexpr MicroProduct<T> micro_products[micro_rows + 1] = {nullptr,
-                                                            micro_product<T, 1>,
-                                                            micro_product<T, 2>,
-                                                            micro_product<T, 3>,
-                                                            micro_product<T, 4>,
-                                                            micro_product<T, 5>,
-                                                            micro_product<T, 6>};
+constexpr auto micro_products = []<std::size_t... M>(std::index_sequence<M...>) {
+  return std::array<MicroProduct<T>, micro_rows + 1>{nullptr, micro_product<T, M + 1>...};
+}(std::make_index_sequence<micro_rows>());
 
 /// The halves of a0 b0 a1 b1 ...: `half` 0 or 1.
 template <int half, class V, std::size_t... I>
