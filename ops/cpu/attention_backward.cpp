@@ -61,32 +61,40 @@ std::int64_t most_rows(const std::vector<Item>& items) {
   return most;
 }
 
-template <class T>
+template <class X>
 struct Slot {
+  using T = AttentionSum<X>;
+  using U = AttentionUnit<X>;
   Slot(const AttentionArgs& f, bool with_queries, std::int64_t rows, Scratch& scratch) {
     std::int64_t step = padded<T>(f.head_dim);
+    constexpr std::int64_t apart = terms<U> == 1 ? 0 : 1;  // units of rows that are not the numbers themselves
     delta = scratch.take<T>(rows);
     dq = scratch.take<T>(with_queries ? rows * step : 0);
-    q = scratch.take<T>(strip_rows * step);
-    dout = scratch.take<T>(strip_rows * step);
-    keys_t = scratch.take<T>(key_tile * f.head_dim);
-    values_t = scratch.take<T>(key_tile * f.head_dim);
-    keys = scratch.take<T>(with_queries ? key_tile * step : 0);
+    q = scratch.take<U>(strip_rows * step);
+    dout = scratch.take<U>(strip_rows * step);
+    q_rows = scratch.take<U>(apart * strip_rows * step / terms<U>);
+    dout_rows = scratch.take<U>(apart * strip_rows * step / terms<U>);
+    keys_t = scratch.take<U>(key_tile * units<U>(f.head_dim));
+    values_t = scratch.take<U>(key_tile * units<U>(f.head_dim));
+    keys = scratch.take<U>(with_queries ? key_tile / terms<U> * step : 0);
     dk = scratch.take<T>(key_tile * step);
     dv = scratch.take<T>(key_tile * step);
     p = scratch.take<T>(strip_rows * key_tile);
     ds = scratch.take<T>(strip_rows * key_tile);
+    in_units = scratch.take<U>(apart * strip_rows * key_tile / terms<U>);
   }
-  T *delta, *dq, *q, *dout, *keys_t, *values_t, *keys, *dk, *dv, *p, *ds;
+  T *delta, *dq, *dk, *dv, *p, *ds;
+  U *q, *dout, *q_rows, *dout_rows, *keys_t, *values_t, *keys, *in_units;
 };
 
 template <class X>
 class Worker {
   using T = AttentionSum<X>;
+  using U = AttentionUnit<X>;
   using Aligned = Eigen::Map<Eigen::Array<T, Eigen::Dynamic, 1>, EIGEN_MAX_ALIGN_BYTES>;
 
  public:
-  Worker(const AttentionBackwardArgs& args, const Item& item, const Slot<T>& slot)
+  Worker(const AttentionBackwardArgs& args, const Item& item, const Slot<X>& slot)
       : args_(args),
         f_(args.forward),
         item_(item),
@@ -116,12 +124,16 @@ class Worker {
   std::int64_t head(std::int64_t r) const { return item_.head * row_.group + (item_.first + r) % row_.group; }
   std::int64_t column(std::int64_t r) const { return head(r) * dim_; }
 
+  const X* at(const ConstMatrix& m, std::int64_t r) const {
+    return reinterpret_cast<const X*>(address(m, token(r), column(r)));
+  }
+
   /// delta = rowsum(do ∘ o), the part of ds that all keys of a query share.
   void find_delta() {
     for (std::int64_t r = 0; r < rows_; ++r) {
-      load(args_.dout, token(r), column(r), dim_, slot_.dout);
-      load(ConstMatrix(f_.out), token(r), column(r), dim_, slot_.q);
-      slot_.delta[r] = ordered_sum<T>(dim_, [&](std::int64_t d) { return slot_.dout[d] * slot_.q[d]; });
+      const X *dout = at(args_.dout, r), *out = at(f_.out, r);
+      slot_.delta[r] =
+          ordered_sum<T>(dim_, [&](std::int64_t d) { return static_cast<T>(dout[d]) * static_cast<T>(out[d]); });
     }
   }
 
@@ -130,7 +142,7 @@ class Worker {
     auto* v = reinterpret_cast<const X*>(address(f_.v, row_.key + tile, item_.head * dim_));
     pack_transposed(k, f_.k.stride, width, dim_, slot_.keys_t);
     if (need_ds_) pack_transposed(v, f_.v.stride, width, dim_, slot_.values_t);
-    if (item_.queries) pack_panels(k, f_.k.stride, width, dim_, slot_.keys, key_tile);
+    if (item_.queries) pack_panels(k, f_.k.stride, width, dim_, slot_.keys, key_tile / terms<U>);
     if (need_dk_) std::fill(slot_.dk, slot_.dk + width * step_, T(0));
     if (need_dv_) std::fill(slot_.dv, slot_.dv + width * step_, T(0));
     for (std::int64_t begin = 0; begin < rows_; begin += strip_rows) {
@@ -139,53 +151,67 @@ class Worker {
     }
     for (std::int64_t key = 0; key < width; ++key) {
       std::int64_t at = row_.key + tile + key, head = item_.head * dim_;
-      if (need_dk_) store(slot_.dk + key * step_, args_.beta_k, args_.dk, at, head, dim_);
+      if (need_dk_) {
+        Map<T>(slot_.dk + key * step_, dim_) *= static_cast<T>(f_.scale);
+        store(slot_.dk + key * step_, args_.beta_k, args_.dk, at, head, dim_);
+      }
       if (need_dv_) store(slot_.dv + key * step_, args_.beta_v, args_.dv, at, head, dim_);
     }
   }
 
   void run_strip(const Strip& strip, std::int64_t begin) {
-    for (int r = 0; r < strip.rows; ++r) {
-      T *q = slot_.q + r * step_, *dout = slot_.dout + r * step_;
-      load(f_.q, token(begin + r), column(begin + r), dim_, q);
-      Map<T>(q, dim_) *= static_cast<T>(f_.scale);  // then dk = dsᵀ q needs no scale of its own
-      load(args_.dout, token(begin + r), column(begin + r), dim_, dout);
-      std::fill(q + dim_, q + step_, T(0));
-      std::fill(dout + dim_, dout + step_, T(0));
-    }
+    const U* q_rows = load_strip(strip, begin, f_.q, slot_.q, slot_.q_rows);
+    const U* dout_rows = load_strip(strip, begin, args_.dout, slot_.dout, slot_.dout_rows);
     strip_scores(strip, slot_.q, step_, dim_, slot_.keys_t, slot_.p);
     if (need_ds_) strip_scores(strip, slot_.dout, step_, dim_, slot_.values_t, slot_.ds);
     for (int r = 0; r < strip.rows; ++r) {
       Visible<T> visible(strip, r);
       T *p_row = slot_.p + r * key_tile, *ds_row = slot_.ds + r * key_tile;
       Aligned p(p_row + visible.begin, visible.count()), ds(ds_row + visible.begin, visible.count());
-      p = (p - static_cast<const T*>(f_.logsumexp)[token(begin + r) * f_.n_head + head(begin + r)]).exp();
+      T logsumexp = static_cast<const T*>(f_.logsumexp)[token(begin + r) * f_.n_head + head(begin + r)];
+      p = (p * static_cast<T>(f_.scale) - logsumexp).exp();
       if (need_ds_) {
         ds = p * (ds - slot_.delta[begin + r]);
         visible.mask(ds_row);
       }
       visible.mask(p_row);
     }
-    if (need_dv_) strip_scatter(strip, slot_.p, slot_.dout, step_, dim_, slot_.dv, step_);
-    if (need_dk_) strip_scatter(strip, slot_.ds, slot_.q, step_, dim_, slot_.dk, step_);
-    if (item_.queries) strip_gather(strip, slot_.ds, slot_.keys, dim_, slot_.dq + begin * step_, step_);
+    U* memory = slot_.in_units;
+    if (need_dv_)
+      strip_scatter(strip, units_of_rows<U>(strip, slot_.p, memory), dout_rows, step_, dim_, slot_.dv, step_);
+    if (need_dk_) strip_scatter(strip, units_of_rows<U>(strip, slot_.ds, memory), q_rows, step_, dim_, slot_.dk, step_);
+    if (item_.queries)
+      strip_gather(strip, units_of_keys<U>(strip, slot_.ds, memory), slot_.keys, dim_, slot_.dq + begin * step_, step_);
+  }
+
+  /// A strip's rows of q or dout in units along them, and returned in units of rows; zeros after the last column.
+  const U* load_strip(const Strip& strip, std::int64_t begin, const ConstMatrix& m, U* along, U* rows) const {
+    for (int r = 0; r < strip.rows; ++r) units_along(at(m, begin + r), dim_, step_, along + r * step_);
+    if constexpr (terms<U> == 1) {
+      return along;
+    } else {
+      for (int r = 0; r < strip.rows; r += 2) {
+        U* to = rows + r / 2 * step_;
+        units_across(at(m, begin + r), r + 1 < strip.rows ? at(m, begin + r + 1) : nullptr, dim_, to);
+        std::fill(to + dim_, to + step_, U(0));
+      }
+      return rows;
+    }
   }
 
   const AttentionBackwardArgs& args_;
   const AttentionArgs& f_;
   const Item& item_;
-  const Slot<T>& slot_;
+  const Slot<X>& slot_;
   AttentionRow row_;
   std::int64_t dim_, step_, rows_;
   bool need_dk_, need_dv_, need_ds_ = false;
 };
 
+template <class X>
 std::size_t slot_bytes(const AttentionBackwardArgs& args, std::int64_t rows) {
   Scratch count(nullptr);
-  if (args.forward.q.dtype == DType::f64)
-    Slot<double>(args.forward, wanted(args.dq), rows, count);
-  else
-    Slot<float>(args.forward, wanted(args.dq), rows, count);
+  Slot<X>(args.forward, wanted(args.dq), rows, count);
   return count.used();
 }
 
@@ -195,26 +221,21 @@ std::size_t attention_backward_workspace(Device& device, const AttentionBackward
   std::vector<Item> items = cut(args, device.threads().size());
   if (items.empty()) return 0;
   std::int64_t rows = most_rows(items);
-  return slot_bytes(args, rows) * static_cast<std::size_t>(device.threads().size());
+  return with_type(args.forward.q.dtype, [&](auto x) { return slot_bytes<decltype(x)>(args, rows); }) *
+         static_cast<std::size_t>(device.threads().size());
 }
 
 void attention_backward(Device& device, const AttentionBackwardArgs& args, void* workspace) {
-  const AttentionArgs& f = args.forward;
   std::vector<Item> items = cut(args, device.threads().size());
   std::int64_t rows = most_rows(items);
-  auto run = [&]<class X>(X) {
-    run_items(device, items, slot_bytes(args, rows), workspace, [&](const Item& item, char* memory) {
+  with_type(args.forward.q.dtype, [&](auto x) {
+    using X = decltype(x);
+    run_items(device, items, slot_bytes<X>(args, rows), workspace, [&](const Item& item, char* memory) {
       Scratch scratch(memory);
-      Slot<AttentionSum<X>> slot(f, wanted(args.dq), rows, scratch);
+      Slot<X> slot(args.forward, wanted(args.dq), rows, scratch);
       Worker<X>(args, item, slot).run();
     });
-  };
-  if (f.q.dtype == DType::f64)
-    run(double{});
-  else if (f.q.dtype == DType::f32)
-    run(float{});
-  else
-    run(bf16{});
+  });
 }
 
 }  // namespace loragrad::cpu
