@@ -5,6 +5,7 @@
 
 #include "ops/cpu/dispatch.h"
 #include "ops/cpu/kernels.h"
+#include "ops/cpu/simd.h"
 
 namespace loragrad::cpu {
 namespace {
@@ -82,11 +83,7 @@ void activation(Device& device, const ActivationArgs& args) {
       store(out, 0, y, row, col, n);
       if (!args.mask) return;
       std::uint8_t* bytes = args.mask + row * mask_stride + col / 8;
-      for (std::int64_t i = 0; i < n; i += 8) {
-        unsigned bits = 0;
-        for (std::int64_t j = 0; j < 8; ++j) bits |= static_cast<unsigned>(in[i + j] > C(0)) << j;
-        bytes[i / 8] = static_cast<std::uint8_t>(bits);
-      }
+      for (std::int64_t i = 0; i < n; i += 8) bytes[i / 8] = positive_bits(in.data() + i);
     });
   });
 }

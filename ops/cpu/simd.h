@@ -4,6 +4,10 @@
 #include <cstring>
 #include <type_traits>
 
+#if defined(__AVX2__)
+#include <immintrin.h>
+#endif
+
 #include "engine/dtype.h"
 
 /// Vectors as wide as the target has, in the compiler's own vector extension.
@@ -34,6 +38,33 @@ inline Simd<float>::type load_f32(const bf16* from) {
   Simd<float>::type v;
   std::memcpy(&v, &words, sizeof v);
   return v;
+}
+
+/// Which of eight numbers are above zero, the first in the lowest bit.
+template <class T>
+std::uint8_t positive_bits(const T* from) {
+  unsigned bits = 0;
+  for (int i = 0; i < 8; ++i) bits |= static_cast<unsigned>(from[i] > T(0)) << i;
+  return static_cast<std::uint8_t>(bits);
+}
+#if defined(__AVX2__)
+template <>
+inline std::uint8_t positive_bits(const float* from) {
+  __m256 above = _mm256_cmp_ps(_mm256_loadu_ps(from), _mm256_setzero_ps(), _CMP_GT_OQ);
+  return static_cast<std::uint8_t>(_mm256_movemask_ps(above));
+}
+#endif
+
+/// The products of the lower halves of 64-bit lanes with a factor of 32 bits. Compilers find no instruction for it.
+typedef std::uint64_t SimdWords __attribute__((vector_size(simd_bytes)));
+inline SimdWords multiply_low_halves(SimdWords a, std::uint32_t factor) {
+#if defined(__AVX512F__)
+  return (SimdWords)_mm512_mul_epu32((__m512i)a, _mm512_set1_epi64(factor));
+#elif defined(__AVX2__)
+  return (SimdWords)_mm256_mul_epu32((__m256i)a, _mm256_set1_epi64x(factor));
+#else
+  return (a & 0xffffffffu) * factor;
+#endif
 }
 
 }  // namespace loragrad::cpu
