@@ -28,6 +28,7 @@ struct DropoutMask {
   const std::int32_t* tokens = nullptr;  // [tokens, 2]: row in the step, position in the row
 };
 /// y = mask(x) + beta y
+/// y may be x.
 struct DropoutArgs {
   ConstMatrix x;
   Matrix y;
@@ -44,7 +45,7 @@ struct ActivationArgs {
   Matrix y;
   std::uint8_t* mask = nullptr;
 };
-/// dx = f'(x) dy + beta dx; for relu x is unused and mask is read.
+/// dx = f'(x) dy + beta dx; for relu x is unused and mask is read. dx may be dy.
 struct ActivationBackwardArgs {
   Activation kind;
   ConstMatrix x, dy;
@@ -58,7 +59,8 @@ struct GatedArgs {
   ConstMatrix gate, up;
   Matrix y;
 };
-/// dgate = f'(gate) up dy + beta_gate dgate, dup = f(gate) dy + beta_up dup; either may be empty (data null)
+/// dgate = f'(gate) up dy + beta_gate dgate, dup = f(gate) dy + beta_up dup; either may be empty (data null),
+/// and dgate may be gate, dup up.
 struct GatedBackwardArgs {
   Activation kind;
   ConstMatrix gate, up, dy;
@@ -78,7 +80,7 @@ struct NormArgs {
   bool reuse_statistics = false;
 };
 /// dx = ... + beta dx; dweight and dbias are sums over tokens in a fixed order, added to what is there. Each of the
-/// three may be empty (rows 0).
+/// three may be empty (rows 0), and dx may be dy.
 struct NormBackwardArgs {
   ConstMatrix x, dy;
   const void *weight = nullptr, *mean = nullptr, *rstd = nullptr;

@@ -49,6 +49,16 @@ GradSink::Into GradSink::into(std::size_t input) {
   return {slot.mutable_matrix(), 1};
 }
 
+GradSink::Into GradSink::into(std::size_t input, const Tensor& spare) {
+  const auto& edge = node_.edges_.at(input);
+  Tensor& slot = this->slot(input);
+  bool fits = spare.defined() && spare.owners() == 1 && spare.shape() == edge.shape && spare.dtype() == edge.dtype &&
+              spare.device() == edge.device;
+  if (slot.defined() || !fits) return into(input);
+  slot = spare.detach();
+  return {slot.mutable_matrix(), 0};
+}
+
 void GradSink::pass(std::size_t input, const Tensor& gradient) {
   const auto& edge = node_.edges_.at(input);
   Tensor& slot = this->slot(input);
@@ -110,6 +120,12 @@ void Node::set_inputs(const std::vector<Tensor>& inputs) {
 std::size_t Node::save(const Tensor& tensor) {
   saved_.emplace_back(tensor);
   return saved_.size() - 1;
+}
+
+Tensor Node::take_saved(std::size_t slot) {
+  Tensor value = saved(slot);
+  saved_.at(slot) = Saved();
+  return value;
 }
 
 void Node::release() {

@@ -59,6 +59,9 @@ class GradSink {
     double beta;
   };
   Into into(std::size_t input);
+  /// The same; the first time `spare`, which this backward reads no more but at the place it writes, becomes the buffer
+  /// where it fits and nobody else holds it. Less memory is touched then.
+  Into into(std::size_t input, const Tensor& spare);
   /// Adds a finished gradient; the first one is taken over without a copy, converted when the dtypes differ.
   void pass(std::size_t input, const Tensor& gradient);
 
@@ -88,6 +91,8 @@ class Node {
   /// Keeps a value until this node's backward has run; `saved(slot)` gives it back.
   std::size_t save(const Tensor& tensor);
   Tensor saved(std::size_t slot) const { return saved_.at(slot).get(name()); }
+  /// The same, and lets go of it: for backward alone.
+  Tensor take_saved(std::size_t slot);
 
  private:
   friend class GradSink;

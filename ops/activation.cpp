@@ -21,7 +21,7 @@ struct ActivationNode final : Node {
   std::string_view name() const override { return "activation"; }
   void backward(const Tensor& dy, GradSink& sink) override {
     Tensor kept = saved(saved_x);
-    auto dx = sink.into(0);
+    auto dx = sink.into(0, dy);
     ActivationBackwardArgs args{.kind = kind, .x = {}, .dy = dy.matrix(), .dx = dx.matrix, .beta = dx.beta};
     if (kind == Activation::relu)
       args.mask = reinterpret_cast<const std::uint8_t*>(kept.data<std::int32_t>());
@@ -55,20 +55,20 @@ struct GatedNode final : Node {
   }
   std::string_view name() const override { return "gated"; }
   void backward(const Tensor& dy, GradSink& sink) override {
-    Tensor gate = saved(saved_gate), up;
+    Tensor gate = take_saved(saved_gate), up;
     GatedBackwardArgs args{.kind = kind, .gate = gate.matrix(), .up = {}, .dy = dy.matrix(), .dgate = {}, .dup = {}};
     if (sink.needs(0)) {
-      up = saved(saved_up);
+      up = take_saved(saved_up);
       args.up = up.matrix();
     }
     // Gate and up may be one tensor (f(x) x): the second target is then the first again, and is added to.
     if (sink.needs(0)) {
-      auto into = sink.into(0);
+      auto into = sink.into(0, gate);
       args.dgate = into.matrix;
       args.beta_gate = into.beta;
     }
     if (sink.needs(1)) {
-      auto into = sink.into(1);
+      auto into = sink.into(1, up);
       args.dup = into.matrix;
       args.beta_up = into.beta;
     }

@@ -26,7 +26,7 @@ struct DropoutNode final : Node {
   DropoutNode(const Tensor& x, const Dropout& config) : config(config) { set_inputs({x}); }
   std::string_view name() const override { return "dropout"; }
   void backward(const Tensor& dy, GradSink& sink) override {
-    auto dx = sink.into(0);
+    auto dx = sink.into(0, dy);
     dy.device()->kernels().dropout(*dy.device(),
                                    {.x = dy.matrix(), .y = dx.matrix, .mask = config.mask(), .beta = dx.beta});
   }

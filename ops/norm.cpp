@@ -103,7 +103,7 @@ struct NormNode final : Node {
                           .dweight = {},
                           .dbias = {}};
     if (sink.needs(0)) {
-      auto dx = sink.into(0);
+      auto dx = sink.into(0, dy);
       args.dx = dx.matrix;
       args.beta = dx.beta;
     }

@@ -24,7 +24,7 @@ struct RopeNode final : Node {
   }
   std::string_view name() const override { return "rope"; }
   void backward(const Tensor& dy, GradSink& sink) override {
-    auto dx = sink.into(0);
+    auto dx = sink.into(0, dy);
     RopeArgs args = arguments(dy.matrix(), dx.matrix, saved(saved_positions), frequencies);
     args.inverse = true;
     args.beta = dx.beta;

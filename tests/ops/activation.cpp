@@ -5,9 +5,11 @@
 #include <cmath>
 #include <limits>
 
+#include "engine/backward.h"
 #include "engine/error.h"
 #include "engine/node.h"
 #include "ops/cpu/cpu_device.h"
+#include "ops/elementwise.h"
 #include "tests/ops/sample.h"
 
 namespace loragrad {
@@ -107,6 +109,31 @@ TEST_CASE("the gated product is computed again from gate and up") {
   CHECK(Saved(y).bytes() == 0);
   CHECK(Saved(y).get("test").values<float>() == y.values<float>());
   CHECK_THROWS_AS(gated(Activation::silu, gate, s.parameter({9, 5}, 2)), ShapeError);
+}
+
+TEST_CASE("backward writes over what nobody else holds, and over nothing else") {
+  Setting s{cpu_device(1), DType::f32, 1};
+  Tensor x = s.parameter({64, 64}, 1).set_trainable(), w = s.parameter({64, 64}, 2), dy = s.parameter({64, 64}, 3);
+  std::vector<float> dy_before = dy.values<float>();
+  auto run = [&](bool hold) {
+    Tensor gate = add(x, w), up = add(w, x), held_gate, held_up;
+    if (hold) held_gate = gate.detach(), held_up = up.detach();
+    std::vector<float> gate_before = gate.values<float>(), up_before = up.values<float>();
+    Tensor y = activation(Activation::silu, gated(Activation::silu, gate, up));
+    gate = up = Tensor();
+    x.clear_grad();
+    std::uint64_t before = s.device->memory().allocations();
+    backward(y, dy);
+    std::uint64_t taken = s.device->memory().allocations() - before;
+    if (hold) CHECK(held_gate.values<float>() == gate_before);
+    if (hold) CHECK(held_up.values<float>() == up_before);
+    CHECK(dy.values<float>() == dy_before);
+    return std::pair(taken, x.grad().values<float>());
+  };
+  auto [taken, gradient] = run(false);
+  auto [taken_held, gradient_held] = run(true);
+  CHECK(taken_held == taken + 2);
+  CHECK(gradient_held == gradient);
 }
 
 TEST_CASE("activation names") {
