@@ -14,19 +14,25 @@ using Index = std::int64_t;
 // The library copies each tile's operands into its own order, the weight's once per tile of rows: tall tiles pay for
 // it least. More tiles keep more threads busy. Measured in docs/design/005.
 constexpr Index tallest = 512, lowest = 128, narrowest = 192, enough_tiles = 8;
+// Rows of a weight as it lies that are this long are on a page each: there the copies go by fewer, longer pieces.
+constexpr Index long_row_bytes = 4096, narrowest_of_long = 512;
 // Tiles of whole rows: copying the weight takes as long as so many rows more.
 constexpr Index tallest_whole = 256, lowest_whole = 32, copying = 12, many_rows = 512, narrow = 64;
 
 Index parts(Index n, Index size) { return (n + size - 1) / size; }
 Index rounded(Index n, Index step) { return std::max(step, parts(n, step) * step); }
 
+bool has_long_rows(const GemmArgs& g) {
+  return !g.transpose_b && g.b.cols * static_cast<Index>(size_of(g.b.dtype)) >= long_row_bytes;
+}
+
 /// Whether c is cut into tiles of whole rows, whose height may then depend on the number of threads: the library has
-/// its fastest kernels where nothing is strided, but for f32 weights as they lie.
+/// its fastest kernels where nothing is strided, but for f32 weights, and long rows, as they lie.
 bool takes_whole_rows(const GemmArgs& g, Index products) {
   if (g.c.dtype == DType::f64 || g.transpose_a || (g.c.rows < many_rows && products == 1)) return false;
   if (std::min(g.c.cols, inner(g)) < narrow) return false;  // an adapter's
   bool dense = g.a.stride == g.a.cols && g.b.stride == g.b.cols && g.c.stride == g.c.cols;
-  return dense && (g.transpose_b || g.a.dtype == DType::bf16) &&
+  return dense && (g.transpose_b || (g.a.dtype == DType::bf16 && !has_long_rows(g))) &&
          library_rows_stand_alone(tile_of(g, 0, std::min(tallest_whole, g.c.rows), 0, g.c.cols));
 }
 
@@ -50,9 +56,9 @@ struct Cut {
       rows = height_of_whole_rows(c.rows, products, threads);
     } else {
       Index wanted = std::max<Index>(1, 16 / std::max<Index>(1, parts(c.rows, tallest)));
-      cols = std::max(narrowest, rounded(parts(c.cols, wanted), 64));
-      Index height = tallest;
-      while (height > lowest && parts(c.rows, height) * parts(c.cols, cols) < enough_tiles) height /= 2;
+      cols = std::max(has_long_rows(g) ? narrowest_of_long : narrowest, rounded(parts(c.cols, wanted), 64));
+      Index height = tallest, across = parts(c.cols, cols) * products;
+      while (height > lowest && parts(c.rows, height) * across < enough_tiles) height /= 2;
       rows = rounded(parts(c.rows, parts(c.rows, height)), 16);
     }
     row_tiles = parts(c.rows, rows);
