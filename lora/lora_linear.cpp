@@ -1,5 +1,7 @@
 #include "lora/lora_linear.h"
 
+#include <algorithm>
+
 #include "engine/error.h"
 #include "engine/node.h"
 #include "ops/gemm.h"
@@ -7,6 +9,14 @@
 
 namespace loragrad {
 namespace {
+
+// Of dropped-out copies that exist at a time in backward: such a piece stays in the cache.
+constexpr std::int64_t piece_bytes = 4 << 20;
+
+DropoutMask rows_of(DropoutMask mask, std::int64_t begin) {
+  if (mask.tokens) mask.tokens += 2 * begin;
+  return mask;
+}
 
 /// A or B as the products take it: the type of the activations. Converted once, for forward and backward.
 Tensor operand(const Tensor& matrix, DType dtype) {
@@ -20,9 +30,9 @@ struct LoraLinearNode final : Node {
     std::size_t a, b, x, h;
   };
 
-  /// What the forward of a term leaves behind: A and B as it multiplied them, its input and h.
+  /// What the forward of a term leaves behind: A and B as it multiplied them, and h.
   struct Kept {
-    Tensor a, b, dropped, h;
+    Tensor a, b, h;
   };
 
   LoraLinearNode(const Tensor& x, const Weight& w, const std::vector<LoraTerm>& terms, const std::vector<Kept>& kept)
@@ -32,10 +42,9 @@ struct LoraLinearNode final : Node {
       const LoraTerm& term = terms[i];
       inputs.push_back(term.a);
       inputs.push_back(term.b);
-      // drop(x) is a recipe from x, so what stays in memory is x, once for all who share it.
+      // x stays in memory, or its recipe, once for all who share it; drop(x) is made again.
       this->terms.push_back({term.scale, term.dropout, save(kept[i].a), save(kept[i].b),
-                             term.a.needs_grad() ? save(kept[i].dropped) : 0,
-                             term.b.needs_grad() ? save(kept[i].h) : 0});
+                             term.a.needs_grad() ? save(x) : 0, term.b.needs_grad() ? save(kept[i].h) : 0});
     }
     set_inputs(inputs);
   }
@@ -71,21 +80,49 @@ struct LoraLinearNode final : Node {
     Tensor a = saved(term.a), b = saved(term.b);
     Tensor dh = Tensor::empty(dy.device(), {dy.rows(), b.cols()}, dy.dtype());  // dh = s dy B
     gemm(device, {.c = dh.mutable_matrix(), .a = dy.matrix(), .b = b.matrix(), .alpha = term.scale});
-    if (sink.needs(input_a)) {  // dA = dhᵀ drop(x)
-      auto da = sink.into(input_a);
-      gemm(device,
-           {.c = da.matrix, .a = dh.matrix(), .b = saved(term.x).matrix(), .transpose_a = true, .beta = da.beta});
-    }
-    if (!sink.needs(0)) return;
-    auto dx = sink.into(0);
-    if (!term.dropout.on()) {  // dx += dh A
-      gemm(device, {.c = dx.matrix, .a = dh.matrix(), .b = a.matrix(), .beta = dx.beta});
-      return;
-    }
-    Tensor dropped = Tensor::empty(dy.device(), {dy.rows(), a.cols()}, dy.dtype());  // dx += drop(dh A)
-    gemm(device, {.c = dropped.mutable_matrix(), .a = dh.matrix(), .b = a.matrix()});
-    device.kernels().dropout(device,
-                             {.x = dropped.matrix(), .y = dx.matrix, .mask = term.dropout.mask(), .beta = dx.beta});
+    if (sink.needs(input_a)) backward_a(term, dh, sink.into(input_a));
+    if (sink.needs(0)) backward_x(term, dh, a, sink.into(0));
+  }
+
+  /// dA = dhᵀ drop(x)
+  void backward_a(const Term& term, const Tensor& dh, GradSink::Into da) {
+    Device& device = *dh.device();
+    Tensor x = saved(term.x);
+    if (!term.dropout.on())
+      return gemm(device, {.c = da.matrix, .a = dh.matrix(), .b = x.matrix(), .transpose_a = true, .beta = da.beta});
+    for_pieces(dh, x.cols(), [&](std::int64_t begin, const ConstMatrix& part, Matrix dropped) {
+      device.kernels().dropout(
+          device,
+          {.x = row_range(x.matrix(), begin, part.rows), .y = dropped, .mask = rows_of(term.dropout.mask(), begin)});
+      gemm(device, {.c = da.matrix, .a = part, .b = dropped, .transpose_a = true, .beta = begin == 0 ? da.beta : 1});
+    });
+  }
+
+  /// dx += drop(dh A)
+  void backward_x(const Term& term, const Tensor& dh, const Tensor& a, GradSink::Into dx) {
+    Device& device = *dh.device();
+    if (!term.dropout.on()) return gemm(device, {.c = dx.matrix, .a = dh.matrix(), .b = a.matrix(), .beta = dx.beta});
+    for_pieces(dh, a.cols(), [&](std::int64_t begin, const ConstMatrix& part, Matrix product) {
+      gemm(device, {.c = product, .a = part, .b = a.matrix()});
+      device.kernels().dropout(device, {.x = product,
+                                        .y = row_range(dx.matrix, begin, part.rows),
+                                        .mask = rows_of(term.dropout.mask(), begin),
+                                        .beta = dx.beta});
+    });
+  }
+
+  /// Calls f(first row, rows of dh, memory of as many rows and `cols` columns) for pieces of dh; for one if dh is
+  /// empty.
+  template <class F>
+  static void for_pieces(const Tensor& dh, std::int64_t cols, F f) {
+    std::int64_t fit = piece_bytes / (cols * static_cast<std::int64_t>(size_of(dh.dtype())));
+    std::int64_t rows = std::min(std::max<std::int64_t>(fit / 16 * 16, 256), dh.rows()), begin = 0;
+    Tensor memory = Tensor::empty(dh.device(), {rows, cols}, dh.dtype());
+    do {
+      std::int64_t count = std::min(rows, dh.rows() - begin);
+      f(begin, row_range(dh.matrix(), begin, count), row_range(memory.mutable_matrix(), 0, count));
+      begin += count;
+    } while (begin < dh.rows());
   }
 
   Weight w;
@@ -112,9 +149,12 @@ Tensor lora_linear(const Tensor& x, const Weight& w, const Weight& bias, const s
   Tensor y = linear(x.detach(), w, bias);
   std::vector<LoraLinearNode::Kept> kept;
   for (const LoraTerm& term : terms) {
-    LoraLinearNode::Kept k{operand(term.a, x.dtype()), operand(term.b, x.dtype()), dropout(x.detach(), term.dropout),
+    LoraLinearNode::Kept k{operand(term.a, x.dtype()), operand(term.b, x.dtype()),
                            Tensor::empty(x.device(), {x.rows(), term.a.rows()}, x.dtype())};
-    gemm(*x.device(), {.c = k.h.mutable_matrix(), .a = k.dropped.matrix(), .b = k.a.matrix(), .transpose_b = true});
+    gemm(*x.device(), {.c = k.h.mutable_matrix(),
+                       .a = dropout(x.detach(), term.dropout).matrix(),
+                       .b = k.a.matrix(),
+                       .transpose_b = true});
     gemm(*x.device(), {.c = y.mutable_matrix(),
                        .a = k.h.matrix(),
                        .b = k.b.matrix(),

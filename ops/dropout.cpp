@@ -43,9 +43,8 @@ Tensor dropout(const Tensor& x, const Dropout& config) {
   check_indices("dropout", "tokens", config.tokens, {x.rows(), 2}, x.shape());
   check_one_device("dropout", x.device(), config.tokens.device());
   Tensor y = masked(x, config);
-  // Also without a past: lora_linear goes through the mask in its own backward.
-  y.impl()->recipe = std::make_shared<DropoutRecipe>(x, config);
   if (!needs_grad({&x})) return y;
+  y.impl()->recipe = std::make_shared<DropoutRecipe>(x, config);
   return attach(y, std::make_shared<DropoutNode>(x, config));
 }
 
