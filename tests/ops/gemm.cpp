@@ -2,6 +2,7 @@
 
 #include <doctest/doctest.h>
 
+#include <array>
 #include <cmath>
 #include <vector>
 
@@ -92,18 +93,19 @@ const std::vector<Product> products = {
 
 TEST_CASE("products against f64, in panels and in one piece") {
   for (const Product& p : products)
-    for (auto [type, weight, result] : {std::tuple{DType::f64, DType::f64, DType::f64},
-                                        {DType::f32, DType::f32, DType::f32},
-                                        {DType::f32, DType::bf16, DType::f32},
-                                        {DType::bf16, DType::bf16, DType::bf16},
-                                        {DType::bf16, DType::bf16, DType::f32}}) {
+    for (const std::array<DType, 3>& types : {std::array{DType::f64, DType::f64, DType::f64},
+                                              {DType::f32, DType::f32, DType::f32},
+                                              {DType::f32, DType::bf16, DType::f32},
+                                              {DType::bf16, DType::bf16, DType::bf16},
+                                              {DType::bf16, DType::bf16, DType::f32}}) {
+      DType type = types[0], result = types[2];
       CAPTURE(p.m);
       CAPTURE(p.n);
       CAPTURE(p.k);
       CAPTURE(name_of(type));
       CAPTURE(name_of(result));
       double tolerance = type == DType::f64 ? 1e-12 : result == DType::f32 ? 2e-5 : 5e-3;
-      CHECK(multiply(p, type, weight, result, 2).error < tolerance);
+      CHECK(multiply(p, type, types[1], result, 2).error < tolerance);
     }
 }
 
