@@ -46,12 +46,15 @@ void add_head(OpCases& cases, const OpShape& s, DType dtype) {
                                         .transpose_b = true,
                                         .panels_c = panels});
                    }});
+  // dlogits lies on the logits: panels of bf16 are as far apart as those of f32.
+  std::int64_t wider = static_cast<std::int64_t>(size_of(DType::f32) / size_of(dtype));
+  Panels narrow{width, panels.apart * wider};
   cases.push_back(
       {"head/dx", [=](Operands& o) {
-         ConstMatrix dlogits = o.read(op_head_rows, whole, dtype);
+         ConstMatrix dlogits = o.read(op_head_rows, whole * wider, dtype);
          dlogits.cols = dlogits.stride = s.vocab;
          return product(o,
-                        {.c = o.written(op_head_rows, s.width, dtype), .a = dlogits, .b = head(o), .panels_a = panels});
+                        {.c = o.written(op_head_rows, s.width, dtype), .a = dlogits, .b = head(o), .panels_a = narrow});
        }});
 }
 

@@ -43,7 +43,8 @@ void add_cross_entropy(OpCases& cases, const OpShape& s, DType dtype) {
                                  .losses = losses->data(),
                                  .dlogits = {},
                                  .scale = 1.0 / op_tokens};
-           args.panels = args.panels_dlogits = {512, 512 * op_head_rows};
+           args.panels = {512, 512 * op_head_rows};
+           args.apart_dlogits = args.panels.apart;
            if (gradient) args.dlogits = o.written(op_head_rows, s.vocab, dtype);
            return [args, losses, &d = o.device()] { d.kernels().cross_entropy(d, args); };
          }});

@@ -10,7 +10,6 @@
 namespace loragrad::bench {
 namespace {
 
-std::int64_t inner(const GemmArgs& g) { return g.transpose_a ? g.a.rows : g.a.cols; }
 std::int64_t extent(const ConstMatrix& m, const Panels& panels) {
   return panels ? panels.count(m.cols) * panels.apart : m.rows * m.stride;
 }

@@ -10,7 +10,8 @@ class Device;
 
 /// c = alpha op(a) op(b) + bias + beta c.  op transposes where asked; beta is 0 or 1; bias is one row of c's columns or
 /// empty (f32, or f64 when c is f64). Operands may differ in dtype: b (a weight) is converted tile by tile to a's
-/// dtype. With beta = 0, c is not read. One of a and c may lie in panels.
+/// dtype. With beta = 0, c is not read. One of a and c, not both, may lie in panels; then its stride means nothing, and
+/// there is no bias where a does as it lies.
 struct GemmArgs {
   Matrix c;
   ConstMatrix a, b;
@@ -19,6 +20,8 @@ struct GemmArgs {
   const void* bias = nullptr;
   Panels panels_a = {}, panels_c = {};
 };
+/// The dimension that is summed over.
+inline std::int64_t inner(const GemmArgs& g) { return g.transpose_a ? g.a.rows : g.a.cols; }
 
 /// Elements that are kept (scaled by 1/(1-p)) or zeroed. An element's fate is a pure function of (key, row in the step,
 /// position in the row, column): never of where micro-batches were cut. A draw has 16 bits, p is rounded to 1/65536.
@@ -27,8 +30,7 @@ struct DropoutMask {
   std::uint64_t key = 0;
   const std::int32_t* tokens = nullptr;  // [tokens, 2]: row in the step, position in the row
 };
-/// y = mask(x) + beta y
-/// y may be x.
+/// y = mask(x) + beta y;  y may be x.
 struct DropoutArgs {
   ConstMatrix x;
   Matrix y;
@@ -138,15 +140,17 @@ struct EmbeddingBackwardArgs {
 
 /// For each row t with targets[t] >= 0: losses[t] = logsumexp(logits[t]) - logits[t][target], and
 /// dlogits[t] = scale (softmax(logits[t]) - onehot(target)); rows with target < 0 get 0 and zeros.
-/// dlogits may be empty (data null), or lie on the logits where both are in panels of one width: each panel from where
-/// the logits' begins, in a type no wider.
+/// Logits may lie in panels, and dlogits lies as they do, its panels `apart_dlogits` elements behind each other. It may
+/// be empty (data null); in panels it may lie on the logits, each panel from where the logits' begins, in a type no
+/// wider.
 struct CrossEntropyArgs {
   ConstMatrix logits;
   const std::int32_t* targets = nullptr;
   double* losses = nullptr;  // [rows], in host memory
   Matrix dlogits;
   double scale = 1;
-  Panels panels = {}, panels_dlogits = {};  // widths in multiples of 256
+  Panels panels = {};  // of a width in multiples of 256
+  std::int64_t apart_dlogits = 0;
 };
 
 /// Decoupled weight decay; Loshchilov & Hutter 2019, algorithm 2, with torch's epsilon placement:

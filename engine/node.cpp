@@ -17,7 +17,7 @@ Saved::Saved(const Tensor& tensor) {
 }
 
 Tensor Saved::get(std::string_view op) const {
-  if (recipe_) return recipe_->value();
+  if (recipe_) return recipe_->value().detach();  // an owner of its own beside the recipe and its other savers
   if (tensor_.version() != version_)
     throw UsageError(std::string(op) + ": a value saved for backward was changed in place (saved at version " +
                      std::to_string(version_) + ", now " + std::to_string(tensor_.version()) + ")");

@@ -60,7 +60,8 @@ class GradSink {
   };
   Into into(std::size_t input);
   /// The same; the first time `spare`, which this backward reads no more but at the place it writes, becomes the buffer
-  /// where it fits and nobody else holds it. Less memory is touched then.
+  /// where it fits and nobody else holds it: its owners() are counted, so handles that share its impl must not be kept.
+  /// Less memory is touched then.
   Into into(std::size_t input, const Tensor& spare);
   /// Adds a finished gradient; the first one is taken over without a copy, converted when the dtypes differ.
   void pass(std::size_t input, const Tensor& gradient);

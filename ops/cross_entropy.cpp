@@ -12,8 +12,8 @@
 namespace loragrad {
 namespace {
 
-// Of logits. The head stays within 64 MB with the tile's x and dx and the scratch space of its products.
-constexpr std::int64_t tile_bytes = 52 << 20;
+// Of logits, with x, dx and a sum for it in f32. The head stays within 64 MB with further sums and scratch space.
+constexpr std::int64_t tile_bytes = 54 << 20;
 constexpr std::int64_t panel_width = 512;  // of logits: what a thread multiplies at a time fits its cache
 
 /// dx and dW were computed with the loss; backward multiplies them by dy, a scalar.
@@ -57,8 +57,9 @@ struct Supervised {
 };
 
 /// Tokens of a tile: as many as fit the budget, cut evenly, since a product with few rows is slow.
-std::int64_t rows_of_tile(std::int64_t tokens, std::int64_t vocab, DType logits) {
-  std::int64_t bytes = std::max<std::int64_t>(1, vocab * static_cast<std::int64_t>(size_of(logits)));
+std::int64_t rows_of_tile(std::int64_t tokens, const ConstMatrix& head, DType x, DType logits) {
+  auto size = [](DType dtype) { return static_cast<std::int64_t>(size_of(dtype)); };
+  std::int64_t bytes = head.rows * size(logits) + head.cols * (2 * size(x) + size(logits));
   std::int64_t fit = std::max<std::int64_t>(1, tile_bytes / bytes);
   if (fit > 16) fit = fit / 16 * 16;
   std::int64_t tiles = std::max<std::int64_t>(1, (tokens + fit - 1) / fit), even = (tokens + tiles - 1) / tiles;
@@ -81,7 +82,7 @@ class Pass {
 
   /// The sum of the losses, in f64, in the order of the tokens.
   double run(const Supervised& supervised) {
-    std::int64_t step = rows_of_tile(supervised.count(), head_.rows, logits_dtype_);
+    std::int64_t step = rows_of_tile(supervised.count(), head_, x_.dtype(), logits_dtype_);
     for (std::int64_t begin = 0; begin < supervised.count(); begin += step)
       tile(supervised, begin, std::min(step, supervised.count() - begin));
     return sum_;
@@ -117,7 +118,7 @@ class Pass {
                               .dlogits = dlogits,
                               .scale = scale_,
                               .panels = panels,
-                              .panels_dlogits = narrow});
+                              .apart_dlogits = narrow.apart});
     if (dx_.defined()) {
       Tensor dx = Tensor::empty(x_.device(), x.shape(), x.dtype());
       gemm(device_, {.c = dx.mutable_matrix(), .a = dlogits, .b = head_, .panels_a = narrow});

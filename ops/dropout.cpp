@@ -15,13 +15,6 @@ Tensor masked(const Tensor& x, const Dropout& config) {
   return y;
 }
 
-struct DropoutRecipe final : Recipe {
-  DropoutRecipe(const Tensor& x, const Dropout& config) : x(x), config(config) {}
-  Tensor compute() override { return masked(x.get("dropout"), config); }
-  Saved x;
-  Dropout config;
-};
-
 struct DropoutNode final : Node {
   DropoutNode(const Tensor& x, const Dropout& config) : config(config) { set_inputs({x}); }
   std::string_view name() const override { return "dropout"; }
@@ -44,7 +37,6 @@ Tensor dropout(const Tensor& x, const Dropout& config) {
   check_one_device("dropout", x.device(), config.tokens.device());
   Tensor y = masked(x, config);
   if (!needs_grad({&x})) return y;
-  y.impl()->recipe = std::make_shared<DropoutRecipe>(x, config);
   return attach(y, std::make_shared<DropoutNode>(x, config));
 }
 

@@ -15,7 +15,7 @@ struct Dropout {
 };
 
 /// y = x mask / (1 - p) (inverted dropout; Srivastava et al. 2014). The mask is drawn again in backward and never
-/// stored; y carries a recipe from x.
+/// stored.
 Tensor dropout(const Tensor& x, const Dropout& config);
 
 }  // namespace loragrad

@@ -67,13 +67,13 @@ struct Slot {
   using U = AttentionUnit<X>;
   Slot(const AttentionArgs& f, bool with_queries, std::int64_t rows, Scratch& scratch) {
     std::int64_t step = padded<T>(f.head_dim);
-    constexpr std::int64_t apart = terms<U> == 1 ? 0 : 1;  // units of rows that are not the numbers themselves
+    constexpr std::int64_t pairs_only = terms<U> == 1 ? 0 : 1;  // a number is its own unit, along and across rows
     delta = scratch.take<T>(rows);
     dq = scratch.take<T>(with_queries ? rows * step : 0);
     q = scratch.take<U>(strip_rows * step);
     dout = scratch.take<U>(strip_rows * step);
-    q_rows = scratch.take<U>(apart * strip_rows * step / terms<U>);
-    dout_rows = scratch.take<U>(apart * strip_rows * step / terms<U>);
+    q_rows = scratch.take<U>(pairs_only * strip_rows * step / terms<U>);
+    dout_rows = scratch.take<U>(pairs_only * strip_rows * step / terms<U>);
     keys_t = scratch.take<U>(key_tile * units<U>(f.head_dim));
     values_t = scratch.take<U>(key_tile * units<U>(f.head_dim));
     keys = scratch.take<U>(with_queries ? key_tile / terms<U> * step : 0);
@@ -81,7 +81,7 @@ struct Slot {
     dv = scratch.take<T>(key_tile * step);
     p = scratch.take<T>(strip_rows * key_tile);
     ds = scratch.take<T>(strip_rows * key_tile);
-    in_units = scratch.take<U>(apart * strip_rows * key_tile / terms<U>);
+    in_units = scratch.take<U>(pairs_only * strip_rows * key_tile / terms<U>);
   }
   T *delta, *dq, *dk, *dv, *p, *ds;
   U *q, *dout, *q_rows, *dout_rows, *keys_t, *values_t, *keys, *in_units;

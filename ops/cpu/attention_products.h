@@ -43,10 +43,10 @@ constexpr std::int64_t units(std::int64_t n) {
 
 /// Right operands lie in panels of this many columns.
 template <class U>
-constexpr int panel = 2 * Simd<U>::width;
+constexpr int panel_width = 2 * Simd<U>::width;
 template <class U>
 constexpr std::int64_t padded(std::int64_t n) {
-  return (n + panel<U> - 1) / panel<U> * panel<U>;
+  return (n + panel_width<U> - 1) / panel_width<U> * panel_width<U>;
 }
 
 /// sum + a b
@@ -55,6 +55,7 @@ typename Simd<T>::type multiply_add(T a, typename Simd<T>::type b, typename Simd
   return sum + a * b;
 }
 #ifdef __AVX512BF16__
+static_assert(simd_bytes == 64);
 inline Simd<float>::type multiply_add(Pair a, Simd<Pair>::type b, Simd<float>::type sum) {
   return (Simd<float>::type)_mm512_dpbf16_ps((__m512)sum, (__m512bh)_mm512_set1_epi32(static_cast<int>(a)),
                                              (__m512bh)b);
@@ -158,7 +159,7 @@ inline void store_pairs_across(const float* first, const float* second, Pair* to
 template <class U, class X>
 void pack_transposed(const X* x, std::int64_t stride, std::int64_t rows, std::int64_t dim, U* out) {
   using S = Simd<U>;
-  constexpr int width = panel<U>;
+  constexpr int width = panel_width<U>;
   for (std::int64_t first = 0; first < padded<U>(rows); first += S::width) {
     U* to = out + first / width * width * units<U>(dim) + first % width;
     for (std::int64_t d = 0; d < units<U>(dim); d += S::width) {
@@ -179,7 +180,7 @@ void pack_transposed(const X* x, std::int64_t stride, std::int64_t rows, std::in
 /// last feature.
 template <class U, class X>
 void pack_panels(const X* x, std::int64_t stride, std::int64_t rows, std::int64_t dim, U* out, std::int64_t out_rows) {
-  constexpr int width = panel<U>;
+  constexpr int width = panel_width<U>;
   for (std::int64_t d = 0; d < dim; d += width) {
     std::int64_t columns = std::min<std::int64_t>(width, dim - d);
     for (std::int64_t r = 0; r < units<U>(rows); ++r) {

@@ -29,7 +29,7 @@ struct Strip {
 template <class T>
 struct Visible {
   Visible(const Strip& strip, int r) : low(strip.low[r]), high(strip.high[r]), keys(padded<T>(strip.keys)) {
-    begin = low / panel<T> * panel<T>;
+    begin = low / panel_width<T> * panel_width<T>;
     end = std::max<int>(begin, padded<T>(high));
   }
   void mask(T* row) const {
@@ -45,11 +45,11 @@ struct Visible {
 template <class U>
 void strip_scores(const Strip& strip, const U* a, std::int64_t a_step, std::int64_t dim, const U* keys, SumOf<U>* s) {
   int begin = 0, end = 0;
-  for (int key = 0; key < strip.high[strip.rows - 1]; key += panel<U>, keys += panel<U> * units<U>(dim)) {
+  for (int key = 0; key < strip.high[strip.rows - 1]; key += panel_width<U>, keys += panel_width<U> * units<U>(dim)) {
     while (begin < strip.rows && strip.high[begin] <= key) ++begin;
-    while (end < strip.rows && strip.low[end] < key + panel<U>) ++end;
+    while (end < strip.rows && strip.low[end] < key + panel_width<U>) ++end;
     for (int r = begin; r < end; r += micro_rows)
-      micro_products<U>[std::min(micro_rows, end - r)](units<U>(dim), a + r * a_step, a_step, 1, keys, panel<U>,
+      micro_products<U>[std::min(micro_rows, end - r)](units<U>(dim), a + r * a_step, a_step, 1, keys, panel_width<U>,
                                                        s + r * key_tile + key, key_tile, false);
   }
 }
@@ -57,7 +57,7 @@ void strip_scores(const Strip& strip, const U* a, std::int64_t a_step, std::int6
 /// The columns of a strip's scores that a row sees, whole panels.
 template <class T>
 std::pair<int, int> seen(const Strip& strip) {
-  return {strip.low[0] / panel<T> * panel<T>, static_cast<int>(padded<T>(strip.high[strip.rows - 1]))};
+  return {strip.low[0] / panel_width<T> * panel_width<T>, static_cast<int>(padded<T>(strip.high[strip.rows - 1]))};
 }
 
 /// p [strip rows, key_tile] in units of keys; `memory` has as many as are kept apart from p.
@@ -68,7 +68,7 @@ const U* units_of_keys(const Strip& strip, const SumOf<U>* p, U* memory) {
   } else {
     auto [begin, end] = seen<U>(strip);
     for (int r = 0; r < strip.rows; ++r)
-      for (int key = begin; key < end; key += panel<U>)
+      for (int key = begin; key < end; key += panel_width<U>)
         store_pairs_along(p + r * key_tile + key, memory + r * (key_tile / 2) + key / 2);
     return memory;
   }
@@ -95,12 +95,13 @@ template <class U>
 void strip_gather(const Strip& strip, const U* p, const U* values, std::int64_t dim, SumOf<U>* out,
                   std::int64_t out_step) {
   constexpr int width = key_tile / terms<U>;
-  for (std::int64_t d = 0; d < dim; d += panel<U>)
+  for (std::int64_t d = 0; d < dim; d += panel_width<U>)
     for (int r = 0; r < strip.rows; r += micro_rows) {
       int count = std::min(micro_rows, strip.rows - r), low = strip.low[r] / terms<U>;
       std::int64_t high = units<U>(strip.high[r + count - 1]);
       micro_products<U>[count](std::max<std::int64_t>(0, high - low), p + r * width + low, width, 1,
-                               values + d * width + low * panel<U>, panel<U>, out + r * out_step + d, out_step, true);
+                               values + d * width + low * panel_width<U>, panel_width<U>, out + r * out_step + d,
+                               out_step, true);
     }
 }
 
@@ -108,7 +109,7 @@ void strip_gather(const Strip& strip, const U* p, const U* values, std::int64_t 
 template <class U>
 void strip_scatter(const Strip& strip, const U* p, const U* x, std::int64_t x_step, std::int64_t dim, SumOf<U>* out,
                    std::int64_t out_step) {
-  for (std::int64_t d = 0; d < dim; d += panel<U>) {
+  for (std::int64_t d = 0; d < dim; d += panel_width<U>) {
     int begin = 0, end = 0, last = strip.high[strip.rows - 1];
     for (int key = std::max(0, strip.low[0]); key < last; key += micro_rows) {
       int count = std::min(micro_rows, last - key);

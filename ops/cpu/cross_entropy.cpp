@@ -1,5 +1,6 @@
 #include <cmath>
 #include <limits>
+#include <vector>
 
 #include "ops/cpu/dispatch.h"
 #include "ops/cpu/kernels.h"
@@ -69,7 +70,7 @@ RowSum<C> loss_of_row(const CrossEntropyArgs& args, std::int64_t row) {
 template <class C>
 void gradient_of_row(const CrossEntropyArgs& args, std::int64_t i, std::int64_t row, const RowSum<C>& sum) {
   ConstMatrix from = panel(args.logits, args.panels, i);
-  Matrix to = panel(args.dlogits, args.panels_dlogits, i);
+  Matrix to = panel(args.dlogits, {args.panels.width, args.apart_dlogits}, i);
   std::int64_t target = args.targets[row];
   Block<C> values = Block<C>::Zero();
   for (std::int64_t col = 0; col < from.cols; col += block_size) {
@@ -86,18 +87,22 @@ void gradient_of_row(const CrossEntropyArgs& args, std::int64_t i, std::int64_t 
 }  // namespace
 
 void cross_entropy(Device& device, const CrossEntropyArgs& args) {
-  // So many rows at a time stay in the cache between the sums and the gradients. Those go down each panel: narrower
-  // ones that lie on the logits then never reach a row that is still to be read.
-  constexpr std::int64_t rows_at_once = 16;
+  // So many rows at a time stay in the cache between the sums and the gradients.
+  const std::int64_t rows_at_once = std::max<std::int64_t>(16, device.threads().size());
+  bool in_place = args.dlogits.data == args.logits.data;
   with_scalar({args.logits, args.dlogits}, [&](auto scalar) {
     using C = decltype(scalar);
+    std::vector<RowSum<C>> sums(static_cast<std::size_t>(rows_at_once));
     for (std::int64_t first = 0; first < args.logits.rows; first += rows_at_once) {
       std::int64_t count = std::min(rows_at_once, args.logits.rows - first);
-      RowSum<C> sums[rows_at_once];
-      device.threads().parallel_for(count, [&](std::int64_t t) { sums[t] = loss_of_row<C>(args, first + t); });
+      RowSum<C>* sum = sums.data();
+      device.threads().parallel_for(count, [&](std::int64_t t) { sum[t] = loss_of_row<C>(args, first + t); });
       if (!args.dlogits.data) continue;
-      device.threads().parallel_for(args.panels.count(args.logits.cols), [&](std::int64_t i) {
-        for (std::int64_t t = 0; t < count; ++t) gradient_of_row(args, i, first + t, sums[t]);
+      // On the logits down each panel: narrower gradients then never reach a row that is still to be read.
+      std::int64_t panels = args.panels.count(args.logits.cols), rows = in_place ? count : 1;
+      device.threads().parallel_for(panels * (count / rows), [&](std::int64_t task) {
+        std::int64_t begin = task / panels * rows;
+        for (std::int64_t t = begin; t < begin + rows; ++t) gradient_of_row(args, task % panels, first + t, sum[t]);
       });
     }
   });

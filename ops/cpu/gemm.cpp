@@ -13,7 +13,7 @@ namespace loragrad::cpu {
 namespace {
 
 using Index = std::int64_t;
-constexpr Index panel_bytes = 8 << 20;  // of a weight that is converted as it is used
+constexpr Index converted_bytes = 8 << 20;  // of a weight, at a time, as it is used
 
 bool emulated(const GemmArgs& g) { return g.a.dtype == DType::bf16 && !library_has_bf16(); }
 std::span<const GemmArgs> one(const GemmArgs& g) { return {&g, 1}; }
@@ -53,17 +53,17 @@ void multiply_emulated(Device& device, const GemmArgs& args, void* workspace) {
 /// Columns of c whose part of the weight is converted at a time.
 Index converted_columns(const GemmArgs& g) {
   Index inner_bytes = std::max<Index>(1, inner(g)) * static_cast<Index>(size_of(g.a.dtype));
-  return std::min(g.c.cols, std::clamp<Index>(panel_bytes / inner_bytes / 16 * 16, 16, 256));
+  return std::min(g.c.cols, std::clamp<Index>(converted_bytes / inner_bytes / 16 * 16, 16, 256));
 }
 
-/// A panel of the weight in a's type: the columns of c from `col` on.
-GemmArgs panel_part(const GemmArgs& g, Index col, void* panel) {
+/// The product with columns of the weight in a's type: of c from `col` on.
+GemmArgs converted_part(const GemmArgs& g, Index col, void* converted) {
   GemmArgs part = tile_of(g, 0, g.c.rows, col, std::min(converted_columns(g), g.c.cols - col));
-  part.b = {panel, g.a.dtype, part.b.rows, part.b.cols, part.b.cols};
+  part.b = {converted, g.a.dtype, part.b.rows, part.b.cols, part.b.cols};
   return part;
 }
 
-std::size_t panel_size(const GemmArgs& g) {
+std::size_t converted_size(const GemmArgs& g) {
   auto bytes = static_cast<std::size_t>(converted_columns(g) * inner(g)) * size_of(g.a.dtype);
   return (bytes + 63) / 64 * 64;
 }
@@ -71,11 +71,11 @@ std::size_t panel_size(const GemmArgs& g) {
 /// A weight in another type than the activations: converted for some columns of c at a time, so that no second copy of
 /// it exists and every element of c is rounded once.
 void multiply_converted(Device& device, const GemmArgs& g, void* workspace) {
-  void* scratch = static_cast<std::byte*>(workspace) + panel_size(g);
+  void* scratch = static_cast<std::byte*>(workspace) + converted_size(g);
   for (Index col = 0; col < g.c.cols; col += converted_columns(g)) {
-    GemmArgs part = panel_part(g, col, workspace);
-    Matrix panel{workspace, part.b.dtype, part.b.rows, part.b.cols, part.b.cols};
-    accumulate(device, tile_of(g, 0, g.c.rows, col, part.c.cols).b, 1, panel, 0);
+    GemmArgs part = converted_part(g, col, workspace);
+    Matrix converted{workspace, part.b.dtype, part.b.rows, part.b.cols, part.b.cols};
+    accumulate(device, tile_of(g, 0, g.c.rows, col, part.c.cols).b, 1, converted, 0);
     multiply(device, one(part), scratch);
   }
 }
@@ -94,8 +94,8 @@ std::size_t gemm_workspace(Device& device, const GemmArgs& g) {
   }
   if (g.b.dtype == g.a.dtype) return multiply_workspace(device, one(g));
   Index last = (g.c.cols - 1) / converted_columns(g) * converted_columns(g);
-  return panel_size(g) + std::max(multiply_workspace(device, one(panel_part(g, 0, nullptr))),
-                                  multiply_workspace(device, one(panel_part(g, last, nullptr))));
+  return converted_size(g) + std::max(multiply_workspace(device, one(converted_part(g, 0, nullptr))),
+                                      multiply_workspace(device, one(converted_part(g, last, nullptr))));
 }
 
 void gemm(Device& device, const GemmArgs& g, void* workspace) {
@@ -106,7 +106,7 @@ void gemm(Device& device, const GemmArgs& g, void* workspace) {
                      ", " + std::to_string(n) + "] into [" + std::to_string(g.c.rows) + ", " +
                      std::to_string(g.c.cols) + "]");
   if (m == 0 || n == 0) return;
-  if (g.panels_a || g.panels_c) return gemm_panels(device, g, workspace);
+  if (g.panels_c || (g.panels_a && k > 0)) return gemm_panels(device, g, workspace);
   if (k == 0) {  // no tokens: the sum is empty
     for (Index row = 0; row < m; ++row) {
       Matrix c = row_range(g.c, row, 1);

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <vector>
 
+#include "engine/error.h"
 #include "ops/cpu/gemm_tiles.h"
 #include "ops/cpu/kernels.h"
 
@@ -35,7 +36,7 @@ GemmArgs part(GemmArgs g, Index i) {
   return g;
 }
 
-std::vector<GemmArgs> parts(const GemmArgs& g) {
+std::vector<GemmArgs> all_parts(const GemmArgs& g) {
   std::vector<GemmArgs> all;
   for (Index i = 0; i < count(g); ++i) all.push_back(part(g, i));
   return all;
@@ -59,7 +60,7 @@ class Sums {
  public:
   Sums(const GemmArgs& args, void* memory) : g_(args), memory_(static_cast<std::byte*>(memory)) {
     Index fit = bytes_of_sums / std::max<Index>(1, static_cast<Index>(bytes_of_one()));
-    size_ = std::min(std::clamp<Index>(fit, 1, most_sums), count(g_));
+    size_ = is_tiled(part(g_, 0)) ? std::min(std::clamp<Index>(fit, 1, most_sums), count(g_)) : 1;
   }
   Index size() const { return size_; }
   std::size_t bytes() const { return static_cast<std::size_t>(size_) * bytes_of_one(); }
@@ -74,7 +75,6 @@ class Sums {
       GemmArgs g = part(g_, i);
       g.c = (*this)[i - first];
       g.beta = first > 0;
-      if (i > 0) g.bias = nullptr;
       all.push_back(g);
     }
     return all;
@@ -93,14 +93,18 @@ class Sums {
 }  // namespace
 
 std::size_t gemm_panels_workspace(Device& device, const GemmArgs& g) {
-  if (!is_sum(g)) return workspace_of_all(device, parts(g));
+  if (!is_sum(g)) return workspace_of_all(device, all_parts(g));
   Sums sums(g, nullptr);
-  Index last = (count(g) - 1) / sums.size() * sums.size();
-  return sums.bytes() + std::max(workspace_of_all(device, sums.terms(0)), workspace_of_all(device, sums.terms(last)));
+  std::size_t most = 0;  // the first products overwrite, the last may be narrower, and those between are all alike
+  for (Index first : {Index{0}, sums.size(), (count(g) - 1) / sums.size() * sums.size()})
+    if (first < count(g)) most = std::max(most, workspace_of_all(device, sums.terms(first)));
+  return sums.bytes() + most;
 }
 
 void gemm_panels(Device& device, const GemmArgs& g, void* workspace) {
-  if (!is_sum(g)) return multiply_all(device, parts(g), workspace);
+  if (g.panels_a && g.panels_c) throw UsageError("gemm: a and c both in panels");
+  if (is_sum(g) && g.bias) throw UsageError("gemm: a bias to a sum over panels");
+  if (!is_sum(g)) return multiply_all(device, all_parts(g), workspace);
   Sums sums(g, workspace);
   void* scratch = static_cast<std::byte*>(workspace) + sums.bytes();
   for (Index first = 0; first < count(g); first += sums.size()) multiply_all(device, sums.terms(first), scratch);

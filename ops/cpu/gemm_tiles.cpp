@@ -16,7 +16,8 @@ using Index = std::int64_t;
 constexpr Index tallest = 512, lowest = 128, narrowest = 192, enough_tiles = 8;
 // Rows of a weight as it lies that are this long are on a page each: there the copies go by fewer, longer pieces.
 constexpr Index long_row_bytes = 4096, narrowest_of_long = 512;
-// Tiles of whole rows: copying the weight takes as long as so many rows more.
+// Tiles of whole rows: their heights; as many rows more is what copying the weight takes; from how many rows on they
+// pay, and from how many columns and terms: below, it is an adapter's product.
 constexpr Index tallest_whole = 256, lowest_whole = 32, copying = 12, many_rows = 512, narrow = 64;
 
 Index parts(Index n, Index size) { return (n + size - 1) / size; }
@@ -26,11 +27,12 @@ bool has_long_rows(const GemmArgs& g) {
   return !g.transpose_b && g.b.cols * static_cast<Index>(size_of(g.b.dtype)) >= long_row_bytes;
 }
 
-/// Whether c is cut into tiles of whole rows, whose height may then depend on the number of threads: the library has
-/// its fastest kernels where nothing is strided, but for f32 weights, and long rows, as they lie.
+/// Whether c is cut into tiles of whole rows, whose height may then depend on the number of threads: where nothing is
+/// strided, the library has its fastest kernels. Not for weights as they lie that are f32 or have long rows: measured
+/// slower (docs/design/005).
 bool takes_whole_rows(const GemmArgs& g, Index products) {
   if (g.c.dtype == DType::f64 || g.transpose_a || (g.c.rows < many_rows && products == 1)) return false;
-  if (std::min(g.c.cols, inner(g)) < narrow) return false;  // an adapter's
+  if (std::min(g.c.cols, inner(g)) < narrow) return false;
   bool dense = g.a.stride == g.a.cols && g.b.stride == g.b.cols && g.c.stride == g.c.cols;
   return dense && (g.transpose_b || (g.a.dtype == DType::bf16 && !has_long_rows(g))) &&
          library_rows_stand_alone(tile_of(g, 0, std::min(tallest_whole, g.c.rows), 0, g.c.cols));

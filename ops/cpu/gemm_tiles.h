@@ -6,9 +6,9 @@
 
 namespace loragrad::cpu {
 
-/// Products none of which reads another's result, where a's and b's types are equal and the library takes them. Each is
-/// cut into tiles, which are products of the library's on one thread, such that no bit depends on the number of
-/// threads.
+/// Products none of which reads another's result, all of one shape but for the last, where a's and b's types are equal
+/// and the library takes them. Each is cut into tiles, which are products of the library's on one thread. The number of
+/// threads changes no bit: where the cut depends on it, whole rows are cut whose bits do not depend on the cut.
 void multiply(Device&, std::span<const GemmArgs>, void* workspace);
 std::size_t multiply_workspace(Device&, std::span<const GemmArgs>);
 
@@ -17,7 +17,5 @@ bool is_tiled(const GemmArgs&);
 
 /// The part of a product that makes `rows` x `cols` of c from (row, col) on.
 GemmArgs tile_of(GemmArgs g, std::int64_t row, std::int64_t rows, std::int64_t col, std::int64_t cols);
-/// The dimension that is summed over.
-inline std::int64_t inner(const GemmArgs& g) { return g.transpose_a ? g.a.rows : g.a.cols; }
 
 }  // namespace loragrad::cpu

@@ -12,7 +12,7 @@ void library_gemm(const GemmArgs& args, void*, int threads) {
   if (args.a.dtype == DType::bf16) throw UsageError("gemm: this build multiplies bf16 matrices only after conversion");
   GemmArgs g = args;
   put_bias<float>(g);
-  auto k = static_cast<int>(g.transpose_a ? g.a.rows : g.a.cols);
+  auto k = static_cast<int>(inner(g));
   if (threads != 1) openblas_set_num_threads(threads);
   cblas_sgemm(CblasRowMajor, g.transpose_a ? CblasTrans : CblasNoTrans, g.transpose_b ? CblasTrans : CblasNoTrans,
               static_cast<int>(g.c.rows), static_cast<int>(g.c.cols), k, static_cast<float>(g.alpha),

@@ -55,7 +55,7 @@ inline std::uint8_t positive_bits(const float* from) {
 }
 #endif
 
-/// The products of the lower halves of 64-bit lanes with a factor of 32 bits. Compilers find no instruction for it.
+/// The products of the lower halves of 64-bit lanes with a factor of 32 bits. gcc 12 finds no instruction for it.
 typedef std::uint64_t SimdWords __attribute__((vector_size(simd_bytes)));
 inline SimdWords multiply_low_halves(SimdWords a, std::uint32_t factor) {
 #if defined(__AVX512F__)

@@ -92,9 +92,41 @@ TEST_CASE("a fresh adapter changes no bit of the base's output and gives A no gr
   }
 }
 
+TEST_CASE("many tokens, whose dropped-out copies are made in pieces, have the gradients of few") {
+  Setting s{cpu_device(2), DType::f32, 3};
+  constexpr std::int64_t rows = 600, half = 300, wide = 4096;  // pieces of 256
+  std::vector<std::int32_t> places;
+  for (std::int32_t t = 0; t < rows; ++t) places.insert(places.end(), {0, t});
+  Weight w(s.constant({3, wide}, 4));
+  Tensor a = s.parameter({2, wide}, 2).set_trainable(), b = s.parameter({3, 2}, 3).set_trainable();
+  std::vector<double> x_values = s.normal(rows * wide, 1), dy_values = s.normal(rows * 3, 5);
+  auto backward_of = [&](std::int64_t first, std::int64_t count) {
+    auto part = [&](const auto& all, std::int64_t cols) {
+      auto at = all.begin() + first * cols;
+      return std::vector(at, at + count * cols);
+    };
+    Tensor x = make_tensor(s.device, {count, wide}, DType::f32, part(x_values, wide)).set_trainable();
+    Dropout dropout{0.4, 9, s.integers({count, 2}, part(places, 2))};
+    backward(lora_linear(x, w, Weight(), {{a, b, 2.5, dropout}}),
+             make_tensor(s.device, {count, 3}, DType::f32, part(dy_values, 3)));
+    return x.grad().values<float>();
+  };
+  std::vector<float> dx = backward_of(0, rows), da = a.grad().values<float>();
+  a.clear_grad();
+  std::vector<float> dx_parts = backward_of(0, half), dx_high = backward_of(half, half);
+  dx_parts.insert(dx_parts.end(), dx_high.begin(), dx_high.end());
+  auto distance = [](const std::vector<float>& x, const std::vector<float>& y) {
+    float most = 0;
+    for (std::size_t i = 0; i < x.size(); ++i) most = std::max(most, std::abs(x[i] - y[i]));
+    return most;
+  };
+  CHECK(distance(dx, dx_parts) < 1e-4);
+  CHECK(distance(da, a.grad().values<float>()) < 2e-3);  // sums of 600 terms of size 10
+}
+
 TEST_CASE("backward allocates nothing of the weight's size, whatever its type") {
   Setting s{cpu_device(2), DType::f32, 3};
-  // A weight of another type than x's is converted in panels of at most 8 MB: [2304, 2304] bf16 is 10.6 MB, 21 MB as
+  // A weight of another type than x's is converted in pieces of at most 8 MB: [2304, 2304] bf16 is 10.6 MB, 21 MB as
   // f32.
   for (auto [dtype, d] : {std::pair(DType::f32, std::int64_t{384}), std::pair(DType::bf16, std::int64_t{2304})})
     for (WeightLayout layout : {WeightLayout::out_in, WeightLayout::in_out}) {

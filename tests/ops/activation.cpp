@@ -3,13 +3,17 @@
 #include <doctest/doctest.h>
 
 #include <cmath>
+#include <functional>
 #include <limits>
 
 #include "engine/backward.h"
 #include "engine/error.h"
 #include "engine/node.h"
 #include "ops/cpu/cpu_device.h"
+#include "ops/dropout.h"
 #include "ops/elementwise.h"
+#include "ops/norm.h"
+#include "ops/rope.h"
 #include "tests/ops/sample.h"
 
 namespace loragrad {
@@ -134,6 +138,49 @@ TEST_CASE("backward writes over what nobody else holds, and over nothing else") 
   auto [taken_held, gradient_held] = run(true);
   CHECK(taken_held == taken + 2);
   CHECK(gradient_held == gradient);
+}
+
+TEST_CASE("backward does not write over a value that is computed again for several") {
+  Setting s{cpu_device(1), DType::f32, 1};
+  Weight w(s.parameter({1, 9}, 3));
+  Tensor up = s.parameter({5, 9}, 2), dy = s.parameter({5, 9}, 4);
+  auto gradient = [&](bool recipe, bool twice) {
+    Tensor x = s.parameter({5, 9}, 1).set_trainable(), n = rms_norm(x, w, 1e-5, DType::f32);
+    if (!recipe) n.impl()->recipe = nullptr;
+    Tensor product = gated(Activation::silu, n, twice ? n : up);
+    backward(add(activation(Activation::silu, n), product), dy);
+    return x.grad().values<float>();
+  };
+  for (bool twice : {false, true}) CHECK(gradient(true, twice) == gradient(false, twice));
+}
+
+TEST_CASE("gradients written over dy have the bits of those that are not") {
+  for (DType dtype : {DType::f32, DType::bf16}) {
+    Setting s{cpu_device(2), dtype, 1};
+    std::int64_t rows = 37, cols = 12;
+    Tensor dy = s.constant({rows, cols}, 4), positions = s.indices(rows, 50, 5);
+    Weight w(s.parameter({1, cols}, 3)), b(s.parameter({1, cols}, 6));
+    std::vector<std::int32_t> places;
+    for (std::int32_t t = 0; t < rows; ++t) places.insert(places.end(), {0, t});
+    auto frequencies = std::make_shared<const std::vector<double>>(std::vector<double>{1, 0.3});
+    std::vector<std::function<Tensor(const Tensor&)>> ops{
+        [](const Tensor& x) { return activation(Activation::relu, x); },
+        [](const Tensor& x) { return activation(Activation::gelu_tanh, x); },
+        [&](const Tensor& x) { return rope(x, positions, frequencies); },
+        [&](const Tensor& x) { return rms_norm(x, w, 1e-5, dtype); },
+        [&](const Tensor& x) { return layer_norm(x, w, b, 1e-5, dtype); },
+        [&](const Tensor& x) {
+          return dropout(x, {0.3, 7, s.integers({rows, 2}, places)});
+        }};
+    for (const auto& op : ops) {
+      auto gradient = [&](bool held) {
+        Tensor x = s.parameter({rows, cols}, 1).set_trainable(), y = op(s.compute(x));
+        backward(held ? y : scale(y, 1), dy);  // what scale passes on is nobody's but the tape's
+        return x.grad().values<float>();
+      };
+      CHECK(gradient(false) == gradient(true));
+    }
+  }
 }
 
 TEST_CASE("activation names") {

@@ -111,7 +111,7 @@ TEST_CASE("cross_entropy kernel against its formula, with large logits, beside a
                                           .dlogits = dlogits,
                                           .scale = 0.25,
                                           .panels = panels,
-                                          .panels_dlogits = narrow});
+                                          .apart_dlogits = narrow.apart});
       auto found = [&](std::size_t i) -> double {
         if (out == DType::f32) return static_cast<const float*>(dlogits.data)[at_narrow[i]];
         return static_cast<float>(static_cast<const bf16*>(dlogits.data)[at_narrow[i]]);

@@ -8,6 +8,7 @@
 #include "engine/error.h"
 #include "ops/cpu/cpu_device.h"
 #include "ops/elementwise.h"
+#include "ops/meta_device.h"
 #include "tests/ops/sample.h"
 
 namespace loragrad {
@@ -80,6 +81,20 @@ TEST_CASE("large logits do not overflow") {
       cross_entropy(Tensor::from(device, {1, 1}, x.data()), Weight(Tensor::from(device, {2, 1}, head.data())),
                     Tensor::from(device, {1, 1}, target.data()), 1);
   CHECK(loss.sum == doctest::Approx(2000));
+}
+
+TEST_CASE("the head of a wide model stays within 64 MB too") {
+  for (DType dtype : {DType::f32, DType::bf16}) {
+    DevicePtr device = meta_device(cpu_device(2));
+    std::int64_t rows = 1248, vocab = 32'000, d = 4096;
+    Tensor x = Tensor::empty(device, {rows, d}, DType::f32).set_trainable(), input = cast(x, dtype);
+    Weight head(Tensor::empty(device, {vocab, d}, dtype));
+    Tensor targets = Tensor::empty(device, {rows, 1}, DType::i32);
+    device->memory().reset_peak();
+    std::size_t before = device->memory().live();
+    CrossEntropy loss = cross_entropy(input, head, targets, 1);
+    CHECK(device->memory().peak() - before <= (64u << 20) + input.bytes());
+  }
 }
 
 TEST_CASE("logits exist as a tile of at most 64 MB") {

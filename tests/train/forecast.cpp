@@ -58,7 +58,7 @@ TEST_CASE("the forecast is how far the device's memory reaches when the longest 
     }
 }
 
-TEST_CASE("the forecast is no less than a run takes") {
+TEST_CASE("the forecast is no less than a run takes, but for gaps of a hundredth") {
   TinyModel folder;
   Dataset data = tiny_data(12);
   LoraConfig lora = lora_config({}, 0.1);
