@@ -9,8 +9,8 @@
 
 namespace loragrad {
 
-/// A way to compute a value again from values that are kept anyway (a norm's output from its input, a dropped-out copy
-/// from the original). Everyone who saved the value shares one recipe, so it is computed once in backward and freed
+/// A way to compute a value again from values that are kept anyway (a norm's output from its input, a gated product
+/// from gate and up). Everyone who saved the value shares one recipe, so it is computed once in backward and freed
 /// with the last.
 class Recipe {
  public:

@@ -10,7 +10,8 @@
 namespace loragrad {
 
 /// A fixed set of threads that share out the tasks 0..n-1 of one parallel_for at a time. Which thread runs a task never
-/// changes its result: callers cut work into tiles by shape alone, so results do not depend on the number of threads.
+/// changes its result, and callers cut work such that results do not depend on the number of threads
+/// (docs/design/006-determinism.md).
 class ThreadPool {
  public:
   explicit ThreadPool(int threads);

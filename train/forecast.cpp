@@ -26,8 +26,8 @@ std::size_t generated_bytes(std::size_t shapes_of_batches) {
   return std::min<std::size_t>(256, 32 * (shapes_of_batches - 1)) * (44 << 10);
 }
 
-/// The GEMM library copies both operands of a tile into its own order, where the meter does not see it. Each thread has
-/// a tile at a time, mostly of 256 rows and 192 columns (ops/cpu/gemm_tiles.cpp).
+/// The GEMM library copies both operands of a tile into its own order, where the meter does not see it unless the tile
+/// is of whole rows. Each thread has a tile at a time, mostly of 256 rows and 192 columns (ops/cpu/gemm_tiles.cpp).
 std::size_t packing_bytes(const CausalLm& model, int threads) {
   std::int64_t longest = 0;
   for (const LinearShape& linear : model.linear_shapes()) longest = std::max({longest, linear.in, linear.out});

@@ -2,7 +2,7 @@
 #include "engine/device.h"
 
 /// The processor's entries of the kernel table; engine/kernels.h says what each computes. All take any strides between
-/// rows, cut work into tiles by shape alone, and compute in f32, or in f64 where an operand is f64.
+/// rows, give the same bits for any number of threads, and compute in f32, or in f64 where an operand is f64.
 namespace loragrad::cpu {
 
 std::size_t gemm_workspace(Device&, const GemmArgs&);
