@@ -8,7 +8,7 @@
 namespace loragrad {
 namespace {
 
-using Block = std::function<Tensor(const Tensor&)>;
+using Block = std::function<Tensor(const Tensor&, bool)>;
 
 struct CheckpointNode final : Node {
   CheckpointNode(const Tensor& x, Block block) : block(std::move(block)) {
@@ -21,7 +21,7 @@ struct CheckpointNode final : Node {
     // Not set_trainable(): activations are leaves of this tape in whatever type they have.
     x.impl()->trainable = sink.needs(0);
     {
-      Tensor y = block(x);
+      Tensor y = block(x, true);
       if (y.needs_grad()) loragrad::backward(y, dy);
     }
     if (Tensor dx = x.grad(); dx.defined()) {
@@ -34,9 +34,13 @@ struct CheckpointNode final : Node {
 
 }  // namespace
 
+Tensor checkpoint(const Tensor& x, std::function<Tensor(const Tensor&)> block) {
+  return checkpoint(x, Block([block = std::move(block)](const Tensor& input, bool) { return block(input); }));
+}
+
 Tensor checkpoint(const Tensor& x, Block block) {
   // The values of this first run's tape go away with `first`; whether there was one says if the block has leaves.
-  Tensor first = block(x.detach());
+  Tensor first = block(x.detach(), false);
   bool record = x.needs_grad() || first.needs_grad();
   Tensor y = first.detach();
   y.impl()->recipe = nullptr;  // it would keep the block's values alive

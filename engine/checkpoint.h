@@ -12,4 +12,7 @@ namespace loragrad {
 /// only. Nothing is recorded where neither x nor the block's leaves need a gradient.
 Tensor checkpoint(const Tensor& x, std::function<Tensor(const Tensor& x)> block);
 
+/// The same for a block that is told when it runs `again`: then nobody reads its output's values, only its tape.
+Tensor checkpoint(const Tensor& x, std::function<Tensor(const Tensor& x, bool again)> block);
+
 }  // namespace loragrad

@@ -5,7 +5,6 @@
 #include "engine/error.h"
 #include "engine/node.h"
 #include "ops/gemm.h"
-#include "ops/linear.h"
 
 namespace loragrad {
 namespace {
@@ -141,12 +140,13 @@ void check(const Tensor& x, const Weight& w, const LoraTerm& term) {
 
 }  // namespace
 
-Tensor lora_linear(const Tensor& x, const Weight& w, const Weight& bias, const std::vector<LoraTerm>& terms) {
+Tensor lora_linear(const Tensor& x, const Weight& w, const Weight& bias, const std::vector<LoraTerm>& terms,
+                   Values values) {
   for (const LoraTerm& term : terms) check(x, w, term);
   bool record = x.needs_grad();
   for (const LoraTerm& term : terms) record = record || term.a.needs_grad() || term.b.needs_grad();
 
-  Tensor y = linear(x.detach(), w, bias);
+  Tensor y = linear(x.detach(), w, bias, values);
   std::vector<LoraLinearNode::Kept> kept;
   for (const LoraTerm& term : terms) {
     LoraLinearNode::Kept k{operand(term.a, x.dtype()), operand(term.b, x.dtype()),
@@ -155,12 +155,13 @@ Tensor lora_linear(const Tensor& x, const Weight& w, const Weight& bias, const s
                        .a = dropout(x.detach(), term.dropout).matrix(),
                        .b = k.a.matrix(),
                        .transpose_b = true});
-    gemm(*x.device(), {.c = y.mutable_matrix(),
-                       .a = k.h.matrix(),
-                       .b = k.b.matrix(),
-                       .transpose_b = true,
-                       .alpha = term.scale,
-                       .beta = 1});
+    if (values == Values::formed)
+      gemm(*x.device(), {.c = y.mutable_matrix(),
+                         .a = k.h.matrix(),
+                         .b = k.b.matrix(),
+                         .transpose_b = true,
+                         .alpha = term.scale,
+                         .beta = 1});
     if (record) kept.push_back(k);
   }
   return record ? attach(y, std::make_shared<LoraLinearNode>(x, w, terms, kept)) : y;

@@ -4,6 +4,7 @@
 #include "engine/tensor.h"
 #include "engine/weight.h"
 #include "ops/dropout.h"
+#include "ops/linear.h"
 
 namespace loragrad {
 
@@ -20,6 +21,7 @@ struct LoraTerm {
 /// Backward, per term, with h = drop(x) Aᵀ [tokens, r] kept: dh = s dy B, dA = dhᵀ drop(x), dB = s dyᵀ h,
 /// dx = dy W + drop(dh A). There is no dW. Keeps x (or its recipe, shared with the others who read x) and h.
 /// Throws ShapeError naming both shapes.
-Tensor lora_linear(const Tensor& x, const Weight& w, const Weight& bias, const std::vector<LoraTerm>& terms);
+Tensor lora_linear(const Tensor& x, const Weight& w, const Weight& bias, const std::vector<LoraTerm>& terms,
+                   Values values = Values::formed);
 
 }  // namespace loragrad

@@ -32,8 +32,10 @@ Tensor Decoder::through_blocks(Tensor x, const Batch& batch, const ForwardContex
     if (!context.checkpoint || cache)
       x = block(x, layer, batch, context, cache);
     else
-      x = checkpoint(x, [this, layer, batch, context](const Tensor& input) {
-        return block(input, layer, batch, context, nullptr);
+      x = checkpoint(x, [this, layer, batch, context](const Tensor& input, bool again) {
+        ForwardContext run = context;
+        run.again = again;
+        return block(input, layer, batch, run, nullptr);
       });
   }
   return x;

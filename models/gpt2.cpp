@@ -82,7 +82,7 @@ class Gpt2 final : public Decoder {
                       config_.attention(), i, cache);
     Tensor middle = add(x, layer.c_proj(o, context));
     Tensor y = activation(config_.activation, layer.mlp_c_fc(layer.ln_2(middle, dtype_), context));
-    return add(middle, layer.mlp_c_proj(y, context));
+    return add(middle, layer.mlp_c_proj.last(y, context));
   }
 
   Parameter wte_, wpe_;

@@ -7,16 +7,20 @@
 namespace loragrad {
 
 Tensor LinearLayer::operator()(const Tensor& x, const ForwardContext& context) const {
-  Tensor y = compute(x, context);
+  Tensor y = compute(x, context, Values::formed);
   if (context.watch) context.watch(name_, x, y);
   return y;
 }
 
-Tensor LinearLayer::compute(const Tensor& x, const ForwardContext& context) const {
+Tensor LinearLayer::last(const Tensor& x, const ForwardContext& context) const {
+  return context.again ? compute(x, context, Values::unread) : (*this)(x, context);
+}
+
+Tensor LinearLayer::compute(const Tensor& x, const ForwardContext& context, Values values) const {
   if (auto* w = std::get_if<Tensor>(&weight_))
-    return linear(x, *w, is_empty(bias_) ? Tensor() : std::get<Tensor>(bias_), layout_);
+    return linear(x, *w, is_empty(bias_) ? Tensor() : std::get<Tensor>(bias_), layout_, values);
   const Weight &w = std::get<Weight>(weight_), &bias = std::get<Weight>(bias_);
-  if (active_.empty()) return linear(x, w, bias);
+  if (active_.empty()) return linear(x, w, bias, values);
   std::vector<LoraTerm> terms;
   for (const Active& active : active_) {
     Dropout dropout;
@@ -25,7 +29,7 @@ Tensor LinearLayer::compute(const Tensor& x, const ForwardContext& context) cons
                  context.dropout_tokens};
     terms.push_back({active.module.a, active.module.b, active.module.scale * active.weight, dropout});
   }
-  return lora_linear(x, w, bias, terms);
+  return lora_linear(x, w, bias, terms, values);
 }
 
 LinearShape LinearLayer::shape() const {

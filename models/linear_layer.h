@@ -19,6 +19,7 @@ struct ForwardContext {
   std::uint64_t dropout_key = 0;  ///< of the seed and the step
   Tensor dropout_tokens;          ///< the batch's
   bool checkpoint = false;        ///< blocks keep their input alone for backward, and run again there
+  bool again = false;             ///< a block runs for its tape: its output is not read
   /// Shown each linear map's name, input and output, in the order of the pass: for looking into one.
   std::function<void(const std::string& name, const Tensor& x, const Tensor& y)> watch = {};
 };
@@ -31,6 +32,8 @@ class LinearLayer {
       : name_(std::move(name)), weight_(std::move(weight)), bias_(std::move(bias)), layout_(layout) {}
 
   Tensor operator()(const Tensor& x, const ForwardContext& context) const;
+  /// The same for the last map of a block, on which nothing but the block's output depends.
+  Tensor last(const Tensor& x, const ForwardContext& context) const;
 
   LinearShape shape() const;
   const Parameter& weight() const { return weight_; }
@@ -40,7 +43,7 @@ class LinearLayer {
   void detach_adapters() { active_.clear(); }
 
  private:
-  Tensor compute(const Tensor& x, const ForwardContext& context) const;
+  Tensor compute(const Tensor& x, const ForwardContext& context, Values values) const;
 
   struct Active {
     LoraModule module;

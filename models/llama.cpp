@@ -89,7 +89,7 @@ class Llama final : public Decoder {
     Tensor middle = add(x, layer.o_proj(o, context));
     y = rms_norm(middle, layer.post_attention_layernorm, config_.norm_eps, dtype_);
     y = gated(config_.activation, layer.gate_proj(y, context), layer.up_proj(y, context));
-    return add(middle, layer.down_proj(y, context));
+    return add(middle, layer.down_proj.last(y, context));
   }
 
   Parameter embed_tokens_, norm_;

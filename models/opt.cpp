@@ -100,8 +100,8 @@ class Opt final : public Decoder {
     Tensor middle = add(x, layer.out_proj(o, context));
     if (!before) middle = layer.self_attn_layer_norm(middle, residual());
     y = before ? layer.final_layer_norm(middle, dtype_) : cast(middle, dtype_);
-    y = layer.fc2(activation(config_.activation, layer.fc1(y, context)), context);
-    Tensor out = add(middle, y);
+    y = activation(config_.activation, layer.fc1(y, context));
+    Tensor out = add(middle, before ? layer.fc2.last(y, context) : layer.fc2(y, context));
     return before ? out : layer.final_layer_norm(out, residual());
   }
 

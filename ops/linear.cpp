@@ -76,25 +76,27 @@ struct LinearNode final : Node {
 
 }  // namespace
 
-Tensor linear(const Tensor& x, const Weight& w, const Weight& bias) {
+Tensor linear(const Tensor& x, const Weight& w, const Weight& bias, Values values) {
   check(x, w.in_features(), w.out_features(), w.shape(), bias.matrix());
   Tensor y = Tensor::empty(x.device(), {x.rows(), w.out_features()}, x.dtype());
-  gemm(*x.device(), {.c = y.mutable_matrix(),
-                     .a = x.matrix(),
-                     .b = w.matrix(),
-                     .transpose_b = w.layout() == WeightLayout::out_in,
-                     .bias = bias.data()});
+  if (values == Values::formed)
+    gemm(*x.device(), {.c = y.mutable_matrix(),
+                       .a = x.matrix(),
+                       .b = w.matrix(),
+                       .transpose_b = w.layout() == WeightLayout::out_in,
+                       .bias = bias.data()});
   return needs_grad({&x}) ? attach(y, std::make_shared<FrozenLinearNode>(x, w)) : y;
 }
 
-Tensor linear(const Tensor& x, const Tensor& w, const Tensor& bias, WeightLayout layout) {
+Tensor linear(const Tensor& x, const Tensor& w, const Tensor& bias, WeightLayout layout, Values values) {
   bool out_in = layout == WeightLayout::out_in;
   std::int64_t in = out_in ? w.cols() : w.rows(), out = out_in ? w.rows() : w.cols();
   ConstMatrix added = bias.defined() ? bias.matrix() : ConstMatrix{};
   check(x, in, out, w.shape(), added);
   Tensor y = Tensor::empty(x.device(), {x.rows(), out}, x.dtype());
-  gemm(*x.device(),
-       {.c = y.mutable_matrix(), .a = x.matrix(), .b = w.matrix(), .transpose_b = out_in, .bias = added.data});
+  if (values == Values::formed)
+    gemm(*x.device(),
+         {.c = y.mutable_matrix(), .a = x.matrix(), .b = w.matrix(), .transpose_b = out_in, .bias = added.data});
   return needs_grad({&x, &w, &bias}) ? attach(y, std::make_shared<LinearNode>(x, w, bias, layout)) : y;
 }
 
