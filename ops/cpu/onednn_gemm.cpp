@@ -45,7 +45,6 @@ struct Matmul {
   dnnl::matmul primitive;
   dnnl::memory::desc a, b, c, bias, scratch;
   float alpha = 1;
-  std::string kernel;  // the library's name for it
 };
 using MatmulPtr = std::shared_ptr<const Matmul>;
 using Arguments = std::unordered_map<int, dnnl::memory>;
@@ -63,12 +62,13 @@ void pass_scale(const Matmul& m, Arguments& arguments) {
 }
 #endif
 
-MatmulPtr make_matmul(const GemmArgs& g, dnnl::memory::dim k) {
+/// What the library would do, and in *m of what the operands consist.
+dnnl::matmul::primitive_desc describe(const GemmArgs& g, Matmul* m) {
+  dnnl::memory::dim k = inner(g);
   // Bias stands outside alpha in our contract; the library's alpha scales the bias too.
   if (g.bias && g.alpha != 1) throw UsageError("gemm: bias together with alpha");
   using Desc = dnnl::memory::desc;
   using Dims = dnnl::memory::dims;
-  auto m = std::make_shared<Matmul>();
   m->a = Desc(Dims{g.c.rows, k}, tag_of(g.a.dtype), g.transpose_a ? Dims{1, g.a.stride} : Dims{g.a.stride, 1});
   m->b = Desc(Dims{k, g.c.cols}, tag_of(g.b.dtype), g.transpose_b ? Dims{1, g.b.stride} : Dims{g.b.stride, 1});
   m->c = Desc(Dims{g.c.rows, g.c.cols}, tag_of(g.c.dtype), Dims{g.c.stride, 1});
@@ -83,30 +83,26 @@ MatmulPtr make_matmul(const GemmArgs& g, dnnl::memory::dim k) {
   if (g.bias) m->bias = Desc(Dims{1, g.c.cols}, Tag::f32, Dims{g.c.cols, 1});
 #if DNNL_VERSION_MAJOR < 3
   auto operation = g.bias ? dnnl::matmul::desc(m->a, m->b, m->bias, m->c) : dnnl::matmul::desc(m->a, m->b, m->c);
-  dnnl::matmul::primitive_desc description(operation, attributes, engine());
+  return {operation, attributes, engine()};
 #else
-  auto description = g.bias ? dnnl::matmul::primitive_desc(engine(), m->a, m->b, m->bias, m->c, attributes)
-                            : dnnl::matmul::primitive_desc(engine(), m->a, m->b, m->c, attributes);
+  return g.bias ? dnnl::matmul::primitive_desc(engine(), m->a, m->b, m->bias, m->c, attributes)
+                : dnnl::matmul::primitive_desc(engine(), m->a, m->b, m->c, attributes);
 #endif
+}
+
+MatmulPtr make_matmul(const GemmArgs& g) {
+  auto m = std::make_shared<Matmul>();
+  dnnl::matmul::primitive_desc description = describe(g, m.get());
   m->primitive = dnnl::matmul(description);
   m->scratch = description.scratchpad_desc();
-  m->kernel = description.impl_info_str();
   return m;
 }
 
-/// Ragged batches bring new shapes for as long as they run: past so many the cache starts anew. A primitive takes about
-/// 50 KB, and a step has some tens of shapes.
-constexpr std::size_t most_cached = 256;
-
-/// A primitive is generated code for one shape; making it takes up to half a millisecond, so it is kept.
-MatmulPtr matmul_for(const GemmArgs& g, int threads) {
-  using Key = std::array<std::int64_t, 14>;
-  static std::mutex mutex;
-  static std::map<Key, MatmulPtr> cache;
-  std::int64_t k = inner(g);
-  Key key{g.c.rows,
+using Key = std::array<std::int64_t, 14>;
+Key key_of(const GemmArgs& g, int threads) {
+  return {g.c.rows,
           g.c.cols,
-          k,
+          inner(g),
           g.a.stride,
           g.b.stride,
           g.c.stride,
@@ -118,12 +114,23 @@ MatmulPtr matmul_for(const GemmArgs& g, int threads) {
           threads,
           static_cast<std::int64_t>(std::bit_cast<std::uint64_t>(g.beta)),
           static_cast<std::int64_t>(std::bit_cast<std::uint64_t>(g.alpha))};
+}
+
+/// Ragged batches bring new shapes for as long as they run: past so many the cache starts anew. A primitive takes about
+/// 50 KB, and a step has some tens of shapes.
+constexpr std::size_t most_cached = 256;
+
+/// A primitive is generated code for one shape; making it takes up to half a millisecond, so it is kept.
+MatmulPtr matmul_for(const GemmArgs& g, int threads) {
+  static std::mutex mutex;
+  static std::map<Key, MatmulPtr> cache;
+  Key key = key_of(g, threads);
   std::lock_guard lock(mutex);
   auto found = cache.find(key);
   if (found != cache.end()) return found->second;
   if (cache.size() >= most_cached) cache.clear();
   Team team(threads);
-  return cache[key] = make_matmul(g, k);
+  return cache[key] = make_matmul(g);
 }
 
 }  // namespace
@@ -131,17 +138,25 @@ MatmulPtr matmul_for(const GemmArgs& g, int threads) {
 std::size_t library_scratch(const GemmArgs& g, int threads) { return matmul_for(g, threads)->scratch.get_size(); }
 
 // Of its kernels brgemm's sum in an order that k alone decides (2.6.3: compared to the bit for 24 heights from 1 to 256
-// rows, k up to 8192, all types). All heights must get the same one.
+// rows, k up to 8192, all types). All heights must get the same one. Asking generates no code.
 bool library_rows_stand_alone(const GemmArgs& g) {
   if (g.transpose_a) return false;
-  MatmulPtr whole = matmul_for(g, 1);
-  auto same = [&](std::int64_t rows) {
+  static std::mutex mutex;
+  static std::map<Key, bool> known;
+  std::lock_guard lock(mutex);
+  auto [at, is_new] = known.try_emplace(key_of(g, 1), false);
+  if (!is_new) return at->second;
+  Team team(1);
+  auto kernel = [&](std::int64_t rows) -> std::string {
     GemmArgs part = g;
     part.a = row_range(g.a, 0, rows);
     part.c = row_range(g.c, 0, rows);
-    return matmul_for(part, 1)->kernel == whole->kernel;
+    Matmul operands;
+    return describe(part, &operands).impl_info_str();
   };
-  return whole->kernel.starts_with("brg") && same(1) && same(std::min<std::int64_t>(16, g.c.rows));
+  std::string whole = kernel(g.c.rows);
+  at->second = whole.starts_with("brg") && kernel(1) == whole && kernel(std::min<std::int64_t>(16, g.c.rows)) == whole;
+  return at->second;
 }
 
 void library_gemm(const GemmArgs& g, void* scratch, int threads) {
