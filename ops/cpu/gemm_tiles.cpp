@@ -59,7 +59,9 @@ struct Cut {
     } else {
       Index wanted = std::max<Index>(1, 16 / std::max<Index>(1, parts(c.rows, tallest)));
       cols = std::max(has_long_rows(g) ? narrowest_of_long : narrowest, rounded(parts(c.cols, wanted), 64));
-      Index height = tallest, across = parts(c.cols, cols) * products;
+      // f32 weights as they lie are as fast in lower tiles, whose copies take less memory.
+      Index height = !g.transpose_b && g.b.dtype == DType::f32 ? tallest / 2 : tallest,
+            across = parts(c.cols, cols) * products;
       while (height > lowest && parts(c.rows, height) * across < enough_tiles) height /= 2;
       rows = rounded(parts(c.rows, parts(c.rows, height)), 16);
     }
