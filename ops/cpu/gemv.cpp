@@ -14,8 +14,9 @@ using S = Simd<float>;
 using Vector = S::type;
 
 constexpr int most_rows = 4;
-constexpr Index column_block = 256;     // of c, whose sums stay in the first-level cache
-constexpr Index task_bytes = 64 << 10;  // of b, at least: less is not worth waking a thread for
+constexpr Index column_block = 256;             // of c, whose sums stay in the first-level cache
+constexpr Index cache_line = 64, ahead = 4096;  // bytes; how far before its use a weight is asked for
+constexpr Index task_bytes = 64 << 10;          // of b, at least: less is not worth waking a thread for
 
 bool is_float(DType dtype) { return dtype == DType::f32 || dtype == DType::bf16; }
 
@@ -48,11 +49,14 @@ void dot_products(const float* a, const B* b, Index k, float* sums) {
   constexpr int unroll = rows == 1 ? 8 : rows == 2 ? 4 : 2;  // as many sums at once as hide an addition's latency
   Vector sum[rows][unroll] = {};
   Index p = 0;
-  for (; p + unroll * S::width <= k; p += unroll * S::width)
+  for (; p + unroll * S::width <= k; p += unroll * S::width) {
+    for (Index line = 0; line < unroll * S::width; line += cache_line / static_cast<Index>(sizeof(B)))
+      __builtin_prefetch(reinterpret_cast<const char*>(b + p + line) + ahead);
     for (int u = 0; u < unroll; ++u) {
       Vector w = load_f32(b + p + u * S::width);
       for (int r = 0; r < rows; ++r) sum[r][u] += S::load(a + r * k + p + u * S::width) * w;
     }
+  }
   for (; p + S::width <= k; p += S::width) {
     Vector w = load_f32(b + p);
     for (int r = 0; r < rows; ++r) sum[r][0] += S::load(a + r * k + p) * w;
