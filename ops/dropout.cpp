@@ -9,12 +9,6 @@
 namespace loragrad {
 namespace {
 
-Tensor masked(const Tensor& x, const Dropout& config) {
-  Tensor y = Tensor::empty(x.device(), x.shape(), x.dtype());
-  x.device()->kernels().dropout(*x.device(), {.x = x.matrix(), .y = y.mutable_matrix(), .mask = config.mask()});
-  return y;
-}
-
 struct DropoutNode final : Node {
   DropoutNode(const Tensor& x, const Dropout& config) : config(config) { set_inputs({x}); }
   std::string_view name() const override { return "dropout"; }
@@ -35,7 +29,8 @@ Tensor dropout(const Tensor& x, const Dropout& config) {
   if (!config.on()) return x;
   check_indices("dropout", "tokens", config.tokens, {x.rows(), 2}, x.shape());
   check_one_device("dropout", x.device(), config.tokens.device());
-  Tensor y = masked(x, config);
+  Tensor y = Tensor::empty(x.device(), x.shape(), x.dtype());
+  x.device()->kernels().dropout(*x.device(), {.x = x.matrix(), .y = y.mutable_matrix(), .mask = config.mask()});
   if (!needs_grad({&x})) return y;
   return attach(y, std::make_shared<DropoutNode>(x, config));
 }

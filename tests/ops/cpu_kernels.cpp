@@ -77,11 +77,7 @@ namespace {
 std::vector<std::size_t> places(std::int64_t rows, std::int64_t cols, const Panels& panels) {
   std::vector<std::size_t> all;
   for (std::int64_t t = 0; t < rows; ++t)
-    for (std::int64_t col = 0; col < cols; ++col) {
-      std::int64_t width = panels ? panels.width : cols, first = col / width * width;
-      all.push_back(
-          static_cast<std::size_t>(col / width * panels.apart + t * std::min(width, cols - first) + col - first));
-    }
+    for (std::int64_t col = 0; col < cols; ++col) all.push_back(place(cols, panels, t, col));
   return all;
 }
 

@@ -84,6 +84,12 @@ TEST_CASE("a mask is made of Philox's words, 16 bits an element, whatever the co
   CHECK(wrong == 0);
 }
 
+TEST_CASE("the mask is drawn again, and nothing kept for it") {
+  Setting s{cpu_device(1), DType::f32, 1};
+  Tensor x = s.parameter({5, 9}, 1).set_trainable(), y = dropout(x, config_for(x, s, 0.3));
+  CHECK(y.impl()->node->saved_bytes() == 0);
+}
+
 TEST_CASE("dropout without p is x itself, and a wrong p or wrong tokens are refused") {
   Setting s{cpu_device(1), DType::f32, 1};
   Tensor x = s.parameter({5, 9}, 1);

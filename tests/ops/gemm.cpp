@@ -23,13 +23,6 @@ struct Product {
   double beta = 0;
 };
 
-/// Where element (row, col) lies.
-std::size_t place(std::int64_t cols, const Panels& panels, std::int64_t row, std::int64_t col) {
-  std::int64_t i = panels ? col / panels.width : 0, first = i * panels.width;
-  std::int64_t stride = panels ? std::min(panels.width, cols - first) : cols;
-  return static_cast<std::size_t>(i * panels.apart + row * stride + col - first);
-}
-
 struct Outcome {
   std::vector<double> c;
   double error = 0;  // the largest, of elements of about sqrt(k)
