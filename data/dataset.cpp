@@ -41,10 +41,12 @@ void read_rows(std::string_view text, const Tokenizer* tokenizer, const DatasetO
     Json json = parse_json(content, where);
     Row row = reader.read(JsonRef(json, where));
     std::size_t limit = static_cast<std::size_t>(options.seq_len);
+    bool teaches = supervised_tokens(row) > 0;
     if (row.input_ids.size() > limit) {
       row.input_ids.resize(limit);
       row.labels.resize(limit);
       ++data.cut_rows;
+      if (teaches && supervised_tokens(row) == 0) ++data.emptied_rows;
     }
     data.rows.push_back(std::move(row));
   }
@@ -93,10 +95,15 @@ Dataset load_dataset(const std::string& file, const Tokenizer* tokenizer, const 
                       file, i + 1, options.max_positions, row.input_ids.size(), options.max_positions));
     data.tokens += static_cast<std::int64_t>(row.input_ids.size());
     data.supervised_tokens += supervised_tokens(row);
+    if (supervised_tokens(row) == 0) ++data.unsupervised_rows;
   }
+  data.unsupervised_rows -= data.emptied_rows;
   if (data.supervised_tokens == 0)
     throw InputError(
-        fmt::format("{}: expected at least one supervised token in {} rows, found none", file, data.rows.size()));
+        fmt::format("{}: expected at least one supervised token in {} rows, found none{}", file, data.rows.size(),
+                    data.emptied_rows > 0
+                        ? fmt::format(" ({} rows lost theirs to --seq-len {})", data.emptied_rows, options.seq_len)
+                        : ""));
   return data;
 }
 

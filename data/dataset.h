@@ -29,6 +29,8 @@ struct Dataset {
   std::string format;  ///< "text", "prompt/completion", "input_ids", "txt"
   std::vector<Row> rows;
   std::int64_t cut_rows = 0;           ///< rows that were longer than seq_len
+  std::int64_t emptied_rows = 0;       ///< those of them that had supervised tokens and lost them all
+  std::int64_t unsupervised_rows = 0;  ///< rows that had none to begin with
   std::int64_t supervised_tokens = 0;  ///< after the shift by one
   std::int64_t tokens = 0;
 };

@@ -18,6 +18,30 @@ void expect_in_vocabulary(const std::vector<TokenId>& ids, std::int64_t vocab_si
           fmt::format("{}: expected token ids below the model's vocabulary of {}, found {}", place, vocab_size, id));
 }
 
+/// Whether an entry of attention_mask keeps its token. Numbers of samples, as packing writes them, are no mask.
+bool keeps(const JsonRef& entry) {
+  if (const auto* yes = std::get_if<bool>(&entry.json().value())) return *yes;
+  const auto* number = std::get_if<std::int64_t>(&entry.json().value());
+  if (!number || (*number != 0 && *number != 1)) entry.fail("0 or 1");
+  return *number == 1;
+}
+
+TokenId label_of(const JsonRef& label, std::int64_t last) {
+  const auto* value = std::get_if<std::int64_t>(&label.json().value());
+  if (!value || (*value != no_label && (*value < 0 || *value > last)))
+    label.fail(fmt::format("an integer in [0, {}], or {} for no loss", last, no_label));
+  return static_cast<TokenId>(*value);
+}
+
+/// The elements of a column that aligns with input_ids, or none where it is absent or null.
+std::vector<JsonRef> aligned(const JsonRef& row, std::string_view key, std::size_t size, std::string_view what) {
+  auto column = row.find(key);
+  if (!column) return {};
+  std::vector<JsonRef> elements = column->elements();
+  if (elements.size() != size) column->fail(fmt::format("as many {} as input_ids, {}", what, size));
+  return elements;
+}
+
 std::string place_of(const JsonRef& json) { return json.where() + ": " + json.path(); }
 
 }  // namespace
@@ -88,22 +112,17 @@ Row RowReader::read_prompt_completion(const JsonRef& json) const {
 
 Row RowReader::read_input_ids(const JsonRef& json) const {
   std::int64_t last = options_.vocab_size - 1;
+  std::vector<JsonRef> ids = json.at("input_ids").elements();
+  std::vector<JsonRef> labels = aligned(json, "labels", ids.size(), "labels"),
+                       mask = aligned(json, "attention_mask", ids.size(), "entries");
   Row row;
-  for (const JsonRef& id : json.at("input_ids").elements())
-    row.input_ids.push_back(static_cast<TokenId>(id.integer(0, last)));
-  auto labels = json.find("labels");
-  if (!labels) {
-    row.labels = row.input_ids;
-    return row;
+  for (std::size_t i = 0; i < ids.size(); ++i) {
+    // As if it had not been there: neither its id nor its label counts, and a pad may lie beyond the vocabulary.
+    if (!mask.empty() && !keeps(mask[i])) continue;
+    row.input_ids.push_back(static_cast<TokenId>(ids[i].integer(0, last)));
+    row.labels.push_back(labels.empty() ? row.input_ids.back() : label_of(labels[i], last));
   }
-  if (labels->size() != row.input_ids.size())
-    labels->fail(fmt::format("as many labels as input_ids, {}", row.input_ids.size()));
-  for (const JsonRef& label : labels->elements()) {
-    const auto* value = std::get_if<std::int64_t>(&label.json().value());
-    if (!value || (*value != no_label && (*value < 0 || *value > last)))
-      label.fail(fmt::format("an integer in [0, {}], or {} for no loss", last, no_label));
-    row.labels.push_back(static_cast<TokenId>(*value));
-  }
+  if (row.input_ids.empty() && !ids.empty()) json.at("attention_mask").fail("a mask that leaves a token");
   return row;
 }
 
