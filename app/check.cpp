@@ -4,6 +4,7 @@
 
 #include "app/commands.h"
 #include "app/console.h"
+#include "app/learnable.h"
 #include "app/plan.h"
 #include "app/profile_text.h"
 #include "app/sample.h"
@@ -40,17 +41,21 @@ Json::Object dataset_json(const Dataset& data) {
           {"tokens", data.tokens},
           {"supervised_tokens", data.supervised_tokens},
           {"cut_rows", data.cut_rows},
+          {"emptied_rows", data.emptied_rows},
+          {"unsupervised_rows", data.unsupervised_rows},
           {"longest_row", longest_row(data)}};
 }
 
 Json::Object check_json(const TrainFlags& flags, const TrainingPlan& plan) {
   const Dataset& data = plan.data.train;
+  auto rows = static_cast<std::int64_t>(data.rows.size());
   std::size_t row = sample_row(data);
   Json::Object modules;
   for (const auto& [name, count] : plan.modules()) modules.emplace_back(name, count);
   Json::Object json = dataset_json(data);
   Json::Object rest{{"eval", plan.data.eval ? Json(dataset_json(*plan.data.eval)) : Json()},
-                    {"steps", flags.training.options.total_steps(static_cast<std::int64_t>(data.rows.size()))},
+                    {"steps", flags.training.options.total_steps(rows)},
+                    {"highest_lr", flags.training.options.highest_lr(rows)},
                     {"trainable_parameters", plan.trainable},
                     {"all_parameters", plan.parameters},
                     {"modules", std::move(modules)},
@@ -63,8 +68,12 @@ Json::Object check_json(const TrainFlags& flags, const TrainingPlan& plan) {
 }
 
 std::string rows_text(const Dataset& data) {
-  return fmt::format("{} ({}), longest {} tokens, {} cut", grouped(static_cast<std::int64_t>(data.rows.size())),
-                     data.format, grouped(longest_row(data)), data.cut_rows > 0 ? grouped(data.cut_rows) : "none");
+  std::string text =
+      fmt::format("{} ({}), longest {} tokens, {} cut", grouped(static_cast<std::int64_t>(data.rows.size())),
+                  data.format, grouped(longest_row(data)), data.cut_rows > 0 ? grouped(data.cut_rows) : "none");
+  if (std::int64_t idle = data.emptied_rows + data.unsupervised_rows; idle > 0)
+    text += fmt::format(", {} without a supervised token", grouped(idle));
+  return text;
 }
 
 std::string tokens_text(const Dataset& data) {
@@ -136,6 +145,10 @@ int run_check(const Words& words) {
   if (flags.given("output")) TrainingOutput(train.training.output, train.training.overwrite);
   if (std::int64_t count = other_labels(plan.data.train); count > 0)
     warn(fmt::format("{}: {} labels ask for other tokens than those at their places", plan.data.train.path, count));
+  // No adapter trains the head. Opened after the forecast, which counts what the process holds.
+  if (plan.adapter)
+    warn_of_untrained_ends(*load_model(train.model_folder, train.compute.device(), plan.load), plan.data.train,
+                           pointer(plan.tokenizer));
   if (train.training.json)
     print_json(check_json(train, plan));
   else

@@ -11,6 +11,7 @@
 
 #include "data/unicode.h"
 #include "engine/error.h"
+#include "io/json_text.h"
 #include "io/utf8.h"
 
 namespace loragrad {
@@ -34,7 +35,7 @@ void print(const std::string& text) {
   if (std::fwrite(text.data(), 1, text.size(), stdout) != text.size()) output_failed();
 }
 
-void print_json(const Json& json) { print(json.dump() + "\n"); }
+void print_json(const Json& json) { print(result_text(json) + "\n"); }
 
 void print_table(const std::vector<std::pair<std::string, std::string>>& rows) {
   std::size_t width = 0;

@@ -11,6 +11,7 @@ namespace loragrad {
 
 /// To stdout. IoError when it does not take it.
 void print(const std::string& text);
+/// A result on a line of its own; numbers that are not finite are null.
 void print_json(const Json& json);
 /// Rows of "label  value", labels padded to one width.
 void print_table(const std::vector<std::pair<std::string, std::string>>& rows);

@@ -8,6 +8,7 @@
 #include "app/console.h"
 #include "app/inputs.h"
 #include "app/interrupt.h"
+#include "app/learnable.h"
 #include "app/training.h"
 #include "engine/error.h"
 #include "io/safetensors.h"
@@ -83,9 +84,7 @@ int run_eval(const Words& words) {
   for (const WeightedAdapter& a : open_adapters(adapter_arguments, *model)) model->attach(a.adapter, a.weight);
   std::optional<Tokenizer> tokenizer = find_tokenizer(model_folder);
   Dataset data = data_flags.open(data_path, split, pointer(tokenizer), model->config());
-  if (data.cut_rows > 0)
-    warn(fmt::format("{}: {} of {} rows were longer than --seq-len and lost their end", data.path, data.cut_rows,
-                     data.rows.size()));
+  warn_of_rows(data);
 
   catch_interrupts();
   LogitsFile logits;
@@ -103,6 +102,8 @@ int run_eval(const Words& words) {
                  {"tokens", grouped(report.tokens)},
                  {"rows", grouped(report.rows)},
                  {"seconds", fmt::format("{:.2f}", report.seconds)}});
+  // After all that could be told has been.
+  if (!report.not_finite.empty()) throw NumericError(report.not_finite);
   return 0;
 }
 

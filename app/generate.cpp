@@ -75,7 +75,7 @@ int run_generate(const Words& words) {
     print_json(Json::Object{{"text", text},
                             {"ids", Json::Array(added.begin(), added.end())},
                             {"prompt_ids", Json::Array(ids.begin(), ids.end())},
-                            {"tokens_per_s", seconds > 0 ? static_cast<double>(added.size()) / seconds : 0.0}});
+                            {"tokens_per_s", static_cast<double>(added.size()) / seconds}});
   else
     print("\n");
   return interrupted_by() ? 128 + interrupted_by() : 0;

@@ -123,9 +123,12 @@ Json memory_profile_json(const Forecast& f) {
 }
 
 std::string time_profile_text(const TimeProfile::Report& r) {
-  std::string steps = r.first_step == r.last_step
-                          ? fmt::format("step {}", r.last_step)
-                          : fmt::format("the mean of steps {} to {}", r.first_step, r.last_step);
+  std::string steps = r.steps == 0   ? "no step had a loss"
+                      : r.steps == 1 ? fmt::format("step {}", r.last_step)
+                      : r.last_step - r.first_step + 1 == r.steps
+                          ? fmt::format("the mean of steps {} to {}", r.first_step, r.last_step)
+                          : fmt::format("the mean of {} of the steps {} to {}, the others had no loss", r.steps,
+                                        r.first_step, r.last_step);
   std::string text =
       fmt::format("time of a step: {} ms ({})\n{}\n", milliseconds(r.seconds), steps, table_text(kernels_table(r)));
   text += fmt::format("the {} most expensive of {} products, op(a) [m, k] op(b) [k, n]\n",
@@ -154,9 +157,13 @@ Json time_profile_json(const TimeProfile::Report& r) {
                                     {"calls", p.calls},
                                     {"seconds", p.seconds},
                                     {"flops", p.flops}});
-  return Json::Object{{"first_step", r.first_step},    {"last_step", r.last_step},
-                      {"seconds", r.seconds},          {"phases", phases([&](std::size_t p) { return r.in_phase[p]; })},
-                      {"kernels", std::move(kernels)}, {"products", std::move(products)}};
+  return Json::Object{{"first_step", r.first_step},
+                      {"last_step", r.last_step},
+                      {"steps", r.steps},
+                      {"seconds", r.seconds},
+                      {"phases", phases([&](std::size_t p) { return r.in_phase[p]; })},
+                      {"kernels", std::move(kernels)},
+                      {"products", std::move(products)}};
 }
 
 }  // namespace loragrad

@@ -1,6 +1,7 @@
 #include "app/commands.h"
 #include "app/console.h"
 #include "app/interrupt.h"
+#include "app/learnable.h"
 #include "app/plan.h"
 #include "app/profile_text.h"
 
@@ -28,6 +29,7 @@ int run_train(const Words& words) {
   const Adapter* adapter = plan.adapter ? &*plan.adapter : nullptr;
   if (adapter) model->attach(*adapter);
   warn_of_bad_weights(*model);
+  if (adapter) warn_of_untrained_ends(*model, plan.data.train, pointer(plan.tokenizer));
   TrainResult result =
       run_training(*model, adapter, plan.data, train.training, plan.memory.options, output, timed ? &times : nullptr);
   CardFacts facts = card_facts(train.training, train.data, plan.data, result);

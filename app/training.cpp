@@ -8,6 +8,7 @@
 
 #include "app/console.h"
 #include "app/interrupt.h"
+#include "app/learnable.h"
 #include "engine/error.h"
 #include "io/mapped_file.h"
 #include "train/metrics.h"
@@ -80,6 +81,9 @@ TrainingData open_training_data(const TrainingFlags& flags, const DataFlags& dat
                                 const ModelConfig& config) {
   TrainingData sets{data.open(flags.data, "train", tokenizer, config), std::nullopt};
   if (flags.eval_data) sets.eval = data.open(*flags.eval_data, "valid", tokenizer, config);
+  check_rates(flags.options, static_cast<std::int64_t>(sets.train.rows.size()));
+  warn_of_rows(sets.train);
+  if (sets.eval) warn_of_rows(*sets.eval);
   return sets;
 }
 
@@ -94,9 +98,6 @@ void report_data(const TrainingFlags& flags, const TrainingData& data) {
     report_plan(flags, fmt::format("{}: {} rows ({}), {} tokens, {} supervised", label,
                                    grouped(static_cast<std::int64_t>(set.rows.size())), set.format, grouped(set.tokens),
                                    grouped(set.supervised_tokens)));
-    if (set.cut_rows > 0)
-      warn(fmt::format("{}: {} of {} rows were longer than --seq-len and lost their end", set.path, set.cut_rows,
-                       set.rows.size()));
   };
   line("data", data.train);
   if (data.eval) line("evaluation data", *data.eval);
@@ -150,16 +151,18 @@ TrainResult run_training(const CausalLm& model, const Adapter* adapter, const Tr
   observer.on_step = [&](const StepReport& report) {
     if (times) times->step_ends(report);
     metrics.write(report);
-    progress.report = report;
-    progress.seconds += report.seconds;
+    progress.step_ends(report);
     show_progress(progress);
   };
   observer.on_eval = [&](std::int64_t step, const EvalReport& report) {
     note(fmt::format("evaluation after step {}: loss {:.4f}, perplexity {:.3f}", step, report.loss, report.perplexity));
+    // What has been trained is not given up for it.
+    if (!report.not_finite.empty()) warn(report.not_finite);
   };
   observer.stop = [] { return interrupted_by() != 0; };
   TrainResult result = train(model, adapter, data.train, options, data.eval ? &*data.eval : nullptr, observer);
   end_progress_line();
+  warn_if_nothing_was_learnt(result);
   metrics.close();
   return result;
 }

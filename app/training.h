@@ -32,6 +32,7 @@ struct TrainingData {
   Dataset train;
   std::optional<Dataset> eval;
 };
+/// Opens them, and says what of them cannot be learnt; UsageError when the schedule leaves no step a learning rate.
 TrainingData open_training_data(const TrainingFlags& flags, const DataFlags& data, const Tokenizer* tokenizer,
                                 const ModelConfig& config);
 

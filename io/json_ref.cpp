@@ -126,7 +126,7 @@ std::string JsonRef::place() const {
 
 void JsonRef::fail(std::string_view expected) const {
   std::string found;
-  append_json(found, *value_, {.indent = -1, .sort_keys = false, .ascii = false, .finite = false});
+  append_json(found, *value_, {.ascii = false, .not_finite = NotFinite::word});
   throw InputError(place() + "expected " + std::string(expected) + ", found " + escaped(found));
 }
 

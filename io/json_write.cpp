@@ -105,10 +105,10 @@ void append_json(std::string& out, const Json& json, const JsonStyle& style, int
   } else if (const auto* number = std::get_if<double>(&value)) {
     if (std::isfinite(*number)) {
       out += double_text(*number);
-    } else if (style.finite) {
+    } else if (style.not_finite == NotFinite::refuse) {
       throw NumericError(fmt::format("JSON: expected a finite number, found {}", *number));
     } else {
-      out += fmt::format("{}", *number);
+      out += style.not_finite == NotFinite::null ? "null" : fmt::format("{}", *number);
     }
   } else if (const auto* string = std::get_if<std::string>(&value)) {
     append_json_string(out, *string, style.ascii);
@@ -131,7 +131,13 @@ void append_json(std::string& out, const Json& json, const JsonStyle& style, int
 
 std::string Json::dump(int indent, bool sort_keys) const {
   std::string out;
-  append_json(out, *this, {.indent = indent, .sort_keys = sort_keys, .ascii = true, .finite = true});
+  append_json(out, *this, {.indent = indent, .sort_keys = sort_keys});
+  return out;
+}
+
+std::string result_text(const Json& json) {
+  std::string out;
+  append_json(out, json, {.not_finite = NotFinite::null});
   return out;
 }
 

@@ -48,6 +48,8 @@ class CausalLm {
 
   /// All parameters with checkpoint names, in the order of the checkpoint's layers (a tied head once).
   const std::vector<std::pair<std::string, Parameter>>& parameters() const { return parameters_; }
+  /// [vocab, d]; the embedding's where they are tied.
+  const Parameter& head() const { return head_; }
   std::int64_t parameter_count() const;
   std::size_t parameter_bytes() const;
   /// The trainable ones (none for a frozen base).

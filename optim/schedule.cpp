@@ -22,4 +22,8 @@ double schedule_factor(ScheduleKind kind, std::int64_t t, std::int64_t warmup, s
   return std::max(0.0, 0.5 * (1 + std::cos(std::numbers::pi * static_cast<double>(t - warmup) / span)));
 }
 
+double highest_schedule_factor(std::int64_t warmup, std::int64_t total) {
+  return warmup < total ? 1 : static_cast<double>(total - 1) / static_cast<double>(warmup);
+}
+
 }  // namespace loragrad

@@ -1,5 +1,7 @@
 #include "train/evaluate.h"
 
+#include <fmt/format.h>
+
 #include <chrono>
 #include <cmath>
 
@@ -47,10 +49,12 @@ EvalReport evaluate(const CausalLm& model, const Dataset& data, const EvalOption
     if (options.logits) options.logits(static_cast<std::int64_t>(begin), model.logits(model.hidden(batch, {})));
     if (batch.supervised > 0) {
       CrossEntropy result = model.loss(batch, 1, {});
-      if (!std::isfinite(result.sum))
-        throw NumericError(data.path + ": rows " + std::to_string(begin + 1) + " to " + std::to_string(end) +
-                           ": expected a finite loss, found " + std::to_string(result.sum));
-      sum += result.sum;
+      // A NaN may have a sign, which says nothing.
+      double part = std::isnan(result.sum) ? std::fabs(result.sum) : result.sum;
+      if (!std::isfinite(part) && report.not_finite.empty())
+        report.not_finite =
+            fmt::format("{}: rows {} to {}: expected a finite loss, found {}", data.path, begin + 1, end, part);
+      sum += part;
       report.supervised_tokens += batch.supervised;
     }
     report.tokens += batch.tokens;

@@ -1,6 +1,7 @@
 #pragma once
 #include <cstdint>
 #include <functional>
+#include <string>
 #include <vector>
 
 #include "data/dataset.h"
@@ -10,9 +11,12 @@ namespace loragrad {
 
 struct EvalReport {
   double loss = 0;        ///< sum over supervised tokens / their number
-  double perplexity = 0;  ///< exp(loss)
+  double perplexity = 0;  ///< exp(loss), which may be too large for a double: inf
   std::int64_t supervised_tokens = 0, tokens = 0, rows = 0;
   double seconds = 0;
+  /// Of the first rows whose loss is NaN or Inf, "FILE: rows 3 to 5: expected a finite loss, found nan": the loss is
+  /// none then, all else stands. Empty when it is finite.
+  std::string not_finite = {};
 };
 
 struct EvalOptions {
@@ -29,8 +33,8 @@ struct EvalOptions {
 std::vector<std::size_t> evaluation_batches(const Dataset& data, const EvalOptions& options);
 
 /// Loss over a data set with the adapters that are attached, without dropout. A model that is itself trained is not
-/// recorded on the tape meanwhile; the trainer sees to its adapter. InputError for data without supervised tokens
-/// (unless stopped), NumericError naming the rows whose loss is NaN or Inf.
+/// recorded on the tape meanwhile; the trainer sees to its adapter. A loss that is NaN or Inf ends nothing: the report
+/// names the rows. InputError for data without supervised tokens (unless stopped).
 EvalReport evaluate(const CausalLm& model, const Dataset& data, const EvalOptions& options = {});
 
 }  // namespace loragrad

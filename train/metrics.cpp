@@ -6,7 +6,7 @@
 #include <cerrno>
 
 #include "engine/error.h"
-#include "io/json.h"
+#include "io/json_text.h"
 #include "io/mapped_file.h"
 
 namespace loragrad {
@@ -21,7 +21,7 @@ std::string metrics_row(const StepReport& r) {
                         {"seconds", r.seconds},
                         {"tokens_per_s", r.tokens_per_s},
                         {"peak_bytes", r.peak_bytes}});
-  return row.dump();
+  return result_text(row);
 }
 
 MetricsWriter::MetricsWriter(std::string path) : path_(std::move(path)) {

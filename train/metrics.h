@@ -6,7 +6,8 @@
 namespace loragrad {
 
 /// A report as a row of metrics.jsonl, one line without its end: {"step", "loss", "lr", "grad_norm", "tokens",
-/// "supervised_tokens", "seconds", "tokens_per_s", "peak_bytes"}. A step without supervised tokens has "loss": null.
+/// "supervised_tokens", "seconds", "tokens_per_s", "peak_bytes"}. A number that is not finite is null; a step without
+/// supervised tokens has "loss": null and "tokens_per_s": null.
 std::string metrics_row(const StepReport& report);
 
 /// A metrics.jsonl that grows by one line a step, each handed to the system at once, so that it can be watched. Errors

@@ -96,7 +96,9 @@ std::string model_card(const CardFacts& facts, const Adapter* adapter) {
                      r.stopped ? " (interrupted)" : "", r.tokens, duration_text(r.seconds));
   out += fmt::format("{} of {} parameters were trained.\n\n## Results\n\n", facts.trainable, facts.parameters);
   out += r.loss ? fmt::format("Training loss of the last step: {:.4f}.\n", *r.loss) : "No step had a loss.\n";
-  if (r.eval)
+  if (r.eval && !r.eval->not_finite.empty())
+    out += fmt::format("Loss on {}: not finite.\n", code(last_name(facts.eval_data)));
+  else if (r.eval)
     out += fmt::format("Loss on {}: {:.4f} (perplexity {:.2f}, {} supervised tokens).\n",
                        code(last_name(facts.eval_data)), r.eval->loss, r.eval->perplexity, r.eval->supervised_tokens);
   out +=

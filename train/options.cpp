@@ -44,4 +44,15 @@ std::int64_t TrainOptions::total_steps(std::int64_t rows) const {
   return steps ? *steps : (rows * epochs - 1) / rows_per_step() + 1;
 }
 
+double TrainOptions::highest_lr(std::int64_t rows) const {
+  std::int64_t total = total_steps(rows);
+  double highest = lr * highest_schedule_factor(warmup_steps, total);
+  if (lr > 0 && highest == 0)
+    throw UsageError(
+        fmt::format("warmup-steps: expected fewer than the run's steps, {}, found {}: every step would have "
+                    "learning rate zero (--lr 0 asks for that)",
+                    total, warmup_steps));
+  return highest;
+}
+
 }  // namespace loragrad

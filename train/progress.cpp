@@ -8,9 +8,16 @@
 
 namespace loragrad {
 
+void Progress::step_ends(const StepReport& next) {
+  report = next;
+  if (!next.updated) return;
+  ++timed_steps;
+  seconds += next.seconds;
+}
+
 double Progress::seconds_left() const {
-  if (report.step <= 0) return 0;
-  return seconds / static_cast<double>(report.step) * static_cast<double>(total_steps - report.step);
+  if (timed_steps == 0) return 0;
+  return seconds / static_cast<double>(timed_steps) * static_cast<double>(total_steps - report.step);
 }
 
 std::string duration_text(double seconds) {
@@ -33,9 +40,10 @@ std::string bytes_text(std::size_t bytes) {
 
 std::string progress_text(const Progress& progress) {
   const StepReport& r = progress.report;
-  std::string loss = r.updated ? fmt::format("{:.4f}", r.loss) : "-";
-  return fmt::format("step {}/{}  loss {}  lr {:.2e}  {:.0f} tokens/s  {} left", r.step, progress.total_steps, loss,
-                     r.lr, r.tokens_per_s, duration_text(progress.seconds_left()));
+  std::string loss = r.updated ? fmt::format("{:.4f}", r.loss) : "-",
+              speed = r.updated ? fmt::format("{:.0f}", r.tokens_per_s) : "-";
+  return fmt::format("step {}/{}  loss {}  lr {:.2e}  {} tokens/s  {} left", r.step, progress.total_steps, loss, r.lr,
+                     speed, progress.timed_steps > 0 ? duration_text(progress.seconds_left()) : "-");
 }
 
 std::string progress_bar(const Progress& progress, int width) {

@@ -10,7 +10,10 @@ namespace loragrad {
 struct Progress {
   StepReport report;
   std::int64_t total_steps = 0;
-  double seconds = 0;  ///< of all steps so far
+  std::int64_t timed_steps = 0;  ///< steps so far that had a loss: the others take no time, and say nothing of it
+  double seconds = 0;            ///< of those
+  /// Takes over the next report.
+  void step_ends(const StepReport& next);
   /// Expected of the steps to come, at the mean speed so far.
   double seconds_left() const;
 };

@@ -35,6 +35,7 @@ StepLoss accumulate_gradients(const CausalLm& model, const StepRows& rows, const
     if (options.on_phase) options.on_phase(StepPhase::backward);
     backward(result.loss);
     sum += result.sum;
+    step.computed += batch.tokens;
   }
   step.loss = sum / denominator;
   return step;

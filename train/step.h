@@ -15,6 +15,7 @@ using StepRows = std::vector<const Row*>;
 struct StepLoss {
   double loss = 0;  ///< sum over the step's supervised tokens / their number; 0 when there are none
   std::int64_t tokens = 0, supervised = 0;
+  std::int64_t computed = 0;  ///< of the tokens, those of micro-batches that have a loss: the others are passed over
 };
 
 /// The parts of an optimiser step, and who is told when one begins (may be empty).

@@ -49,19 +49,22 @@ void TimeProfile::phase_begins(StepPhase phase) {
 
 void TimeProfile::step_ends(const StepReport& step) {
   phase_ends();
+  if (!step.updated) return;
   sums_.seconds += step.seconds;
   last_step_ = step.step;
-  if (++steps_ > 1) return;
+  if (++steps_ <= 2) first_step_ = step.step;
+  if (steps_ > 1) return;
   first_ = std::move(sums_);
   sums_ = {};
 }
 
 TimeProfile::Report TimeProfile::report() const {
   const Sums& sums = steps_ > 1 ? sums_ : first_;
-  auto steps = static_cast<double>(std::max<std::int64_t>(1, steps_ - 1));
   Report report;
+  report.first_step = first_step_;
   report.last_step = last_step_;
-  report.first_step = last_step_ - static_cast<std::int64_t>(steps) + 1;
+  report.steps = steps_ > 1 ? steps_ - 1 : steps_;
+  auto steps = static_cast<double>(std::max<std::int64_t>(1, report.steps));
   report.seconds = sums.seconds / steps;
   for (std::size_t p = 0; p < phases; ++p) report.in_phase[p] = sums.in_phase[p] / steps;
   for (const auto& [name, sum] : sums.kernels) {

@@ -13,8 +13,8 @@
 namespace loragrad {
 
 /// Where the time of a training step goes: the mean of all steps but the first, which also pays for code generation and
-/// fresh memory (of the first where there is no other). Fed by a timed_device and by the trainer's phases; what runs
-/// between steps, such as an evaluation, does not count.
+/// fresh memory (of the first where there is no other). A step without a loss computes nothing, and is none of them.
+/// Fed by a timed_device and by the trainer's phases; what runs between steps, such as an evaluation, does not count.
 class TimeProfile {
  public:
   static constexpr std::size_t phases = 3;  ///< StepPhase: forward, backward, update
@@ -35,12 +35,12 @@ class TimeProfile {
     double calls = 0, seconds = 0, flops = 0;
   };
   struct Report {
-    std::int64_t first_step = 0, last_step = 0;
-    double seconds = 0;                       ///< of a step
-    std::array<double, phases> in_phase{};    ///< of its phases, kernels or not
-    std::vector<Kernel> kernels;              ///< the most expensive first
-    std::vector<Product> products;            ///< likewise
-    double outside(std::size_t phase) const;  ///< in_phase, less the kernels'
+    std::int64_t first_step = 0, last_step = 0, steps = 0;  ///< whose mean it is; steps between may have had no loss
+    double seconds = 0;                                     ///< of a step
+    std::array<double, phases> in_phase{};                  ///< of its phases, kernels or not
+    std::vector<Kernel> kernels;                            ///< the most expensive first
+    std::vector<Product> products;                          ///< likewise
+    double outside(std::size_t phase) const;                ///< in_phase, less the kernels'
   };
 
   // The three things to tell it.
@@ -70,7 +70,7 @@ class TimeProfile {
   void phase_ends();
 
   Sums sums_, first_;
-  std::int64_t steps_ = 0, last_step_ = 0;
+  std::int64_t steps_ = 0, first_step_ = 0, last_step_ = 0;
   std::optional<StepPhase> phase_;  // none between steps
   double phase_began_ = 0;
 };

@@ -4,6 +4,7 @@
 
 #include <chrono>
 #include <cmath>
+#include <limits>
 #include <utility>
 
 #include "engine/error.h"
@@ -55,6 +56,7 @@ class Run {
       result_.supervised_tokens += report.supervised_tokens;
       result_.seconds += report.seconds;
       if (report.updated) result_.loss = report.loss;
+      if (report.updated && report.lr > 0) ++result_.learning_steps;
       if (observer_.on_step) observer_.on_step(report);
       result_.stopped = stop_asked();
       bool last = result_.steps == total_;
@@ -90,7 +92,8 @@ class Run {
     report.tokens = found.tokens;
     report.supervised_tokens = found.supervised;
     report.seconds = std::chrono::duration<double>(Clock::now() - start).count();
-    report.tokens_per_s = report.seconds > 0 ? static_cast<double>(report.tokens) / report.seconds : 0;
+    report.tokens_per_s = found.computed > 0 ? static_cast<double>(found.computed) / report.seconds
+                                             : std::numeric_limits<double>::quiet_NaN();
     report.peak_bytes = peak_resident_bytes();
     return report;
   }
@@ -165,6 +168,7 @@ RowStream row_stream(const TrainOptions& options, std::size_t rows) {
 TrainResult train(const CausalLm& model, const Adapter* adapter, const Dataset& data, const TrainOptions& options,
                   const Dataset* eval_data, const TrainObserver& observer) {
   options.check();
+  options.highest_lr(static_cast<std::int64_t>(data.rows.size()));
   return Run(model, adapter, data, options, eval_data, observer)();
 }
 

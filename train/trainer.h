@@ -36,6 +36,9 @@ struct TrainOptions {
   std::int64_t eval_tokens_at_once() const { return micro_batch > 0 ? 256 : EvalOptions{}.tokens_per_batch; }
   /// Optimiser steps over `rows` rows.
   std::int64_t total_steps(std::int64_t rows) const;
+  /// The highest learning rate of those steps; below lr where the warm-up is as long as the run or longer. UsageError
+  /// where it is zero and lr is not.
+  double highest_lr(std::int64_t rows) const;
 };
 
 /// One line of metrics.jsonl.
@@ -44,8 +47,9 @@ struct StepReport {
   double loss = 0;               ///< before the step's update
   double lr = 0, grad_norm = 0;  ///< the norm before clipping
   std::int64_t tokens = 0, supervised_tokens = 0;
-  double seconds = 0, tokens_per_s = 0;  ///< of this step
-  std::size_t peak_bytes = 0;            ///< the process's peak resident set
+  double seconds = 0;          ///< of this step
+  double tokens_per_s = 0;     ///< of the tokens that went through the model; NaN where none did
+  std::size_t peak_bytes = 0;  ///< the process's peak resident set
   /// False for a step none of whose rows has a supervised token: it counts, and moves the schedule on, but has no loss
   /// (0 here) and changes nothing, the optimiser's moments included.
   bool updated = true;
@@ -61,7 +65,8 @@ struct TrainObserver {
 
 struct TrainResult {
   std::int64_t steps = 0;
-  bool stopped = false;  ///< by the observer
+  std::int64_t learning_steps = 0;  ///< those with a learning rate and a loss; without one nothing was proved either
+  bool stopped = false;             ///< by the observer
   std::int64_t tokens = 0, supervised_tokens = 0;
   double seconds = 0;              ///< of the steps, evaluation not counted
   std::optional<double> loss;      ///< of the last step that had one
@@ -74,10 +79,11 @@ RowStream row_stream(const TrainOptions& options, std::size_t rows);
 /// Trains `adapter` (which the caller has attached to `model`), or with a null adapter all of the model's trainable
 /// parameters, by AdamW. Step t from 0 takes the stream's next rows, has learning rate lr * schedule_factor(t), and
 /// draws its dropout from (seed, t + 1): equal options give equal bits for any number of threads. UsageError for
-/// options out of range or nothing to train, InputError for rows the model cannot take. NumericError for a NaN or Inf
-/// in the loss or the gradients, before anything is updated, naming the first module of the forward pass that gives
-/// one, or where the loss is finite the first (in the model's order) with such a gradient; and when the first step with
-/// a learning rate leaves a module of the adapter without a gradient or unchanged (train/first_step.h).
+/// options out of range, a schedule without a learning rate or nothing to train, InputError for rows the model cannot
+/// take. NumericError for a NaN or Inf in the loss or the gradients, before anything is updated, naming the first
+/// module of the forward pass that gives one, or where the loss is finite the first (in the model's order) with such a
+/// gradient; and when the first step with a learning rate leaves a module of the adapter without a gradient or
+/// unchanged (train/first_step.h).
 TrainResult train(const CausalLm& model, const Adapter* adapter, const Dataset& data, const TrainOptions& options,
                   const Dataset* eval_data = nullptr, const TrainObserver& observer = {});
 

@@ -17,8 +17,7 @@ TrainResult demo_train(const std::string& heading, const CausalLm& model, const 
   std::int64_t every = isatty(STDERR_FILENO) ? 1 : std::max<std::int64_t>(1, progress.total_steps / 10);
   TrainObserver observer;
   observer.on_step = [&](const StepReport& report) {
-    progress.report = report;
-    progress.seconds += report.seconds;
+    progress.step_ends(report);
     if (report.step % every == 0 || report.step == progress.total_steps) show_progress(progress);
     if (after_step) after_step(report.step);
   };

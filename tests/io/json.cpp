@@ -3,6 +3,7 @@
 #include <cmath>
 #include <limits>
 
+#include "io/json_text.h"
 #include "io/utf8.h"
 #include "tests/io/support.h"
 
@@ -119,6 +120,8 @@ TEST_CASE("json text is Python's") {
   CHECK(text(5e-324) == "5e-324");
   CHECK_THROWS_AS(text(std::nan("")), NumericError);
   CHECK_THROWS_AS(text(HUGE_VAL), NumericError);
+  CHECK(result_text(Json::Object{{"a", 1.5}, {"b", Json::Array{HUGE_VAL, -HUGE_VAL, std::nan("")}}, {"c", "é"}}) ==
+        R"({"a": 1.5, "b": [null, null, null], "c": "\u00e9"})");
   for (double value : {1.0 / 3, 2e-5, 6.02214076e23, 1.7976931348623157e308, 0.3, 9007199254740993.0})
     CHECK(std::get<double>(parse_json(text(value), "x").value()) == value);
 }

@@ -2,6 +2,7 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <vector>
 
 using namespace loragrad;
@@ -33,6 +34,18 @@ TEST_CASE("schedules are transformers'") {
   check(ScheduleKind::cosine, 3,
         {0.0, 0.3333333333333333, 0.6666666666666666, 1.0, 0.9504844339512095, 0.8117449009293668, 0.6112604669781572,
          0.38873953302184283, 0.18825509907063326, 0.04951556604879048, 0.0, 0.04951556604879043});
+}
+
+TEST_CASE("the highest factor is the largest of the run's steps") {
+  for (ScheduleKind kind : {ScheduleKind::constant, ScheduleKind::linear, ScheduleKind::cosine})
+    for (std::int64_t total = 1; total < 6; ++total)
+      for (std::int64_t warmup = 0; warmup < 8; ++warmup) {
+        double highest = 0;
+        for (std::int64_t t = 0; t < total; ++t) highest = std::max(highest, schedule_factor(kind, t, warmup, total));
+        CAPTURE(total);
+        CAPTURE(warmup);
+        CHECK(highest_schedule_factor(warmup, total) == highest);
+      }
 }
 
 TEST_CASE("schedules by name") {

@@ -85,8 +85,15 @@ TEST_CASE("data that cannot be evaluated") {
   Adapter adapter = tiny_adapter(*model, {"down_proj"}, 0, false);
   model->attach(adapter);
   adapter.modules[0].a.fill(std::numeric_limits<double>::quiet_NaN());
-  CHECK(contains(message_of<NumericError>([&] { evaluate(*model, broken); }),
-                 "tiny.jsonl: rows 1 to 2: expected a finite loss"));
+  EvalReport report = evaluate(*model, broken);
+  CHECK(report.not_finite == "tiny.jsonl: rows 1 to 2: expected a finite loss, found nan");
+  CHECK(std::isnan(report.loss));
+  CHECK_FALSE(std::signbit(report.loss));
+  CHECK(report.tokens == broken.tokens);
+  CHECK(report.supervised_tokens == broken.supervised_tokens);
+  // The first rows that are not, and no others.
+  model->detach_adapters();
+  CHECK(evaluate(*model, broken).not_finite.empty());
 }
 
 TEST_CASE("an evaluation can be stopped") {

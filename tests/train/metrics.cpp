@@ -1,5 +1,7 @@
 #include "train/metrics.h"
 
+#include <limits>
+
 #include "io/json.h"
 #include "tests/train/support.h"
 
@@ -29,7 +31,9 @@ TEST_CASE("a metrics row") {
       R"({"step": 3, "loss": 1.5, "lr": 0.0002, "grad_norm": 0.25, "tokens": 40, "supervised_tokens": 30, "seconds": 0.5, "tokens_per_s": 80.0, "peak_bytes": 1048576})");
   StepReport skipped = sample();
   skipped.updated = false;
+  skipped.tokens_per_s = std::numeric_limits<double>::quiet_NaN();
   CHECK(contains(metrics_row(skipped), R"("loss": null)"));
+  CHECK(contains(metrics_row(skipped), R"("tokens_per_s": null)"));
 }
 
 TEST_CASE("metrics are there line by line") {

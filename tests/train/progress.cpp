@@ -14,6 +14,7 @@ Progress sample() {
   p.report.lr = 2e-4;
   p.report.tokens_per_s = 812.4;
   p.total_steps = 100;
+  p.timed_steps = 25;
   p.seconds = 27.4;
   return p;
 }
@@ -41,7 +42,22 @@ TEST_CASE("a line of progress") {
   CHECK(progress_text(sample()) == text);
   Progress skipped = sample();
   skipped.report.updated = false;
-  CHECK(contains(progress_text(skipped), "loss -  lr"));
+  CHECK(contains(progress_text(skipped), "loss -  lr 2.00e-04  - tokens/s  1m22s left"));
+}
+
+TEST_CASE("steps without a loss say nothing of the time that is left") {
+  Progress progress;
+  progress.total_steps = 10;
+  StepReport report;
+  report.step = 1;
+  report.updated = false;
+  progress.step_ends(report);
+  CHECK(contains(progress_text(progress), "- tokens/s  - left"));
+  report = {.step = 2, .seconds = 6, .updated = true};
+  progress.step_ends(report);
+  report = {.step = 3, .seconds = 0.001, .updated = false};
+  progress.step_ends(report);
+  CHECK(progress.seconds_left() == 6 * 7);
 }
 
 TEST_CASE("a bar takes the room that is left") {

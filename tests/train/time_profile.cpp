@@ -53,6 +53,29 @@ TEST_CASE("a profile is the mean of all steps but the first, by phase; what runs
   CHECK(report.outside(0) == doctest::Approx(report.in_phase[0] - 2.5));
 }
 
+TEST_CASE("a step without a loss is none of a profile's steps, not even its first") {
+  TimeProfile profile;
+  for (int i = 1; i <= 6; ++i) {
+    StepReport report = step(i, i);
+    report.updated = i % 2 == 0;
+    if (report.updated) profile.phase_begins(StepPhase::forward);
+    profile.kernel_called({"norm", i * 1.0});
+    profile.step_ends(report);
+  }
+  TimeProfile::Report report = profile.report();
+  CHECK(report.first_step == 4);
+  CHECK(report.last_step == 6);
+  CHECK(report.steps == 2);
+  CHECK(report.seconds == 5);
+  CHECK(report.kernels.at(0).seconds[0] == 5);
+  TimeProfile idle;
+  StepReport none = step(1, 3);
+  none.updated = false;
+  idle.step_ends(none);
+  CHECK(idle.report().steps == 0);
+  CHECK(idle.report().seconds == 0);
+}
+
 TEST_CASE("the only step is its own profile") {
   TimeProfile profile;
   profile.phase_begins(StepPhase::forward);

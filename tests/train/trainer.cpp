@@ -193,6 +193,48 @@ TEST_CASE("a step without supervised tokens changes nothing but is counted") {
   CHECK(with.trained == without.trained);
 }
 
+TEST_CASE("a run without a learning rate is refused unless --lr 0 asks for it, and says what learnt nothing") {
+  TinyModel folder;
+  std::unique_ptr<CausalLm> model = load_model(folder.path(), cpu_device(1));
+  Adapter adapter = tiny_adapter(*model, query_value);
+  model->attach(adapter);
+  Dataset data = tiny_data(4);
+  CHECK(message_of<UsageError>([&] { train(*model, &adapter, data, {.warmup_steps = 1, .batch_size = 4}); }) ==
+        "warmup-steps: expected fewer than the run's steps, 1, found 1: every step would have learning rate zero "
+        "(--lr 0 asks for that)");
+  CHECK(train(*model, &adapter, data, {.lr = 0, .warmup_steps = 1, .batch_size = 4}).learning_steps == 0);
+  CHECK(train(*model, &adapter, data, {.lr = 0, .steps = 3}).learning_steps == 0);
+  CHECK(train(*model, &adapter, data, {.warmup_steps = 1, .steps = 3}).learning_steps == 2);
+  TrainOptions options{.lr = 2, .warmup_steps = 8, .steps = 5};
+  CHECK(options.highest_lr(4) == 1);
+  options.warmup_steps = 4;
+  CHECK(options.highest_lr(4) == 2);
+}
+
+TEST_CASE("an evaluation that is not finite ends no run") {
+  std::string config = tiny_llama;
+  config.replace(config.find("\"tie_word_embeddings\": true"), 27, "\"tie_word_embeddings\": false");
+  TinyModel folder(config);
+  std::unique_ptr<CausalLm> model =
+      load_model(folder.path(), cpu_device(1), {.precision = Precision::automatic, .trainable = true});
+  Dataset data = tiny_data(4), broken = tiny_data(2);
+  for (Dataset* set : {&data, &broken})
+    for (Row& row : set->rows)
+      for (TokenId& id : row.input_ids) id = set == &data ? 5 : 7;
+  for (auto& [name, tensor] : model->trainable())
+    if (name == "model.embed_tokens.weight") {
+      Tensor rows = tensor;
+      rows.mutable_data<float>()[7 * 16] = std::nanf("");
+    }
+  std::vector<std::string> found;
+  TrainObserver observer;
+  observer.on_eval = [&](std::int64_t, const EvalReport& report) { found.push_back(report.not_finite); };
+  TrainResult result = train(*model, nullptr, data, {.lr = 1e-4, .steps = 2, .eval_every = 1}, &broken, observer);
+  CHECK(result.steps == 2);
+  CHECK(found.size() == 2);
+  CHECK(contains(found.at(0), "rows 1 to 2: expected a finite loss, found "));
+}
+
 TEST_CASE("a module that takes no part stops the run") {
   TinyModel folder;
   std::unique_ptr<CausalLm> model = load_model(folder.path(), cpu_device(1));

@@ -1,0 +1,69 @@
+#include "app/learnable.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "app/console.h"
+#include "models/head_row.h"
+
+namespace loragrad {
+namespace {
+
+bool is_supervised(const Dataset& data, TokenId id) {
+  return std::any_of(data.rows.begin(), data.rows.end(), [id](const Row& row) {
+    return !row.labels.empty() && std::find(row.labels.begin() + 1, row.labels.end(), id) != row.labels.end();
+  });
+}
+
+std::string token_text(TokenId id, const Tokenizer* tokenizer) {
+  if (!tokenizer || id >= tokenizer->vocab_size()) return fmt::format("{}", id);
+  return fmt::format("{} ({})", id, tokenizer->decode({id}, false));
+}
+
+}  // namespace
+
+void check_rates(const TrainOptions& options, std::int64_t rows) {
+  double highest = options.highest_lr(rows);
+  if (options.lr == 0)
+    warn("--lr 0: no step has a learning rate, and nothing will be learnt");
+  else if (highest < options.lr)
+    warn(fmt::format(
+        "--lr {} is never reached: --warmup-steps {} is no less than the run's {} steps; the highest is {:.3g}",
+        options.lr, options.warmup_steps, options.total_steps(rows), highest));
+}
+
+void warn_of_rows(const Dataset& data) {
+  if (data.cut_rows > 0)
+    warn(fmt::format(
+        "{}: {} of {} rows were longer than --seq-len and lost their end{}", data.path, data.cut_rows, data.rows.size(),
+        data.emptied_rows > 0
+            ? fmt::format("; {} of them lost all their supervised tokens, and teach nothing", data.emptied_rows)
+            : ""));
+  if (data.unsupervised_rows > 0)
+    warn(fmt::format("{}: {} of {} rows have no supervised token, and teach nothing", data.path, data.unsupervised_rows,
+                     data.rows.size()));
+}
+
+void warn_of_untrained_ends(const CausalLm& model, const Dataset& data, const Tokenizer* tokenizer) {
+  for (TokenId id : model.config().eos_token_ids) {
+    if (id < 0 || id >= model.config().vocab_size || !is_supervised(data, id)) continue;
+    HeadRow row = head_row(model, id);
+    if (row.equal == 0 && !row.zero) continue;
+    warn(
+        fmt::format("end token {}: its row of {} is {}, as if never trained, so generation may not end: --target does "
+                    "not train it; modules_to_save or trainable tokens (PEFT's), or --full, do",
+                    token_text(id, tokenizer), row.parameter,
+                    row.equal > 0 ? fmt::format("equal to those of {} other tokens", row.equal) : "all zeros"));
+  }
+}
+
+void warn_if_nothing_was_learnt(const TrainResult& result) {
+  if (result.learning_steps > 0) return;
+  warn(
+      fmt::format("none of the {} steps had both a learning rate and a supervised token: nothing was learnt, and that "
+                  "every module can learn was not tested",
+                  result.steps));
+}
+
+}  // namespace loragrad

@@ -1,0 +1,26 @@
+#pragma once
+#include <cstdint>
+
+#include "data/dataset.h"
+#include "data/tokenizer.h"
+#include "models/model.h"
+#include "train/trainer.h"
+
+namespace loragrad {
+
+// What keeps a run, or a part of it, from learning: said before it, and where it shows afterwards.
+
+/// Warns when no step, or none at the full --lr, learns; UsageError when that was not asked for by --lr 0.
+void check_rates(const TrainOptions& options, std::int64_t rows);
+
+/// Warns of rows that lost their end, or all that was supervised, and of those that had nothing supervised.
+void warn_of_rows(const Dataset& data);
+
+/// Warns of end tokens that the rows ask for and whose row of the head was never trained (models/head_row.h): an
+/// adapter of linear layers does not change that row, and generation does not end.
+void warn_of_untrained_ends(const CausalLm& model, const Dataset& data, const Tokenizer* tokenizer);
+
+/// Warns after a run none of whose steps had both a learning rate and a loss.
+void warn_if_nothing_was_learnt(const TrainResult& result);
+
+}  // namespace loragrad
