@@ -92,14 +92,14 @@ void require_apart(const std::string& output, const std::vector<std::string>& in
   }
 }
 
-void warn_of_bad_weights(const CausalLm& model) {
+void warn_of_bad_weights(const CausalLm& model, const char* whose) {
   std::string first;
   int bad = 0;
   for (const auto& [name, parameter] : model.parameters()) {
     if (std::isfinite(model.device()->kernels().squared_norm(*model.device(), matrix_of(parameter)))) continue;
     if (bad++ == 0) first = name;
   }
-  if (bad > 0) warn(fmt::format("{} of the base's tensors hold NaN or Inf, {} is the first", bad, first));
+  if (bad > 0) warn(fmt::format("{} of {} tensors hold NaN or Inf, {} is the first", bad, whose, first));
 }
 
 }  // namespace loragrad

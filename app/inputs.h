@@ -57,7 +57,7 @@ void require_folder(const std::string& path);
 /// UsageError when the output is one of the inputs.
 void require_apart(const std::string& output, const std::vector<std::string>& inputs);
 
-/// Warns when base weights hold NaN or Inf. Reads all of them.
-void warn_of_bad_weights(const CausalLm& model);
+/// Warns when weights hold NaN or Inf: the base's, or the trained ones. Reads all of them.
+void warn_of_bad_weights(const CausalLm& model, const char* whose = "the base's");
 
 }  // namespace loragrad

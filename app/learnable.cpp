@@ -21,6 +21,13 @@ std::string token_text(TokenId id, const Tokenizer* tokenizer) {
   return fmt::format("{} ({})", id, tokenizer->decode({id}, false));
 }
 
+void warn_of_unread_columns(const Dataset& data) {
+  for (const std::string& column : data.unread_columns)
+    warn(data.path + ": " + column +
+         (column == "position_ids" ? " are not read: the positions of every row count from 0"
+                                   : " is not read: without labels every token is supervised (-100 is no loss)"));
+}
+
 }  // namespace
 
 void check_rates(const TrainOptions& options, std::int64_t rows) {
@@ -40,6 +47,7 @@ void warn_of_rows(const Dataset& data) {
         data.emptied_rows > 0
             ? fmt::format("; {} of them lost all their supervised tokens, and teach nothing", data.emptied_rows)
             : ""));
+  warn_of_unread_columns(data);
   if (data.unsupervised_rows > 0)
     warn(fmt::format("{}: {} of {} rows have no supervised token, and teach nothing", data.path, data.unsupervised_rows,
                      data.rows.size()));

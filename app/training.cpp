@@ -163,6 +163,8 @@ TrainResult run_training(const CausalLm& model, const Adapter* adapter, const Tr
   TrainResult result = train(model, adapter, data.train, options, data.eval ? &*data.eval : nullptr, observer);
   end_progress_line();
   warn_if_nothing_was_learnt(result);
+  // The last update has no next step that would find out; of an adapter, the saving does.
+  if (!adapter) warn_of_bad_weights(model, "the trained");
   metrics.close();
   return result;
 }

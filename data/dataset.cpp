@@ -51,6 +51,7 @@ void read_rows(std::string_view text, const Tokenizer* tokenizer, const DatasetO
     data.rows.push_back(std::move(row));
   }
   if (reader.format()) data.format = name_of(*reader.format());
+  data.unread_columns = reader.unread_columns();
 }
 
 }  // namespace

@@ -1,6 +1,7 @@
 #pragma once
 #include <cstdint>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -31,6 +32,8 @@ struct Dataset {
   std::int64_t cut_rows = 0;           ///< rows that were longer than seq_len
   std::int64_t emptied_rows = 0;       ///< those of them that had supervised tokens and lost them all
   std::int64_t unsupervised_rows = 0;  ///< rows that had none to begin with
+  /// Columns of pre-tokenised rows that other programs read and this one does not, where that makes a difference.
+  std::set<std::string> unread_columns;
   std::int64_t supervised_tokens = 0;  ///< after the shift by one
   std::int64_t tokens = 0;
 };

@@ -26,6 +26,19 @@ bool keeps(const JsonRef& entry) {
   return *number == 1;
 }
 
+/// Whether the tokens that are kept have positions 0, 1, 2, ..., as they get here.
+bool counts_up(const JsonRef& positions, const std::vector<JsonRef>& mask) {
+  if (!positions.is_array()) return false;
+  std::vector<JsonRef> given = positions.elements();
+  std::int64_t next = 0;
+  for (std::size_t i = 0; i < given.size(); ++i) {
+    if (i < mask.size() && !keeps(mask[i])) continue;
+    const auto* position = std::get_if<std::int64_t>(&given[i].json().value());
+    if (!position || *position != next++) return false;
+  }
+  return true;
+}
+
 TokenId label_of(const JsonRef& label, std::int64_t last) {
   const auto* value = std::get_if<std::int64_t>(&label.json().value());
   if (!value || (*value != no_label && (*value < 0 || *value > last)))
@@ -110,7 +123,7 @@ Row RowReader::read_prompt_completion(const JsonRef& json) const {
   return row;
 }
 
-Row RowReader::read_input_ids(const JsonRef& json) const {
+Row RowReader::read_input_ids(const JsonRef& json) {
   std::int64_t last = options_.vocab_size - 1;
   std::vector<JsonRef> ids = json.at("input_ids").elements();
   std::vector<JsonRef> labels = aligned(json, "labels", ids.size(), "labels"),
@@ -123,6 +136,10 @@ Row RowReader::read_input_ids(const JsonRef& json) const {
     row.labels.push_back(labels.empty() ? row.input_ids.back() : label_of(labels[i], last));
   }
   if (row.input_ids.empty() && !ids.empty()) json.at("attention_mask").fail("a mask that leaves a token");
+  for (const char* key : {"completion_mask", "assistant_masks", "loss_mask"})
+    if (labels.empty() && json.find(key)) unread_columns_.insert(key);
+  if (auto positions = json.find("position_ids"); positions && !counts_up(*positions, mask))
+    unread_columns_.insert("position_ids");
   return row;
 }
 

@@ -1,5 +1,6 @@
 #pragma once
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -22,6 +23,8 @@ class RowReader {
   Row read(const JsonRef& json);
   /// Of the rows read so far; nullopt before the first.
   std::optional<RowFormat> format() const { return format_; }
+  /// As Dataset::unread_columns.
+  const std::set<std::string>& unread_columns() const { return unread_columns_; }
 
  private:
   RowFormat format_of(const JsonRef& json) const;
@@ -29,11 +32,12 @@ class RowReader {
   void append_eos(std::vector<TokenId>& ids) const;
   Row read_text(const JsonRef& json) const;
   Row read_prompt_completion(const JsonRef& json) const;
-  Row read_input_ids(const JsonRef& json) const;
+  Row read_input_ids(const JsonRef& json);
 
   const Tokenizer* tokenizer_;
   const DatasetOptions& options_;
   std::optional<RowFormat> format_;
+  std::set<std::string> unread_columns_;
 };
 
 /// A .txt file's text as rows of at most seq_len tokens, each starting with what the tokenizer puts before a text

@@ -142,6 +142,14 @@ class AttentionMask(Learnable):
         for command in ("train", "check"): self.fails(3, *self.words(command, data=bad, overwrite=True), says=":1: attention_mask[1]: expected 0 or 1, found 2")
 
 
+    def test_columns_that_are_not_read(self):
+        rows = write_rows(self.folder / "m.jsonl", [{"input_ids": [65, 66], "completion_mask": [0, 1], "position_ids": [3, 4]}])
+        warnings = [f"warning: {rows}: completion_mask is not read: without labels every token is supervised (-100 is no loss)",
+                    f"warning: {rows}: position_ids are not read: the positions of every row count from 0"]
+        self.assertEqual(warnings, self.warnings(*self.words("check", data=rows)))
+        self.assertEqual(warnings, self.warnings(*self.words(data=rows, steps=1)))
+
+
 class EndToken(Learnable):
     EMBEDDING = "model.embed_tokens.weight"  # the head too
 
@@ -186,6 +194,11 @@ class Numbers(Learnable):
         self.assertIsNone(result["eval"]["perplexity"])
         self.assertIn("(perplexity inf", (self.folder / "out" / "README.md").read_text())
 
+    def test_a_last_update_beyond_f32_is_said(self):
+        (warning,) = self.warnings(*self.words(full=True, rank=None, steps=1, lr=1e39))
+        self.assertIn("of the trained tensors hold NaN or Inf, model.embed_tokens.weight is the first", warning)
+        self.fails(5, *self.words(steps=1, lr=1e39, output=self.folder / "adapter"), says="expected finite numbers to save")
+
     def test_a_loss_that_is_not_finite_costs_no_other_number(self):
         # Token 7 gives NaN; only the second of three rows has it. The head is a copy without it.
         model = self.copy_model()
@@ -213,5 +226,6 @@ class Numbers(Learnable):
         result = json.loads(done.stdout)
         self.assertEqual((None, None, 3), tuple(result["eval"][k] for k in ("loss", "perplexity", "rows")))
         self.assertTrue(math.isfinite(result["loss"]))
+        self.assertEqual([], [w for w in done.stderr.splitlines() if "tensors hold" in w and "the base's" not in w])
         self.assertIn("Loss on `r.jsonl`: not finite.", (self.folder / "out" / "README.md").read_text())
         self.assertTrue((self.folder / "out" / "adapter_model.safetensors").exists())

@@ -93,3 +93,21 @@ TEST_CASE(
   CHECK(contains(cut.refusal(),
                  ": expected at least one supervised token in 5 rows, found none (3 rows lost theirs to --seq-len 1)"));
 }
+
+TEST_CASE("columns that other programs take a mask or positions from are named where that makes a difference") {
+  using Columns = std::set<std::string>;
+  auto unread = [](const std::string& columns) {
+    return Rows(R"({"input_ids":[1,2,3],)" + columns + "}\n").read().unread_columns;
+  };
+  for (const char* key : {"completion_mask", "assistant_masks", "loss_mask"}) {
+    std::string column = std::string("\"") + key + "\":[0,1,1]";
+    CHECK(unread(column) == Columns{key});
+    CHECK(unread(column + R"(,"labels":[-100,2,3])").empty());
+    CHECK(unread(std::string("\"") + key + "\":null").empty());
+  }
+  CHECK(unread(R"("position_ids":[0,1,0])") == Columns{"position_ids"});
+  CHECK(unread(R"("position_ids":[1,2,3],"labels":[-100,2,3])") == Columns{"position_ids"});
+  CHECK(unread(R"("position_ids":[0,1,2])").empty());
+  CHECK(unread(R"("position_ids":[7,0,1],"attention_mask":[0,1,1])").empty());
+  CHECK(unread(R"("token_type_ids":[0,0,0],"source":"x")").empty());
+}
