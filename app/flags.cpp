@@ -2,8 +2,8 @@
 
 #include <fmt/format.h>
 
-#include <CLI/CLI.hpp>
 #include <algorithm>
+#include <cctype>
 #include <charconv>
 #include <cmath>
 #include <numeric>
@@ -28,6 +28,11 @@ namespace {
 
 [[noreturn]] void wrong(const std::string& name, const std::string& expected, const std::string& found) {
   throw UsageError(fmt::format("--{}: expected {}, found \"{}\"", name, expected, escaped(found)));
+}
+
+/// "-1" and "-" are words like any other.
+bool is_flag(const std::string& word) {
+  return word.size() > 1 && word[0] == '-' && (word[1] == '-' || std::isalpha(static_cast<unsigned char>(word[1])));
 }
 
 template <class T>
@@ -164,46 +169,41 @@ bool Flags::given(const std::string& name) const {
   return entry && !entry->given.empty();
 }
 
-bool Flags::parse(const std::vector<std::string>& words) {
-  CLI::App app;
-  app.allow_extras();
-  app.set_help_flag();
-  bool help = false;
-  app.add_flag("-h,--help", help);
-  for (const auto& entry : entries_) {
-    Entry* e = entry.get();
-    if (e->is_toggle()) {
-      app.add_flag_function("--" + e->name,
-                            [e](std::int64_t count) { e->given.assign(static_cast<std::size_t>(count), ""); })
-          ->disable_flag_override();
+/// Hands each flag its values, word for word: the next word, whatever it begins with, or what follows "=". False when
+/// help is asked for. `extras` are the words that nothing takes.
+bool Flags::cut(const std::vector<std::string>& words, std::vector<std::string>& extras) const {
+  for (const auto& entry : entries_) entry->given.clear();
+  bool flags_end = false;
+  for (std::size_t i = 0; i < words.size(); ++i) {
+    const std::string& word = words[i];
+    if (flags_end || !is_flag(word)) {
+      auto place = std::find_if(entries_.begin(), entries_.end(),
+                                [](const auto& entry) { return entry->positional && entry->given.empty(); });
+      (place != entries_.end() ? (*place)->given : extras).push_back(word);
       continue;
     }
-    // The raw words: CLI11's own conversions give "{}" and "[a,b]" meanings.
-    auto take = [e](const CLI::results_t& results) {
-      e->given = results;
-      return true;
-    };
-    app.add_option(e->positional ? e->name : "--" + e->name, CLI::callback_t(take))
-        ->expected(1)
-        ->allow_extra_args(false)
-        ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+    if (word == "--help" || word == "-h") return false;
+    if ((flags_end = word == "--")) continue;
+    std::size_t equals = word.find('=');
+    Entry* entry = word.starts_with("--") ? find(word.substr(2, equals - 2)) : nullptr;
+    bool has_value = equals != std::string::npos;
+    if (!entry || entry->positional)
+      extras.push_back(word);
+    else if (entry->is_toggle() && has_value)
+      throw UsageError(
+          fmt::format("{}: expected no value, found \"{}\"", entry->label(), escaped(word.substr(equals + 1))));
+    else if (!entry->is_toggle() && !has_value && i + 1 == words.size())
+      throw UsageError(fmt::format("{}: expected {}, found nothing behind it", entry->label(), entry->word));
+    else
+      entry->given.push_back(has_value ? word.substr(equals + 1) : entry->is_toggle() ? "" : words[++i]);
   }
-  std::vector<std::string> reversed;  // as CLI11 takes them
-  for (const std::string& word : words) {
-    // CLI11 would take the next word as the value of "--name=".
-    bool empty = word.size() > 3 && word.starts_with("--") && word.find('=') == word.size() - 1 &&
-                 find(word.substr(2, word.size() - 3));
-    reversed.push_back(empty ? word.substr(0, word.size() - 1) : word);
-    if (empty) reversed.emplace_back();
-  }
-  std::reverse(reversed.begin(), reversed.end());
-  try {
-    app.parse(reversed);
-  } catch (const CLI::ParseError& error) {
-    throw UsageError(fmt::format("{}: {}", command_, error.what()));
-  }
-  if (help) return false;
-  check_words(app.remaining());
+  return true;
+}
+
+bool Flags::parse(const std::vector<std::string>& words) {
+  std::vector<std::string> extras;
+  if (!cut(words, extras)) return false;
+  check_words(extras);
   for (const auto& entry : entries_) {
     if (entry->given.size() > 1 && !entry->repeated)
       throw UsageError(fmt::format("{}: given {} times, expected once", entry->label(), entry->given.size()));
@@ -217,7 +217,7 @@ bool Flags::parse(const std::vector<std::string>& words) {
 void Flags::check_words(const std::vector<std::string>& extras) const {
   if (extras.empty()) return;
   const std::string& word = extras.front();
-  if (!word.starts_with("-"))
+  if (!is_flag(word))
     throw UsageError(
         fmt::format("{}: unexpected word \"{}\" (see loragrad {} --help)", command_, escaped(word), command_));
   std::vector<std::string> names;

@@ -8,8 +8,8 @@
 
 namespace loragrad {
 
-/// The flags of one subcommand: names, types, ranges, defaults and help in one place. A thin layer over CLI11, which
-/// cuts the words; values are read and judged here. The bound variables hold the defaults, and must outlive parse().
+/// The flags of one subcommand: names, types, ranges, defaults and help in one place. A value is the word behind its
+/// flag, or what follows "=", as it is. The bound variables hold the defaults, and must outlive parse().
 class Flags {
  public:
   Flags(std::string command, std::string summary);
@@ -42,9 +42,9 @@ class Flags {
   /// These must be given.
   void require(const std::vector<std::string>& names);
 
-  /// Reads the words after the subcommand. UsageError for an unknown flag (with the nearest name), one given twice or
-  /// without its value, a value of the wrong type or out of range, a required one that is missing. False when --help
-  /// was among them.
+  /// Reads the words after the subcommand; behind "--" none is a flag. UsageError for an unknown flag (with the nearest
+  /// name), one given twice or without its value, a value of the wrong type or out of range, a required one that is
+  /// missing. False when --help was among them.
   bool parse(const std::vector<std::string>& words);
   /// Whether the flag was given, after parse().
   bool given(const std::string& name) const;
@@ -55,6 +55,7 @@ class Flags {
   Entry& add(const std::string& name, const std::string& word, const std::string& help,
              std::function<void(const std::string&)> set);
   Entry* find(const std::string& name) const;
+  bool cut(const std::vector<std::string>& words, std::vector<std::string>& extras) const;
   void check_words(const std::vector<std::string>& words) const;
 
   std::string command_, summary_;

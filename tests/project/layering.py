@@ -25,7 +25,6 @@ ONLY = {
     r"benchmark/": ["bench/"],
     r"cuda|cublas": ["ops/cuda/"],
     r"nlohmann/": ["io/json.cpp"],
-    r"CLI/": ["app/flags.cpp"],
     r"pcre2\.h": ["data/", "lora/"],
     r"doctest/": ["tests/"],
 }
