@@ -81,6 +81,7 @@ int run_eval(const Words& words) {
   if (logits_path) require_logits_file(*logits_path);
 
   std::unique_ptr<CausalLm> model = load_model(model_folder, compute.device(), compute.load_options());
+  warn_of_config(*model);
   for (const WeightedAdapter& a : open_adapters(adapter_arguments, *model)) model->attach(a.adapter, a.weight);
   std::optional<Tokenizer> tokenizer = find_tokenizer(model_folder);
   Dataset data = data_flags.open(data_path, split, pointer(tokenizer), model->config());

@@ -50,6 +50,7 @@ int run_generate(const Words& words) {
   require_folder(model_folder);
 
   std::unique_ptr<CausalLm> model = load_model(model_folder, compute.device(), compute.load_options());
+  warn_of_config(*model);
   Tokenizer tokenizer = Tokenizer::from_folder(model_folder);
   for (const WeightedAdapter& a : open_adapters(adapter_arguments, *model)) model->attach(a.adapter, a.weight);
   std::vector<TokenId> ids = prompt_ids(tokenizer, prompt, model->config());

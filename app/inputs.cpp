@@ -92,6 +92,10 @@ void require_apart(const std::string& output, const std::vector<std::string>& in
   }
 }
 
+void warn_of_config(const CausalLm& model) {
+  for (const std::string& warning : model.config().warnings) warn(warning);
+}
+
 void warn_of_bad_weights(const CausalLm& model, const char* whose) {
   std::string first;
   int bad = 0;

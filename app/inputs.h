@@ -57,6 +57,8 @@ void require_folder(const std::string& path);
 /// UsageError when the output is one of the inputs.
 void require_apart(const std::string& output, const std::vector<std::string>& inputs);
 
+/// Prints what the model's files say that counts for nothing, or is not what it seems.
+void warn_of_config(const CausalLm& model);
 /// Warns when weights hold NaN or Inf: the base's, or the trained ones. Reads all of them.
 void warn_of_bad_weights(const CausalLm& model, const char* whose = "the base's");
 

@@ -61,6 +61,7 @@ double percent(std::int64_t part, std::int64_t whole) {
 
 Facts inspect_model(const std::string& folder) {
   std::unique_ptr<CausalLm> model = outline(folder);
+  warn_of_config(*model);
   const ModelConfig& c = model->config();
   Facts facts{
       {"kind", "model"}, {"path", folder}, {"model_type", c.model_type}, {"parameters", model->parameter_count()}};

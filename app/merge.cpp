@@ -29,6 +29,7 @@ int run_merge(const Words& words) {
   require_apart(output_folder, inputs);
 
   std::unique_ptr<CausalLm> model = load_model(model_folder, compute.device(), compute.load_options());
+  warn_of_config(*model);
   std::vector<WeightedAdapter> adapters = open_adapters(adapter_arguments, *model);
   catch_interrupts();
   TrainingOutput output(output_folder, overwrite);

@@ -50,6 +50,7 @@ TrainingPlan plan_training(const TrainFlags& flags, const DevicePtr& device) {
   plan.load = flags.compute.load_options();
   plan.load.trainable = flags.lora.full;
   std::unique_ptr<CausalLm> outline = load_model(flags.model_folder, meta_device(plan.device), plan.load);
+  warn_of_config(*outline);
   std::optional<LoraConfig> lora;
   if (!flags.lora.full) {
     lora = flags.lora.config(outline->config().model_type);

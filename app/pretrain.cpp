@@ -77,6 +77,7 @@ int run_pretrain(const Words& words) {
   check_size(config_file, device);
   // What can be checked is checked, and the forecast made, before the parameters are.
   std::unique_ptr<CausalLm> outline = new_model(config_file, meta_device(device), training.options.seed);
+  warn_of_config(*outline);
   FreshFolder folder(config_file, open_tokenizer(tokenizer_file));
   check_vocabulary(config_file, outline->config().vocab_size, folder);
   ModelConfig config = outline->config();

@@ -32,9 +32,7 @@ class CheckpointSource final : public ParameterSource {
         prefix_(std::move(prefix)) {}
 
   Parameter matrix(const std::string& name, Shape shape, WeightLayout layout, Start) override {
-    const StoredTensor* stored = find(name);
-    if (!stored || !fits(*stored, {shape.rows, shape.cols})) return missing(name, stored, shape);
-    return keep(name, parameter(*stored, shape, layout, stored->dtype()));
+    return matrix_from(find(name), name, shape, layout);
   }
 
   Parameter vector(const std::string& name, std::int64_t n, Start) override {
@@ -43,14 +41,24 @@ class CheckpointSource final : public ParameterSource {
     return keep(name, parameter(*stored, {1, n}, WeightLayout::out_in, vectors_));
   }
 
+  Parameter embedding(const std::string& name, Shape shape, const std::string& head_name, bool tied) override {
+    const StoredTensor* stored = find(name);
+    if (!stored && tied) stored = find(head_name);
+    return matrix_from(stored, name, shape, WeightLayout::out_in);
+  }
+
   Parameter head(const std::string& name, Shape shape, const Parameter& embedding, const std::string& embedding_name,
                  bool tied) override {
-    const StoredTensor* own = find(name);
-    if (!own && tied) return embedding;
+    const StoredTensor *own = find(name), *other = find(embedding_name);
     // A tied model may store its head as well: a copy stays tied, a different one is what transformers would use.
-    if (own && tied && same_bytes(*own, find(embedding_name))) return embedding;
-    return matrix(name, shape, WeightLayout::out_in, Start::matrix);
+    if (tied && (!own || !other || same_bytes(*own, *other))) return embedding;
+    if (tied)
+      warnings_.push_back(folder_ + ": " + own->name + ": differs from " + other->name +
+                          " although config.json ties them: both are used, as transformers does");
+    return matrix_from(own, name, shape, WeightLayout::out_in);
   }
+
+  std::vector<std::string> warnings() const override { return warnings_; }
 
   void finish() override {
     for (const StoredTensor& tensor : file_.tensors)
@@ -65,15 +73,19 @@ class CheckpointSource final : public ParameterSource {
  private:
   const StoredTensor* find(const std::string& name) {
     const StoredTensor* stored = file_.find(name);
-    if (!stored && name.starts_with(prefix_)) stored = file_.find(name.substr(prefix_.size()));
+    if (!stored) stored = file_.find(name.starts_with(prefix_) ? name.substr(prefix_.size()) : prefix_ + name);
     if (stored) used_.insert(stored->name);
     return stored;
+  }
+  Parameter matrix_from(const StoredTensor* stored, const std::string& name, Shape shape, WeightLayout layout) {
+    if (!stored || !fits(*stored, {shape.rows, shape.cols})) return missing(name, stored, shape);
+    return keep(name, parameter(*stored, shape, layout, stored->dtype()));
   }
   static bool fits(const StoredTensor& stored, const std::vector<std::int64_t>& shape) { return stored.shape == shape; }
 
   Parameter missing(const std::string& name, const StoredTensor* stored, Shape shape) {
     std::string expected = shape.rows == 1 ? "[" + std::to_string(shape.cols) + "]" : shape.text();
-    problems_.push_back(stored ? name + ": expected " + expected + ", found " + stored->shape_text()
+    problems_.push_back(stored ? stored->name + ": expected " + expected + ", found " + stored->shape_text()
                                : "missing " + name + " " + expected);
     return Weight();
   }
@@ -87,12 +99,12 @@ class CheckpointSource final : public ParameterSource {
   }
 
   /// Of the stored tensors: what was made of the embedding may be a copy to train, or have no memory.
-  bool same_bytes(const StoredTensor& a, const StoredTensor* b) const {
-    if (!b || a.dtype_name != b->dtype_name || a.shape != b->shape) return false;
-    bool same = std::memcmp(a.bytes, b->bytes, a.byte_count) == 0;
+  bool same_bytes(const StoredTensor& a, const StoredTensor& b) const {
+    if (a.dtype_name != b.dtype_name || a.shape != b.shape) return false;
+    bool same = std::memcmp(a.bytes, b.bytes, a.byte_count) == 0;
     // A forecast counts what the process holds, and the weights beside it.
     if (device_->is_meta())
-      for (const StoredTensor* read : {&a, b}) read->file->let_go(read->bytes, read->byte_count);
+      for (const StoredTensor* read : {&a, &b}) read->file->let_go(read->bytes, read->byte_count);
     return same;
   }
 
@@ -103,7 +115,7 @@ class CheckpointSource final : public ParameterSource {
   DType vectors_;
   std::string prefix_;
   std::set<std::string> used_;
-  std::vector<std::string> problems_;
+  std::vector<std::string> problems_, warnings_;
 };
 
 }  // namespace

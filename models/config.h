@@ -20,11 +20,15 @@ struct ModelConfig {
   double norm_eps = 1e-5;
   Activation activation = Activation::relu;
   bool tie_word_embeddings = true;
-  bool do_layer_norm_before = true;  ///< OPT-350M: false
+  bool do_layer_norm_before = true;      ///< OPT-350M: false
+  bool remove_final_layer_norm = false;  ///< OPT checkpoints trained before transformers 4.20.1
   bool attention_bias = false, mlp_bias = false;
-  RopeFrequencies rope_frequencies;         ///< Llama
+  bool scale_attn_weights = true, scale_attn_by_inverse_layer_idx = false;  ///< GPT-2: scores / sqrt(D), / (layer + 1)
+  RopeFrequencies rope_frequencies;                                         ///< Llama
   std::vector<std::int32_t> eos_token_ids;  ///< generation_config.json's, else config.json's
   std::optional<std::int32_t> bos_token_id;
+  std::vector<std::string>
+      warnings;  ///< what the files say that counts for nothing, or is not what it seems: a line each
 
   AttentionConfig attention() const;
 };

@@ -2,41 +2,54 @@
 
 #include <sys/stat.h>
 
-#include <cmath>
 #include <limits>
-#include <numbers>
 
 #include "engine/error.h"
 
 namespace loragrad {
 
-std::int64_t ConfigReader::size(const char* key, std::optional<std::int64_t> fallback) const {
-  auto value = root_.find(key);
-  if (!value && fallback) return *fallback;
-  return (value ? *value : root_.at(key)).integer(1, std::numeric_limits<std::int32_t>::max());
+std::optional<JsonRef> ConfigReader::find(const char* key) {
+  keys_.insert(key);
+  if (!root_.json().find(key)) return std::nullopt;
+  return root_.at(key);
 }
 
-double ConfigReader::positive(const char* key, double fallback) const {
-  auto value = root_.find(key);
+std::int64_t ConfigReader::size(const char* key, std::int64_t fallback) {
+  auto value = find(key);
+  return value ? value->integer(1, std::numeric_limits<std::int32_t>::max()) : fallback;
+}
+
+std::int64_t ConfigReader::size_or_null(const char* key, std::int64_t fallback) {
+  auto value = find(key);
+  return value && !value->is_null() ? size(key, fallback) : fallback;
+}
+
+double ConfigReader::positive(const char* key, double fallback) {
+  auto value = find(key);
   return value ? value->number(std::numeric_limits<double>::min(), 1e30) : fallback;
 }
 
-bool ConfigReader::flag(const char* key, bool fallback) const {
-  auto value = root_.find(key);
+bool ConfigReader::flag(const char* key, bool fallback) {
+  auto value = find(key);
   return value ? value->boolean() : fallback;
 }
 
-Activation ConfigReader::activation(const char* key, const char* fallback) const {
-  auto value = root_.find(key);
+Activation ConfigReader::activation(const char* key, const char* fallback) {
+  auto value = find(key);
   auto activation = activation_named(value ? value->string() : fallback);
   if (!activation) value->fail("one of relu, gelu, gelu_new, gelu_pytorch_tanh, gelu_fast, silu, swish");
   return *activation;
 }
 
-void ConfigReader::require(const char* key, bool wanted) const {
-  auto value = root_.find(key);
-  if (value && value->boolean() != wanted)
-    value->fail(wanted ? "true (false is not supported)" : "false (true is not supported)");
+void ConfigReader::require(const char* key, bool wanted) {
+  auto value = find(key);
+  if (value && !(value->is_boolean() && value->boolean() == wanted))
+    value->fail(wanted ? "true (nothing else is supported)" : "false (nothing else is supported)");
+}
+
+void ConfigReader::refuse(const char* key) {
+  auto value = find(key);
+  if (value && !value->is_null()) value->fail("null or no such key (nothing else is supported)");
 }
 
 void ConfigReader::require_divisor(const char* key, std::int64_t heads, std::int64_t width) const {
@@ -61,6 +74,15 @@ void read_end_tokens(ModelConfig& config, const JsonRef& root) {
 
 }  // namespace
 
+void read_common_keys(ConfigReader& read, ModelConfig& c) {
+  read.require("is_causal", true);
+  for (const char* key : {"quantization_config", "per_layer_config", "configuration_files"}) read.refuse(key);
+  for (const char* key : {"sliding_window", "attention_chunk_size"})
+    if (auto value = read.find(key); value && !value->is_null())
+      c.warnings.push_back(value->where() + ": " + key +
+                           ": has no effect on this family: attention reaches all tokens");
+}
+
 void finish_config(ModelConfig& c, const JsonRef& root, const std::string& folder) {
   ConfigReader read(root);
   if (c.num_attention_heads % c.num_key_value_heads)
@@ -84,45 +106,6 @@ void finish_config(ModelConfig& c, const JsonRef& root, const std::string& folde
     Json json = read_json_file(generation);
     read_end_tokens(c, JsonRef(json, generation));
   }
-}
-
-RopeFrequencies read_rope(const JsonRef& root, std::int64_t head_dim, double default_theta) {
-  // transformers 5 writes rope_parameters; version 4 wrote rope_theta and rope_scaling.
-  auto parameters = root.find("rope_parameters");
-  auto scaling = parameters ? parameters : root.find("rope_scaling");
-  auto theta_at = parameters ? parameters->find("rope_theta") : std::nullopt;
-  if (!theta_at) theta_at = root.find("rope_theta");
-  double theta = theta_at ? theta_at->number(1e-6, 1e30) : default_theta;
-
-  auto frequencies = std::make_shared<std::vector<double>>();
-  for (std::int64_t i = 0; i < head_dim / 2; ++i)
-    frequencies->push_back(std::pow(theta, -2.0 * static_cast<double>(i) / static_cast<double>(head_dim)));
-  if (!scaling) return frequencies;
-  auto type_at = scaling->find("rope_type");
-  if (!type_at) type_at = scaling->find("type");
-  std::string type = type_at ? type_at->string() : "default";
-  if (type == "default") return frequencies;
-  if (type != "linear" && type != "llama3") type_at->fail("a rope type of: default, linear, llama3");
-  double factor = scaling->at("factor").number(1, 1e6);
-  if (type == "linear") {
-    for (double& f : *frequencies) f /= factor;
-    return frequencies;
-  }
-  double low = scaling->at("low_freq_factor").number(1e-6, 1e6),
-         high = scaling->at("high_freq_factor").number(1e-6, 1e6);
-  double original =
-      static_cast<double>(scaling->at("original_max_position_embeddings").integer(1, std::int64_t{1} << 31));
-  if (high <= low) scaling->at("high_freq_factor").fail("more than low_freq_factor");
-  for (double& f : *frequencies) {
-    double wavelength = 2 * std::numbers::pi / f;
-    if (wavelength > original / low) {
-      f /= factor;
-    } else if (wavelength >= original / high) {
-      double t = (original / wavelength - low) / (high - low);
-      f = (1 - t) * f / factor + t * f;
-    }
-  }
-  return frequencies;
 }
 
 }  // namespace loragrad

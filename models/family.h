@@ -2,7 +2,7 @@
 #include <memory>
 #include <string>
 
-#include "io/json.h"
+#include "models/config_reader.h"
 #include "models/model.h"
 #include "models/parameter_source.h"
 
@@ -21,7 +21,7 @@ struct Family {
   std::string model_type;   ///< config.json's
   std::string base_prefix;  ///< of the checkpoint names, which some files leave out
   TargetModules targets;    ///< PEFT's default
-  ModelConfig (*read_config)(const JsonRef& root);
+  ModelConfig (*read_config)(ConfigReader& read);
   std::unique_ptr<CausalLm> (*build)(const ModelParts& parts);
 };
 

@@ -2,7 +2,6 @@
 // Learned positions, LayerNorm before each block, one fused projection c_attn for q, k and v, weights stored [in, out]
 // (Conv1D).
 //   loragrad train --model gpt2 --data rows.jsonl --output adapter
-#include "models/config_reader.h"
 #include "models/family.h"
 #include "models/parameter.h"
 #include "ops/elementwise.h"
@@ -10,22 +9,24 @@
 namespace loragrad {
 namespace {
 
-ModelConfig read_config(const JsonRef& root) {
-  ConfigReader read(root);
+ModelConfig read_config(ConfigReader& read) {
+  // transformers knows these sizes by two names, and the one that all families share wins.
+  auto known_as = [&](const char* shared, const char* own) { return read.find(shared) ? shared : own; };
   ModelConfig c;
   c.vocab_size = read.size("vocab_size", 50257);
-  c.hidden_size = c.word_embed_proj_dim = read.size("n_embd", 768);
-  c.intermediate_size = read.size("n_inner", 4 * c.hidden_size);
-  c.num_hidden_layers = read.size("n_layer", 12);
-  c.num_attention_heads = c.num_key_value_heads = read.size("n_head", 12);
-  read.require_divisor("n_head", c.num_attention_heads, c.hidden_size);
+  c.hidden_size = c.word_embed_proj_dim = read.size(known_as("hidden_size", "n_embd"), 768);
+  c.intermediate_size = read.size_or_null("n_inner", 4 * c.hidden_size);
+  c.num_hidden_layers = read.size(known_as("num_hidden_layers", "n_layer"), 12);
+  const char* heads = known_as("num_attention_heads", "n_head");
+  c.num_attention_heads = c.num_key_value_heads = read.size(heads, 12);
+  read.require_divisor(heads, c.num_attention_heads, c.hidden_size);
   c.head_dim = c.hidden_size / c.num_attention_heads;
-  c.max_position_embeddings = read.size("n_positions", 1024);
+  c.max_position_embeddings = read.size(known_as("max_position_embeddings", "n_positions"), 1024);
   c.norm_eps = read.positive("layer_norm_epsilon", 1e-5);
   c.activation = read.activation("activation_function", "gelu_new");
   c.tie_word_embeddings = read.flag("tie_word_embeddings", true);
-  read.require("scale_attn_weights", true);
-  read.require("scale_attn_by_inverse_layer_idx", false);
+  c.scale_attn_weights = read.flag("scale_attn_weights", true);
+  c.scale_attn_by_inverse_layer_idx = read.flag("scale_attn_by_inverse_layer_idx", false);
   read.require("add_cross_attention", false);
   return c;
 }
@@ -48,7 +49,8 @@ class Gpt2 final : public Decoder {
     auto conv1d = [&](const std::string& name, std::int64_t in, std::int64_t out, Start start) {
       return source.linear(name, in, out, true, start, WeightLayout::in_out);
     };
-    wte_ = source.matrix("transformer.wte.weight", {config_.vocab_size, d}, WeightLayout::out_in, Start::matrix);
+    wte_ = source.embedding("transformer.wte.weight", {config_.vocab_size, d}, "lm_head.weight",
+                            config_.tie_word_embeddings);
     wpe_ = source.matrix("transformer.wpe.weight", {config_.max_position_embeddings, d}, WeightLayout::out_in,
                          Start::matrix);
     for (std::size_t i = 0; i < layers_.size(); ++i) {
@@ -73,13 +75,20 @@ class Gpt2 final : public Decoder {
   }
 
  private:
+  AttentionConfig attention_of(std::size_t layer) const {
+    AttentionConfig attention = config_.attention();
+    if (!config_.scale_attn_weights) attention.scale = 1;
+    if (config_.scale_attn_by_inverse_layer_idx) attention.scale /= static_cast<double>(layer + 1);
+    return attention;
+  }
+
   Tensor block(const Tensor& x, std::size_t i, const Batch& batch, const ForwardContext& context,
                KeyValueCache* cache) const override {
     const Layer& layer = layers_[i];
     std::int64_t d = config_.hidden_size;
     Tensor qkv = layer.c_attn(layer.ln_1(x, dtype_), context);
-    Tensor o = attend(columns(qkv, 0, d), columns(qkv, d, 2 * d), columns(qkv, 2 * d, 3 * d), batch,
-                      config_.attention(), i, cache);
+    Tensor o = attend(columns(qkv, 0, d), columns(qkv, d, 2 * d), columns(qkv, 2 * d, 3 * d), batch, attention_of(i), i,
+                      cache);
     Tensor middle = add(x, layer.c_proj(o, context));
     Tensor y = activation(config_.activation, layer.mlp_c_fc(layer.ln_2(middle, dtype_), context));
     return add(middle, layer.mlp_c_proj.last(y, context));

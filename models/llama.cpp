@@ -2,28 +2,28 @@
 // RMSNorm, rotary positions in halves, grouped-query attention, gated SiLU; tied or untied head; Llama 3's rope
 // scaling.
 //   loragrad train --model smollm2-135m --data rows.jsonl --output adapter
-#include "models/config_reader.h"
 #include "models/family.h"
 #include "models/parameter.h"
+#include "models/rope_reader.h"
 #include "ops/elementwise.h"
 
 namespace loragrad {
 namespace {
 
-ModelConfig read_config(const JsonRef& root) {
-  ConfigReader read(root);
+ModelConfig read_config(ConfigReader& read) {
   ModelConfig c;
   c.vocab_size = read.size("vocab_size", 32000);
   c.hidden_size = c.word_embed_proj_dim = read.size("hidden_size", 4096);
   c.intermediate_size = read.size("intermediate_size", 11008);
   c.num_hidden_layers = read.size("num_hidden_layers", 32);
   c.num_attention_heads = read.size("num_attention_heads", 32);
-  c.num_key_value_heads = read.size("num_key_value_heads", c.num_attention_heads);
-  if (!root.find("head_dim")) read.require_divisor("num_attention_heads", c.num_attention_heads, c.hidden_size);
-  c.head_dim = read.size("head_dim", c.hidden_size / c.num_attention_heads);
+  c.num_key_value_heads = read.size_or_null("num_key_value_heads", c.num_attention_heads);
+  // transformers asks for this even where head_dim is given and the width does not matter.
+  read.require_divisor("num_attention_heads", c.num_attention_heads, c.hidden_size);
+  c.head_dim = read.size_or_null("head_dim", c.hidden_size / c.num_attention_heads);
   // Before the frequencies are made: a size that no model has is not worth its memory.
   if (c.head_dim % 2 || c.head_dim > 65536) {
-    if (root.find("head_dim")) read.fail("head_dim", c.head_dim, "an even number up to 65536");
+    if (read.root().find("head_dim")) read.fail("head_dim", c.head_dim, "an even number up to 65536");
     read.fail("hidden_size", c.hidden_size, "num_attention_heads times an even number up to 65536");
   }
   c.max_position_embeddings = read.size("max_position_embeddings", 2048);
@@ -32,7 +32,7 @@ ModelConfig read_config(const JsonRef& root) {
   c.tie_word_embeddings = read.flag("tie_word_embeddings", false);
   c.attention_bias = read.flag("attention_bias", false);
   c.mlp_bias = read.flag("mlp_bias", false);
-  c.rope_frequencies = read_rope(root, c.head_dim, 10000);
+  c.rope_frequencies = read_rope(read, c, 10000);
   return c;
 }
 
@@ -50,8 +50,8 @@ class Llama final : public Decoder {
     std::int64_t q = config_.num_attention_heads * config_.head_dim,
                  kv = config_.num_key_value_heads * config_.head_dim;
     bool attn_bias = config_.attention_bias, mlp_bias = config_.mlp_bias;
-    embed_tokens_ =
-        source.matrix("model.embed_tokens.weight", {config_.vocab_size, d}, WeightLayout::out_in, Start::matrix);
+    embed_tokens_ = source.embedding("model.embed_tokens.weight", {config_.vocab_size, d}, "lm_head.weight",
+                                     config_.tie_word_embeddings);
     for (std::size_t i = 0; i < layers_.size(); ++i) {
       std::string name = "model.layers." + std::to_string(i) + ".";
       Layer& layer = layers_[i];

@@ -2,7 +2,6 @@
 // Learned positions with an offset of 2, biases everywhere, ReLU. opt-350m normalises after each block
 // (do_layer_norm_before false), has no final norm, and projects its 512-wide embedding in and out.
 //   loragrad train --model opt-125m --data rows.jsonl --output adapter
-#include "models/config_reader.h"
 #include "models/family.h"
 #include "models/parameter.h"
 #include "ops/elementwise.h"
@@ -12,8 +11,7 @@ namespace {
 
 constexpr std::int32_t position_offset = 2;
 
-ModelConfig read_config(const JsonRef& root) {
-  ConfigReader read(root);
+ModelConfig read_config(ConfigReader& read) {
   ModelConfig c;
   c.vocab_size = read.size("vocab_size", 50272);
   c.hidden_size = read.size("hidden_size", 768);
@@ -23,13 +21,13 @@ ModelConfig read_config(const JsonRef& root) {
   read.require_divisor("num_attention_heads", c.num_attention_heads, c.hidden_size);
   c.head_dim = c.hidden_size / c.num_attention_heads;
   c.max_position_embeddings = read.size("max_position_embeddings", 2048);
-  c.word_embed_proj_dim = read.size("word_embed_proj_dim", c.hidden_size);
+  c.word_embed_proj_dim = read.size_or_null("word_embed_proj_dim", c.hidden_size);
   c.do_layer_norm_before = read.flag("do_layer_norm_before", true);
   c.activation = read.activation("activation_function", "relu");
   c.tie_word_embeddings = read.flag("tie_word_embeddings", true);
-  read.require("enable_bias", true);
+  c.attention_bias = c.mlp_bias = read.flag("enable_bias", true);
+  c.remove_final_layer_norm = read.flag("_remove_final_layer_norm", false);
   read.require("layer_norm_elementwise_affine", true);
-  read.require("_remove_final_layer_norm", false);
   return c;
 }
 
@@ -44,12 +42,13 @@ class Opt final : public Decoder {
     ParameterSource& source = *parts.source;
     std::int64_t d = config_.hidden_size, f = config_.intermediate_size, embed = config_.word_embed_proj_dim;
     std::string decoder = "model.decoder.";
+    bool bias = config_.attention_bias;
     auto norm = [&](const std::string& name) {
       return LayerNorm{source.vector(name + ".weight", d, Start::one), source.vector(name + ".bias", d, Start::zero),
                        1e-5};
     };
-    embed_tokens_ = source.matrix(decoder + "embed_tokens.weight", {config_.vocab_size, embed}, WeightLayout::out_in,
-                                  Start::matrix);
+    embed_tokens_ = source.embedding(decoder + "embed_tokens.weight", {config_.vocab_size, embed}, "lm_head.weight",
+                                     config_.tie_word_embeddings);
     embed_positions_ =
         source.matrix(decoder + "embed_positions.weight", {config_.max_position_embeddings + position_offset, d},
                       WeightLayout::out_in, Start::matrix);
@@ -61,17 +60,18 @@ class Opt final : public Decoder {
     for (std::size_t i = 0; i < layers_.size(); ++i) {
       std::string name = decoder + "layers." + std::to_string(i) + ".", attn = name + "self_attn.";
       Layer& layer = layers_[i];
-      layer.k_proj = source.linear(attn + "k_proj", d, d, true);
-      layer.v_proj = source.linear(attn + "v_proj", d, d, true);
-      layer.q_proj = source.linear(attn + "q_proj", d, d, true);
-      layer.out_proj = source.linear(attn + "out_proj", d, d, true, Start::residual_matrix);
+      layer.k_proj = source.linear(attn + "k_proj", d, d, bias);
+      layer.v_proj = source.linear(attn + "v_proj", d, d, bias);
+      layer.q_proj = source.linear(attn + "q_proj", d, d, bias);
+      layer.out_proj = source.linear(attn + "out_proj", d, d, bias, Start::residual_matrix);
       layer.self_attn_layer_norm = norm(name + "self_attn_layer_norm");
-      layer.fc1 = source.linear(name + "fc1", d, f, true);
-      layer.fc2 = source.linear(name + "fc2", f, d, true, Start::residual_matrix);
+      layer.fc1 = source.linear(name + "fc1", d, f, bias);
+      layer.fc2 = source.linear(name + "fc2", f, d, bias, Start::residual_matrix);
       layer.final_layer_norm = norm(name + "final_layer_norm");
       adaptable({&layer.k_proj, &layer.v_proj, &layer.q_proj, &layer.out_proj, &layer.fc1, &layer.fc2});
     }
-    if (config_.do_layer_norm_before) final_layer_norm_ = norm(decoder + "final_layer_norm");
+    normalised_ = config_.do_layer_norm_before && !config_.remove_final_layer_norm;
+    if (normalised_) final_layer_norm_ = norm(decoder + "final_layer_norm");
     if (projected_) {
       project_out_ = source.linear(decoder + "project_out", d, embed, false);
       adaptable({&project_out_});
@@ -85,7 +85,7 @@ class Opt final : public Decoder {
     if (projected_) x = cast(project_in_(cast(x, dtype_), context), residual());
     x = add(x, embedding(shifted(batch.positions, position_offset), embed_positions_, residual()));
     x = through_blocks(std::move(x), batch, context, cache);
-    x = config_.do_layer_norm_before ? final_layer_norm_(x, dtype_) : cast(x, dtype_);
+    x = normalised_ ? final_layer_norm_(x, dtype_) : cast(x, dtype_);
     return projected_ ? project_out_(x, context) : x;
   }
 
@@ -107,7 +107,7 @@ class Opt final : public Decoder {
 
   Parameter embed_tokens_, embed_positions_;
   LinearLayer project_in_, project_out_;
-  bool projected_ = false;
+  bool projected_ = false, normalised_ = true;
   std::vector<Layer> layers_;
   LayerNorm final_layer_norm_;
 };

@@ -27,6 +27,9 @@ class FreshSource final : public ParameterSource {
   Parameter vector(const std::string& name, std::int64_t n, Start start) override {
     return keep(name, fresh(name, {1, n}, start));
   }
+  Parameter embedding(const std::string& name, Shape shape, const std::string&, bool) override {
+    return matrix(name, shape, WeightLayout::out_in, Start::matrix);
+  }
   Parameter head(const std::string& name, Shape shape, const Parameter& embedding, const std::string&,
                  bool tied) override {
     return tied ? embedding : matrix(name, shape, WeightLayout::out_in, Start::matrix);

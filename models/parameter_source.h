@@ -20,6 +20,8 @@ class ParameterSource {
   virtual Parameter matrix(const std::string& name, Shape shape, WeightLayout layout, Start start) = 0;
   /// A vector [n], in f32 (f64 when computing in f64).
   virtual Parameter vector(const std::string& name, std::int64_t n, Start start) = 0;
+  /// The embedding. A tied model may store it as `head_name` alone.
+  virtual Parameter embedding(const std::string& name, Shape shape, const std::string& head_name, bool tied) = 0;
   /// The head: `name` where the checkpoint stores its own, else the embedding when tied (the parameter, and its name).
   virtual Parameter head(const std::string& name, Shape shape, const Parameter& embedding,
                          const std::string& embedding_name, bool tied) = 0;
@@ -29,6 +31,8 @@ class ParameterSource {
   /// A linear map named `name` ("....q_proj"), with or without a bias.
   LinearLayer linear(const std::string& name, std::int64_t in, std::int64_t out, bool bias, Start start = Start::matrix,
                      WeightLayout layout = WeightLayout::out_in);
+  /// What is not as config.json says, though it can be computed: a line each.
+  virtual std::vector<std::string> warnings() const { return {}; }
   std::vector<std::pair<std::string, Parameter>> take() { return std::move(parameters_); }
 
  protected:
@@ -39,7 +43,8 @@ class ParameterSource {
   std::vector<std::pair<std::string, Parameter>> parameters_;
 };
 
-/// From a model folder. `base_prefix` ("model.", "transformer.") may be absent in the file's names.
+/// From a model folder. `base_prefix` ("model.", "transformer.") may be missing from names in the file, or be before
+/// those that have none.
 std::unique_ptr<ParameterSource> checkpoint_source(const std::string& folder, const DevicePtr& device,
                                                    const LoadOptions& options, DType vectors,
                                                    const std::string& base_prefix);

@@ -1,5 +1,4 @@
 #include "engine/error.h"
-#include "models/config_reader.h"
 #include "models/family.h"
 
 namespace loragrad {
@@ -18,6 +17,14 @@ const Family& family_of(const JsonRef& root) {
     known += (known.empty() ? "" : ", ") + family.model_type;
   }
   root.at("model_type").fail("one of: " + known);
+}
+
+ModelConfig read_config(const Family& family, const JsonRef& root, const std::string& folder) {
+  ConfigReader read(root);
+  ModelConfig config = family.read_config(read);
+  read_common_keys(read, config);
+  finish_config(config, root, folder);
+  return config;
 }
 
 DType resolve(Precision precision, DType stored, const Device& device, bool emulate) {
@@ -48,6 +55,8 @@ class ModelAssembly {
     std::unique_ptr<CausalLm> model = family.build({std::move(config), device, compute, &source});
     source.finish();
     model->parameters_ = source.take();
+    std::vector<std::string> warnings = source.warnings();
+    model->config_.warnings.insert(model->config_.warnings.end(), warnings.begin(), warnings.end());
     model->stored_dtype_ = stored;
     return model;
   }
@@ -58,8 +67,7 @@ std::unique_ptr<CausalLm> load_model(const std::string& folder, const DevicePtr&
   Json json = read_json_file(file);
   JsonRef root(json, file);
   const Family& family = family_of(root);
-  ModelConfig config = family.read_config(root);
-  finish_config(config, root, folder);
+  ModelConfig config = read_config(family, root, folder);
   DType stored = stored_dtype(folder);
   DType compute = resolve(options.precision, stored, *device, options.emulate_bf16);
   auto source =
@@ -71,8 +79,7 @@ std::unique_ptr<CausalLm> new_model(const std::string& config_json_file, const D
   Json json = read_json_file(config_json_file);
   JsonRef root(json, config_json_file);
   const Family& family = family_of(root);
-  ModelConfig config = family.read_config(root);
-  finish_config(config, root, "");
+  ModelConfig config = read_config(family, root, "");
   auto source = fresh_source(device, seed, config.num_hidden_layers);
   return ModelAssembly::assemble(family, config, device, DType::f32, DType::f32, *source);
 }

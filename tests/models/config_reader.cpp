@@ -1,0 +1,167 @@
+// What config.json means, key by key, as transformers takes it: a value, null, absent, in both dialects.
+#include "models/config_reader.h"
+
+#include <doctest/doctest.h>
+
+#include "engine/error.h"
+#include "models/family.h"
+#include "tests/models/config_golden.h"
+
+using namespace loragrad;
+using namespace loragrad::test;
+
+namespace {
+
+Family family_named(const std::string& name) {
+  for (const Family& family : {opt_family(), gpt2_family(), llama_family()})
+    if (family.model_type == name) return family;
+  throw InputError("no family " + name);
+}
+
+ModelConfig read_all(const std::string& family, ConfigReader& read) {
+  ModelConfig config = family_named(family).read_config(read);
+  read_common_keys(read, config);
+  finish_config(config, read.root(), "");
+  return config;
+}
+
+/// In the words of the golden.
+Json computed(const ModelConfig& c) {
+  Json::Array frequencies;
+  if (c.rope_frequencies)
+    for (double f : *c.rope_frequencies) frequencies.emplace_back(f);
+  return Json::Object{{"vocab_size", c.vocab_size},
+                      {"hidden_size", c.hidden_size},
+                      {"intermediate_size", c.intermediate_size},
+                      {"num_hidden_layers", c.num_hidden_layers},
+                      {"num_attention_heads", c.num_attention_heads},
+                      {"num_key_value_heads", c.num_key_value_heads},
+                      {"head_dim", c.head_dim},
+                      {"max_position_embeddings", c.max_position_embeddings},
+                      {"word_embed_proj_dim", c.word_embed_proj_dim},
+                      {"norm_eps", c.norm_eps},
+                      {"tie_word_embeddings", c.tie_word_embeddings},
+                      {"do_layer_norm_before", c.do_layer_norm_before},
+                      {"final_layer_norm", c.do_layer_norm_before && !c.remove_final_layer_norm},
+                      {"attention_bias", c.attention_bias},
+                      {"mlp_bias", c.mlp_bias},
+                      {"scale_attn_weights", c.scale_attn_weights},
+                      {"scale_attn_by_inverse_layer_idx", c.scale_attn_by_inverse_layer_idx},
+                      {"rope_frequencies", frequencies}};
+}
+
+/// Frequencies come from f32 and are written with six digits.
+void check_same(const std::string& key, const JsonRef& ours, const JsonRef& expected) {
+  CAPTURE(key);
+  if (key == "rope_frequencies") {
+    REQUIRE(ours.size() == expected.size());
+    for (std::size_t i = 0; i < ours.size(); ++i)
+      CHECK(ours[i].number(0, 1) == doctest::Approx(expected[i].number(0, 1)).epsilon(1e-5));
+  } else if (expected.is_number()) {
+    CHECK(ours.number(0, 1e12) == expected.number(0, 1e12));
+  } else {
+    CHECK(ours.boolean() == expected.boolean());
+  }
+}
+
+void check_computes(const ModelConfig& config, const JsonRef& base, const std::optional<JsonRef>& change) {
+  Json ours = computed(config);
+  for (const auto& [key, of_base] : base.members()) {
+    auto changed = change ? change->find(key) : std::nullopt;
+    JsonRef expected = changed ? *changed : of_base;
+    if (key == "activation")
+      CHECK(config.activation == activation_named(expected.string()));
+    else
+      check_same(key, JsonRef(ours, "ours").at(key), expected);
+  }
+}
+
+}  // namespace
+
+TEST_CASE("every key of config.json means what it means to transformers, or is refused by name") {
+  Json golden = config_golden();
+  for (const auto& [family, keys] : JsonRef(golden, "golden").at("keys").members()) {
+    CAPTURE(family);
+    std::set<std::string> read_keys, rows;
+    for (const JsonRef& change : keys.at("cases").elements()) {
+      std::string text = change.json().dump();
+      CAPTURE(text);
+      Json config = changed_config(keys.at("base").json(), change);
+      if (auto set = change.find("set"))
+        for (const auto& [key, value] : set->members()) rows.insert(key);
+      if (auto drop = change.find("drop"))
+        for (const std::string& key : drop->strings()) rows.insert(key);
+      ConfigReader read(JsonRef(config, "config.json"));
+      bool refused = change.find("error") || change.find("unsupported");
+      std::string message;
+      try {
+        ModelConfig found = read_all(family, read);
+        if (!refused) check_computes(found, keys.at("computes"), change.find("computes"));
+      } catch (const InputError& error) {
+        message = error.what();
+      }
+      CHECK_MESSAGE(refused == !message.empty(), message);
+      if (refused) CHECK_MESSAGE(message.find("config.json: ") == 0, message);
+      if (refused) CHECK_MESSAGE(message.find(": expected ") != std::string::npos, message);
+      if (refused) CHECK_MESSAGE(message.find(", found ") != std::string::npos, message);
+      read_keys.insert(read.keys().begin(), read.keys().end());
+    }
+    for (const std::string& name : read_keys) {
+      const std::string& key = name;  // as clang 14 wants it for CHECK_MESSAGE
+      CHECK_MESSAGE(rows.contains(key), "no row in make_config_golden.py for ", key);
+    }
+  }
+}
+
+TEST_CASE("the key that is refused is the one that is wrong") {
+  auto message = [](const std::string& family, const char* text) -> std::string {
+    Json json = parse_json(text, "config.json");
+    ConfigReader read(JsonRef(json, "config.json"));
+    try {
+      read_all(family, read);
+    } catch (const InputError& error) {
+      return error.what();
+    }
+    return "";
+  };
+  CHECK(
+      message("llama", R"({"rms_norm_eps": null})").starts_with("config.json: rms_norm_eps: expected a finite number"));
+  CHECK(message("opt", R"({"tie_word_embeddings": null})") ==
+        "config.json: tie_word_embeddings: expected true or false, found null");
+  CHECK(message("llama", R"({"rope_scaling": {"type": "yarn"}})") ==
+        "config.json: rope_scaling.type: expected a rope type of: default, linear, llama3, found \"yarn\"");
+  CHECK(message("llama", R"({"rope_parameters": {"rope_type": null}})")
+            .starts_with("config.json: rope_parameters.rope_type: expected a string"));
+  CHECK(message("llama", R"({"rope_theta": 7, "rope_scaling": {"rope_theta": null, "type": "default"}})")
+            .starts_with("config.json: rope_scaling.rope_theta: expected "));
+  CHECK(message("llama", R"({"rope_scaling": {"type": "linear"}})").starts_with("config.json: rope_scaling.factor: "));
+  CHECK(message("llama", R"({"rope_scaling": "linear"})").starts_with("config.json: rope_scaling: expected an object"));
+  CHECK(message("llama", R"({"partial_rotary_factor": 0.5, "rope_scaling": {"type": "linear", "factor": 2}})")
+            .starts_with("config.json: partial_rotary_factor: expected 1 "));
+  CHECK(message("gpt2", R"({"n_embd": 12, "hidden_size": null})").starts_with("config.json: hidden_size: expected "));
+  CHECK(message("gpt2", R"({"n_embd": 12, "num_attention_heads": 5})")
+            .starts_with("config.json: num_attention_heads: expected a divisor"));
+  CHECK(message("opt", R"({"is_causal": false})") ==
+        "config.json: is_causal: expected true (nothing else is supported), found false");
+  CHECK(message("opt", R"({"quantization_config": {}})")
+            .starts_with("config.json: quantization_config: expected null or no such key"));
+}
+
+TEST_CASE("what counts for nothing in config.json is told") {
+  auto warnings = [](const std::string& family, const char* text) {
+    Json json = parse_json(text, "config.json");
+    ConfigReader read(JsonRef(json, "config.json"));
+    return read_all(family, read).warnings;
+  };
+  using Lines = std::vector<std::string>;
+  CHECK(warnings("llama", "{}") == Lines{});
+  CHECK(warnings("llama", R"({"sliding_window": null, "partial_rotary_factor": 1.0})") == Lines{});
+  CHECK(warnings("llama", R"({"rope_scaling": {"type": "linear", "factor": 2, "rope_theta": 7, "beta": 1}})") ==
+        Lines{"config.json: rope_scaling.beta: has no effect with rope type linear"});
+  CHECK(warnings("llama", R"({"rope_parameters": {"factor": 2.0}})") ==
+        Lines{"config.json: rope_parameters.factor: has no effect with rope type default"});
+  CHECK(warnings("llama", R"({"partial_rotary_factor": 0.5})") ==
+        Lines{"config.json: partial_rotary_factor: has no effect on this family: all of the head is rotated"});
+  CHECK(warnings("opt", R"({"sliding_window": 16})") ==
+        Lines{"config.json: sliding_window: has no effect on this family: attention reaches all tokens"});
+}

@@ -1,0 +1,227 @@
+#!/usr/bin/env python3
+"""What transformers makes of config.json: every key that decides, as a value, as null and absent, in both dialects.
+
+    make_config_golden.py [OUT]      (default: golden/config.json beside this file; needs torch and transformers)
+
+"keys": per family a base configuration, what the model computes by it, and cases: "set" and "drop" change the
+configuration; "computes" has what differs from the base's then, "error" says that transformers fails. "unsupported": it
+computes what loragrad refuses. Taken from the model that is built, not from the configuration.
+"losses": a model of golden/ with changes of its configuration and tensors ("rename" old to new, "remove", "copy" old to
+new, "swap" two elements of a tensor), and the mean loss over its rows.jsonl in float64, or "error".
+"""
+import copy, json, pathlib, re, sys, tempfile
+import torch, transformers
+from safetensors.torch import load_file, save_file
+from make_golden import mean_loss
+
+GOLDEN = pathlib.Path(__file__).parent / "golden"
+LLAMA3 = dict(factor=4.0, low_freq_factor=1.0, high_freq_factor=4.0)
+YARN = dict(rope_type="yarn", factor=4.0, original_max_position_embeddings=12)
+
+
+def alternatives(values):
+    """Each key as another value, as null, and absent."""
+    cases = []
+    for key, value in values.items(): cases += [dict(set={key: value}), dict(set={key: None}), dict(drop=[key])]
+    return cases
+
+
+def several(key, *values): return [dict(set={key: value}) for value in values]
+
+
+COMMON = several("is_causal", True, False, None) + several("quantization_config", {"quant_method": "x"}, None) + several("dtype", "bfloat16", None) + \
+    several("per_layer_config", {"0": {"intermediate_size": 20}}, None) + several("configuration_files", ["config.4.0.0.json"]) + \
+    several("torch_dtype", "bfloat16", None) + several("sliding_window", 3, None) + several("attention_chunk_size", 3, None)
+LLAMA_ROPE = [dict(set=dict(rope_theta=7.0), drop=["rope_parameters"]), dict(set=dict(rope_theta=None), drop=["rope_parameters"]),
+              dict(set=dict(rope_theta=7.0)), dict(set=dict(rope_theta=None)), dict(set=dict(rope_theta="7"), drop=["rope_parameters"]),
+              dict(drop=["rope_parameters"])]
+for parameters in (None, {}, dict(rope_type="default"), dict(rope_theta=50.0), dict(rope_theta=50.0, rope_type=None), dict(rope_theta=None, rope_type="default"),
+                   dict(rope_type="linear", factor=3, rope_theta=50.0), dict(rope_type="llama3", **LLAMA3, original_max_position_embeddings=12, rope_theta=50.0),
+                   dict(YARN, rope_theta=50.0)):
+    for scaling in ("absent", None, {}, dict(type="linear", factor=2), dict(rope_type="linear", factor=2.0, rope_theta=90.0), dict(type="default")):
+        for theta in ("absent", 7.0):
+            case = dict(rope_parameters=parameters)
+            if scaling != "absent": case["rope_scaling"] = scaling
+            if theta != "absent": case["rope_theta"] = theta
+            LLAMA_ROPE.append(dict(set=case))
+for scaling in (dict(type="llama3", rope_type="linear", factor=2.0), dict(type="linear", rope_type="default", factor=2.0), dict(type="linear", rope_type=None, factor=2.0),
+                dict(type=None, factor=2.0), dict(factor=2.0), dict(type="linear"), dict(type="linear", factor=None), dict(type="linear", factor="2"),
+                dict(type="linear", factor=2.0, rope_theta=None), dict(type="linear", factor=2.0, partial_rotary_factor=1.0),
+                dict(type="linear", factor=2.0, partial_rotary_factor=0.5), dict(type="linear", factor=2.0, partial_rotary_factor=None),
+                dict(type="default", partial_rotary_factor=0.5), dict(type="default", partial_rotary_factor=None), dict(type="linear", factor=2.0, unknown=1),
+                dict(type="llama3", **LLAMA3), dict(rope_type="llama3", **LLAMA3, original_max_position_embeddings=None),
+                dict(rope_type="llama3", **LLAMA3, original_max_position_embeddings=12), dict(rope_type="llama3", **LLAMA3, original_max_position_embeddings=12.5),
+                *({k: v for k, v in dict(rope_type="llama3", **LLAMA3).items() if k != gone} for gone in LLAMA3),
+                dict(rope_type="llama3", **{**LLAMA3, "factor": 4, "low_freq_factor": 1, "high_freq_factor": 4}),
+                dict(rope_type="unheard"), YARN, dict(type="dynamic", factor=2.0), dict(rope_type="longrope", short_factor=[1.0] * 3, long_factor=[2.0] * 3, original_max_position_embeddings=12),
+                dict(rope_type="proportional"), "linear", ["linear"]):
+    LLAMA_ROPE.append(dict(set=dict(rope_scaling=scaling)))
+LLAMA_ROPE += [dict(set=dict(rope_scaling=dict(rope_type="llama3", **LLAMA3, **nested), original_max_position_embeddings=top))
+               for nested in ({}, dict(original_max_position_embeddings=12)) for top in (9, None)]
+LLAMA_ROPE += several("original_max_position_embeddings", 9, None) + several("partial_rotary_factor", 0.5, 1.0, None)
+LLAMA_ROPE += [dict(set=dict(partial_rotary_factor=top, rope_scaling=dict(type="linear", factor=2.0, **nested)))
+               for nested in ({}, dict(partial_rotary_factor=1.0)) for top in (0.5, None)]
+
+FAMILIES = {
+    "llama": (dict(vocab_size=53, hidden_size=24, intermediate_size=36, num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=2, head_dim=6,
+                   max_position_embeddings=40, rms_norm_eps=1e-4, hidden_act="gelu", tie_word_embeddings=True, attention_bias=True, mlp_bias=True,
+                   rope_parameters=dict(rope_type="default", rope_theta=5000.0)),
+              alternatives(dict(vocab_size=54, hidden_size=32, intermediate_size=35, num_hidden_layers=3, num_attention_heads=2, num_key_value_heads=1, head_dim=8,
+                                max_position_embeddings=41, rms_norm_eps=1e-3, hidden_act="relu", tie_word_embeddings=False, attention_bias=False, mlp_bias=False)) +
+              several("num_key_value_heads", 3) + several("hidden_act", "silu", "gelu_new", "gelu_pytorch_tanh", "gelu_fast", "swish", "unheard", 3) +
+              several("hidden_size", 26, "24", 24.0) + several("tie_word_embeddings", "true", 1) + several("head_dim", 9) +
+              [dict(set=dict(head_dim=None, num_key_value_heads=None)), dict(drop=["head_dim", "num_key_value_heads"])] + LLAMA_ROPE),
+    "opt": (dict(vocab_size=53, hidden_size=20, ffn_dim=28, num_hidden_layers=2, num_attention_heads=4, max_position_embeddings=40, word_embed_proj_dim=12,
+                 do_layer_norm_before=True, activation_function="gelu", tie_word_embeddings=False, enable_bias=True, layer_norm_elementwise_affine=True,
+                 _remove_final_layer_norm=False),
+            alternatives(dict(vocab_size=54, hidden_size=24, ffn_dim=27, num_hidden_layers=3, num_attention_heads=2, max_position_embeddings=41,
+                              word_embed_proj_dim=20, do_layer_norm_before=False, activation_function="relu", tie_word_embeddings=True, enable_bias=False,
+                              layer_norm_elementwise_affine=False, _remove_final_layer_norm=True)) + several("num_attention_heads", 3)),
+    "gpt2": (dict(vocab_size=53, n_embd=20, n_inner=28, n_layer=2, n_head=4, n_positions=40, layer_norm_epsilon=1e-4, activation_function="relu",
+                  tie_word_embeddings=False, scale_attn_weights=True, scale_attn_by_inverse_layer_idx=False, reorder_and_upcast_attn=False, add_cross_attention=False),
+             alternatives(dict(vocab_size=54, n_embd=24, n_inner=27, n_layer=3, n_head=2, n_positions=41, layer_norm_epsilon=1e-3, activation_function="gelu",
+                               tie_word_embeddings=True, scale_attn_weights=False, scale_attn_by_inverse_layer_idx=True, add_cross_attention=True)) +
+             several("hidden_size", 24, None) + several("num_hidden_layers", 3, None) + several("num_attention_heads", 2, None) +
+             several("max_position_embeddings", 41, None) + several("n_head", 3) + several("reorder_and_upcast_attn", True)),
+}
+# What transformers computes and loragrad refuses: stated here, so that a refusal is never mistaken for agreement.
+UNSUPPORTED = [("*", "is_causal", (False, None)), ("*", "quantization_config", ({"quant_method": "x"},)), ("*", "per_layer_config", ({"0": {"intermediate_size": 20}},)),
+               ("*", "configuration_files", (["config.4.0.0.json"],)), ("opt", "layer_norm_elementwise_affine", (False,)), ("gpt2", "add_cross_attention", (True,))]
+
+
+def write_config(folder, config):
+    (folder / "config.json").write_text(json.dumps(config))
+
+
+def changed(config, case):
+    config = {**copy.deepcopy(config), **copy.deepcopy(case.get("set", {}))}
+    for key in case.get("drop", []): del config[key]
+    return config
+
+
+def computes(config):
+    """Built on the meta device and run once, for shapes that fail only then."""
+    with tempfile.TemporaryDirectory() as folder:
+        write_config(pathlib.Path(folder), config)
+        config = transformers.AutoConfig.from_pretrained(folder)
+    rope = transformers.models.llama.modeling_llama.LlamaRotaryEmbedding(config).inv_freq.tolist() if config.model_type == "llama" else None
+    with torch.device("meta"):
+        config.dtype = torch.float32
+        model = transformers.AutoModelForCausalLM.from_config(config, attn_implementation="eager").eval()
+        model(input_ids=torch.zeros(1, 3, dtype=torch.long))
+    embedding, head = model.get_input_embeddings(), model.get_output_embeddings()
+    found = dict(vocab_size=embedding.num_embeddings, tie_word_embeddings=head.weight is embedding.weight)
+    name = lambda module: re.sub(r"Activation|\(.*", "", str(module)).lower()
+    if config.model_type == "llama":
+        layers, layer = model.model.layers, model.model.layers[0]
+        attention, d = layer.self_attn, embedding.embedding_dim
+        found |= dict(hidden_size=d, intermediate_size=layer.mlp.up_proj.out_features, head_dim=attention.head_dim, num_attention_heads=attention.q_proj.out_features // attention.head_dim,
+                      num_key_value_heads=attention.k_proj.out_features // attention.head_dim, norm_eps=model.model.norm.variance_epsilon, activation=config.hidden_act,
+                      attention_bias=attention.q_proj.bias is not None, mlp_bias=layer.mlp.up_proj.bias is not None, max_position_embeddings=config.max_position_embeddings,
+                      rope_frequencies=[float(f"{f:.6g}") for f in rope])
+    elif config.model_type == "opt":
+        decoder = model.model.decoder
+        layers, layer = decoder.layers, decoder.layers[0]
+        attention = layer.self_attn
+        found |= dict(hidden_size=layer.embed_dim, intermediate_size=layer.fc1.out_features, word_embed_proj_dim=embedding.embedding_dim, head_dim=attention.head_dim,
+                      num_attention_heads=attention.num_heads, norm_eps=layer.final_layer_norm.eps, activation=config.activation_function,
+                      attention_bias=attention.q_proj.bias is not None, mlp_bias=layer.fc1.bias is not None, do_layer_norm_before=layer.do_layer_norm_before,
+                      final_layer_norm=decoder.final_layer_norm is not None, max_position_embeddings=decoder.embed_positions.num_embeddings - 2)
+    else:
+        layers, layer = model.transformer.h, model.transformer.h[0]
+        attention, second = layer.attn, model.transformer.h[1].attn
+        found |= dict(hidden_size=embedding.embedding_dim, intermediate_size=layer.mlp.c_fc.nf, head_dim=attention.head_dim, num_attention_heads=attention.num_heads,
+                      norm_eps=layer.ln_1.eps, activation=config.activation_function, max_position_embeddings=model.transformer.wpe.num_embeddings,
+                      scale_attn_weights=attention.scaling != 1, scale_attn_by_inverse_layer_idx=second.scaling != attention.scaling)
+    return found | dict(num_hidden_layers=len(layers))
+
+
+def unsupported(family, config, found):
+    rope = config.get("rope_scaling") or config.get("rope_parameters") or {}
+    if family == "llama" and (rope.get("rope_type") or rope.get("type") or "default") not in ("default", "linear", "llama3"): return True
+    return any(f in ("*", family) and key in config and config[key] in values for f, key, values in UNSUPPORTED)
+
+
+def key_cases(family, base, cases):
+    base = dict(base, model_type=family)
+    expected = computes(base)
+    rows = []
+    for case in COMMON + cases:
+        config, row = changed(base, case), copy.deepcopy(case)
+        try: found = computes(config)
+        except Exception as e:
+            row["error"] = True
+        else:
+            if unsupported(family, config, found): row["unsupported"] = True
+            row["computes"] = {key: value for key, value in found.items() if value != expected[key]}
+            if not row["computes"]: del row["computes"]
+        rows.append(row)
+    return dict(base=base, computes=expected, cases=rows)
+
+
+EMBEDDING = dict(opt="model.decoder.embed_tokens.weight", gpt2="transformer.wte.weight", llama="model.embed_tokens.weight")
+PREFIX = dict(opt="model.", gpt2="transformer.", llama="model.")
+
+
+def loss_cases():
+    cases = [dict(model="gpt2", set=dict(scale_attn_by_inverse_layer_idx=True)), dict(model="gpt2", set=dict(scale_attn_weights=False)),
+             dict(model="opt", set=dict(_remove_final_layer_norm=True), remove=["decoder.final_layer_norm"]),
+             dict(model="opt", set=dict(enable_bias=False), remove=[r"(proj|fc\d)\.bias"]),
+             dict(model="llama", set=dict(rope_scaling=dict(type="linear", factor=2), rope_theta=777.0)), dict(model="llama", set=dict(rope_scaling=dict(type="linear", factor=2))),
+             dict(model="llama3", set=dict(rope_scaling={}, rope_theta=777.0)), dict(model="llama3", set=dict(original_max_position_embeddings=20)),
+             dict(model="llama3", set=dict(sliding_window=4)), dict(model="opt", set=dict(sliding_window=4))]
+    for model in ("opt", "opt-350m", "gpt2", "llama3", "llama"):
+        family = re.match("[a-z]+2?", model)[0]
+        embedding, prefix = EMBEDDING[family], PREFIX[family]
+        tied, bare = dict(tie_word_embeddings=True), {"^" + re.escape(prefix): ""}
+        # Where tensors are changed more than once: removed, copied, swapped, renamed, in this order.
+        own = dict(remove=["lm_head"])
+        for names in ({}, bare):
+            cases += [dict(model=model, set=tied, **own, copy={embedding: "lm_head.weight"}, rename=names),                                   # both, equal
+                      dict(model=model, set=tied, **own, copy={embedding: "lm_head.weight"}, swap="lm_head.weight", rename=names),            # both, different
+                      dict(model=model, set=tied, **own, rename={**names, "^" + re.escape(embedding.removeprefix(prefix) if names else embedding) + "$": "lm_head.weight"})]  # the head alone
+        cases += [dict(model=model, set=tied, **own, rename={"^" + re.escape(embedding) + "$": prefix + "lm_head.weight"}),                    # with the prefix
+                  dict(model=model, set=tied, **own),                                                                                     # the embedding alone
+                  dict(model=model, set=dict(tie_word_embeddings=False), **own, copy={embedding: "lm_head.weight"}, swap="lm_head.weight"),
+                  dict(model=model, set=dict(tie_word_embeddings=False), **own),                                                          # no head
+                  dict(model=model, set=dict(tie_word_embeddings=False), **own, rename={"^" + re.escape(embedding) + "$": "lm_head.weight"}),  # no embedding
+                  dict(model=model, set=tied, remove=["lm_head", re.escape(embedding)])]                                                  # neither
+    return [{key: value for key, value in case.items() if value} for case in cases]
+
+
+def change_tensors(tensors, case):
+    tensors = {name: t for name, t in tensors.items() if not any(re.search(pattern, name) for pattern in case.get("remove", []))}
+    for old, new in case.get("copy", {}).items(): tensors[new] = tensors[old].clone()
+    if "swap" in case:
+        flat = tensors[case["swap"]].view(-1)
+        flat[0], flat[-1] = flat[-1].clone(), flat[0].clone()
+    for old, new in case.get("rename", {}).items(): tensors = {re.sub(old, new, name): t for name, t in tensors.items()}
+    return tensors
+
+
+def loss_of(case):
+    """With the loading report, for transformers only warns of tensors that are missing or not used."""
+    folder = GOLDEN / case["model"]
+    rows = [json.loads(line) for line in (folder / "rows.jsonl").read_text().splitlines()]
+    with tempfile.TemporaryDirectory() as name:
+        write_config(pathlib.Path(name), changed(json.loads((folder / "model/config.json").read_text()), case))
+        save_file(change_tensors(load_file(folder / "model/model.safetensors"), case), name + "/model.safetensors", metadata={"format": "pt"})
+        model, report = transformers.AutoModelForCausalLM.from_pretrained(name, dtype=torch.float64, attn_implementation="eager", output_loading_info=True)
+        if report["missing_keys"] or report["unexpected_keys"]: return None
+        return mean_loss(model.eval(), rows).item()
+
+
+def loss_row(case):
+    loss = loss_of(case)
+    return case | (dict(error=True) if loss is None else dict(loss=loss))
+
+
+if __name__ == "__main__":
+    out = pathlib.Path(sys.argv[1]) if len(sys.argv) > 1 else GOLDEN / "config.json"
+    transformers.logging.set_verbosity_error()
+    keys = {family: key_cases(family, base, cases) for family, (base, cases) in FAMILIES.items()}
+    losses = [loss_row(case) for case in loss_cases()]
+    line = lambda rows: "[\n" + ",\n".join(json.dumps(row) for row in rows) + "\n]"
+    parts = [f'"{family}": {{"base": {json.dumps(k["base"])},\n"computes": {json.dumps(k["computes"])},\n"cases": {line(k["cases"])}}}' for family, k in keys.items()]
+    out.write_text(f'{{"transformers": "{transformers.__version__}",\n"keys": {{{(",".join(parts))}}},\n"losses": {line(losses)}}}\n')
+    json.loads(out.read_text())
