@@ -1,6 +1,7 @@
 #pragma once
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -10,23 +11,27 @@
 
 namespace loragrad {
 
-/// A regular expression for whole module names: Python's re.fullmatch, run by PCRE2. Immutable.
+/// A regular expression for module names, as Python's re reads it (lora/python_regex.h), run by PCRE2. Immutable.
 class NamePattern {
  public:
-  /// UsageError("FIELD: expected a regular expression, found "PATTERN" (REASON at N)").
-  NamePattern(const std::string& field, std::string_view pattern);
+  /// re.fullmatch, or re.match, which the start of a name is enough for.
+  enum class Extent { whole, start };
+  /// UsageError("FIELD: expected a regular expression as Python reads them, found "PATTERN" (REASON)").
+  NamePattern(const std::string& field, std::string_view pattern, Extent extent = Extent::whole);
   NamePattern(NamePattern&&) noexcept;
   ~NamePattern();
   /// UsageError when the search runs past PCRE2's limits, which only a pattern of nested repetitions does.
   bool matches(std::string_view name) const;
+  /// What the named group matched; none where the pattern does not match, or the group had no part in it.
+  std::optional<std::string> group(std::string_view name, const std::string& group) const;
 
  private:
   struct Impl;
   std::unique_ptr<Impl> impl_;
 };
 
-/// r, alpha and s of every module: the first key K of rank_pattern, of alpha_pattern, for which `(.*\.)?(K)` matches
-/// the whole name decides, else r and lora_alpha. PEFT's get_pattern_key.
+/// r, alpha and s of every module: the first key K of rank_pattern, of alpha_pattern, for which `(.*\.)?(K)$` matches
+/// the name from its start decides, else r and lora_alpha. PEFT's get_pattern_key.
 class ModuleRanks {
  public:
   /// Keys are tried in the order of the configuration, or sorted, which is how PEFT's files have them.
