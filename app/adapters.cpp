@@ -89,7 +89,7 @@ std::vector<WeightedAdapter> open_adapters(const std::vector<std::string>& argum
   std::vector<WeightedAdapter> adapters;
   for (const std::string& text : arguments) {
     AdapterArgument argument = AdapterArgument::parse(text);
-    require_folder(argument.folder);
+    require_folder_with(argument.folder, "adapter_config.json");
     adapters.push_back({open_adapter(argument.folder, base, base.model.device(), false), argument.weight});
   }
   return adapters;

@@ -48,7 +48,7 @@ int run_generate(const Words& words) {
   flags.require({"model", "prompt"});
   if (!flags.parse(words)) return print(flags.help()), 0;
   options.check();
-  require_folder(model_folder);
+  require_folder_with(model_folder, "config.json");
 
   std::unique_ptr<CausalLm> model = compute.load(model_folder);
   Tokenizer tokenizer = Tokenizer::from_folder(model_folder);

@@ -4,14 +4,13 @@
 #include <filesystem>
 #include <map>
 #include <set>
-#include <sstream>
 
 #include "app/adapters.h"
 #include "app/commands.h"
 #include "app/console.h"
 #include "app/inputs.h"
+#include "data/jsonl.h"
 #include "engine/error.h"
-#include "io/mapped_file.h"
 #include "io/safetensors.h"
 #include "lora/adapter_file.h"
 #include "models/base_hash.h"
@@ -142,29 +141,23 @@ std::string format_of(const JsonRef& row) {
 }
 
 Facts inspect_data(const std::string& path) {
-  std::string text = read_file(path);
-  Facts facts{{"kind", "data"}, {"path", path}, {"bytes", text.size()}};
+  std::string text = read_data_text(path);
+  Facts facts{{"kind", "data"}, {"path", path}, {"bytes", fs::file_size(path)}};
   if (fs::path(path).extension() == ".txt") {
     facts.emplace_back("format", "txt");
     facts.emplace_back("lines", std::count(text.begin(), text.end(), '\n'));
     return facts;
   }
-  if (text.starts_with("\xef\xbb\xbf")) text.erase(0, 3);
-  std::istringstream lines(text);
-  std::string line, format;
-  std::int64_t rows = 0, number = 0;
+  std::string format;
+  std::int64_t rows = 0;
   std::size_t longest = 0;
-  while (std::getline(lines, line)) {
-    ++number;
-    if (line.find_first_not_of(" \t\r") == std::string::npos) continue;
-    std::string where = fmt::format("{}:{}", path, number);
-    Json json = parse_json(line, where);
-    std::string found = format_of(JsonRef(json, where));
+  for_each_line(text, path, [&](const JsonRef& row, std::string_view line) {
+    std::string found = format_of(row);
     if (rows++ > 0 && found != format)
-      throw InputError(fmt::format("{}: expected a row of {} as before, found {}", where, format, found));
+      throw InputError(fmt::format("{}: expected a row of {} as before, found {}", row.where(), format, found));
     format = found;
     longest = std::max(longest, line.size());
-  }
+  });
   if (rows == 0) throw InputError(path + ": expected at least one row, found none");
   facts.insert(facts.end(), {{"format", format}, {"rows", rows}, {"longest_row_bytes", longest}});
   return facts;

@@ -19,7 +19,7 @@ int run_tokenize(const Words& words) {
   flags.toggle("json", json, "as ever: the output is JSON anyway");
   flags.require({"model"});
   if (!flags.parse(words)) return print(flags.help()), 0;
-  require_folder(model);
+  require_folder_with(model, "");
   Tokenizer tokenizer = Tokenizer::from_folder(model);
 
   std::string line;

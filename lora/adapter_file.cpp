@@ -7,7 +7,9 @@
 #include "engine/error.h"
 #include "io/atomic.h"
 #include "io/json.h"
+#include "io/message.h"
 #include "io/safetensors.h"
+#include "io/tensor_complaints.h"
 #include "lora/adapter_config_json.h"
 #include "lora/adapter_tensors.h"
 #include "lora/layers.h"
@@ -24,34 +26,6 @@ constexpr const char* tensor_file = "/adapter_model.safetensors";
 bool is_finite(const Tensor& tensor) {
   return std::isfinite(tensor.device()->kernels().squared_norm(*tensor.device(), tensor.matrix()));
 }
-
-/// What is wrong with a file's tensors, all of it.
-class Complaints {
- public:
-  void missing(const std::string& key) { missing_.push_back(key); }
-  void unexpected(const std::string& key) { unexpected_.push_back(key); }
-  void shape(const std::string& key, const Shape& expected, const StoredTensor& found) {
-    shapes_.push_back(key + " (expected " + expected.text() + ", found " + found.shape_text() + ")");
-  }
-  void raise(const std::string& path) const {
-    std::string text;
-    add(text, "missing", missing_);
-    add(text, "unexpected", unexpected_);
-    add(text, "of another shape", shapes_);
-    if (text.empty()) return;
-    throw InputError(path + ": expected A and B of the modules that " + (config_file + 1) +
-                     " selects from the model, found " + text);
-  }
-
- private:
-  static void add(std::string& text, const char* what, const std::vector<std::string>& items) {
-    if (items.empty()) return;
-    if (!text.empty()) text += "; ";
-    text += std::string(what) + ": ";
-    for (std::size_t i = 0; i < items.size(); ++i) text += (i ? ", " : "") + items[i];
-  }
-  std::vector<std::string> missing_, unexpected_, shapes_;
-};
 
 /// Where the configuration names no targets, the modules that have tensors are meant: PEFT's own default depends on
 /// the model's family, and an adapter that was saved has been filled in.
@@ -93,9 +67,9 @@ std::vector<LinearShape> select_modules(AdapterConfigFile& file, const std::stri
     throw InputError(path + ": target_modules: expected modules of this model, found \"" + escaped(first, 200) +
                      "\", which gives none" + nearest_targets_text(targets, first, all));
   }
-  if (warnings)
-    for (const std::string& name : selection.unmatched)
-      warnings->push_back(path + ": target_modules: \"" + escaped(name, 200) + "\" matches no module of the model");
+  if (warnings && !selection.unmatched.empty())
+    warnings->push_back(path + ": target_modules: \"" + list_text(selection.unmatched, 200, "\", \"") +
+                        (selection.unmatched.size() == 1 ? "\" matches" : "\" match") + " no module of the model");
   if (file.excludes || file.layers) {
     targets = {};
     for (const LinearShape& shape : modules) targets.names.push_back(shape.name);
@@ -143,14 +117,14 @@ Adapter load_adapter(const std::string& folder, const DevicePtr& device, const s
   std::vector<LinearShape> modules = select_modules(file, folder + config_file, all, warnings);
   ModuleRanks ranks(file.config);
 
-  Complaints complaints;
+  TensorComplaints complaints;
   std::set<std::string> expected;
   auto check = [&](const std::string& name, const Shape& shape) {
     expected.insert(name);
     const StoredTensor* tensor = tensors.find(name);
     if (!tensor) return complaints.missing(prefix + name);
     if (tensor->shape != std::vector<std::int64_t>{shape.rows, shape.cols})
-      complaints.shape(tensor->name, shape, *tensor);
+      complaints.shape(tensor->name, shape.text(), tensor->shape_text());
   };
   for (const LinearShape& shape : modules) {
     std::int64_t rank = ranks.rank(shape.name);
@@ -161,12 +135,14 @@ Adapter load_adapter(const std::string& folder, const DevicePtr& device, const s
     if (expected.count(name)) continue;
     const StoredTensor* repeated = repeated_tensor(name, base);
     if (!repeated)
-      complaints.unexpected(escaped(tensor->name, 200));
+      complaints.unexpected(tensor->name);
     else if (!has_values_of(*tensor, *repeated))
       refuse_trained(tensors.path(), *tensor, *repeated);
   }
-  for (const StoredTensor* tensor : tensors.others()) complaints.unexpected(escaped(tensor->name, 200));
-  complaints.raise(tensors.path());
+  for (const StoredTensor* tensor : tensors.others()) complaints.unexpected(tensor->name);
+  if (std::string wrong = complaints.text(); !wrong.empty())
+    throw InputError(tensors.path() + ": expected A and B of the modules that " + (config_file + 1) +
+                     " selects from the model, found " + wrong);
 
   Adapter adapter;
   adapter.config = file.config;
