@@ -36,11 +36,9 @@ std::size_t sample_row(const Dataset& data) {
 }
 
 Json::Object dataset_json(const Dataset& data) {
-  return {{"rows", data.rows.size()},
-          {"tokens", data.tokens},
-          {"supervised_tokens", data.supervised_tokens},
-          {"cut_rows", data.cut_rows},
-          {"longest_row", longest_row(data)}};
+  return {{"rows", data.rows.size()},  {"mismatched_prompts", data.mismatched_prompts},
+          {"tokens", data.tokens},     {"supervised_tokens", data.supervised_tokens},
+          {"cut_rows", data.cut_rows}, {"longest_row", longest_row(data)}};
 }
 
 Json::Object check_json(const TrainFlags& flags, const TrainingPlan& plan) {

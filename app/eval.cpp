@@ -87,6 +87,7 @@ int run_eval(const Words& words) {
     warn(fmt::format("{}: {} of {} rows were longer than --seq-len and lost their end", data.path, data.cut_rows,
                      data.rows.size()));
 
+  warn_of_prompts(data);
   catch_interrupts();
   LogitsFile logits;
   options.stop = [] { return interrupted_by() != 0; };

@@ -49,6 +49,7 @@ void read_rows(std::string_view text, const Tokenizer* tokenizer, const DatasetO
     data.rows.push_back(std::move(row));
   }
   if (reader.format()) data.format = name_of(*reader.format());
+  data.mismatched_prompts = reader.mismatched_prompts();
 }
 
 }  // namespace

@@ -22,18 +22,21 @@ class RowReader {
   Row read(const JsonRef& json);
   /// Of the rows read so far; nullopt before the first.
   std::optional<RowFormat> format() const { return format_; }
+  /// As Dataset::mismatched_prompts has it.
+  std::int64_t mismatched_prompts() const { return mismatched_prompts_; }
 
  private:
   RowFormat format_of(const JsonRef& json) const;
   const Tokenizer& tokenizer_for(const JsonRef& json, std::string_view key) const;
   void append_eos(std::vector<TokenId>& ids) const;
   Row read_text(const JsonRef& json) const;
-  Row read_prompt_completion(const JsonRef& json) const;
+  Row read_prompt_completion(const JsonRef& json);
   Row read_input_ids(const JsonRef& json) const;
 
   const Tokenizer* tokenizer_;
   const DatasetOptions& options_;
   std::optional<RowFormat> format_;
+  std::int64_t mismatched_prompts_ = 0;
 };
 
 /// A .txt file's text as rows of at most seq_len tokens, each starting with what the tokenizer puts before a text

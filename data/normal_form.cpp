@@ -80,7 +80,7 @@ std::vector<std::size_t> composed_places(const std::vector<utf8proc_int32_t>& co
     std::size_t at = first++;
     for (utf8proc_ssize_t i = 1; i < count; ++i) {
       do ++at;
-      while (taken[at] || points.codes[at] != parts[i]);
+      while (taken.at(at) || points.codes[at] != parts[i]);
       taken[at] = true;
     }
   }
