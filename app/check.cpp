@@ -43,6 +43,7 @@ Json::Object dataset_json(const Dataset& data) {
           {"cut_rows", data.cut_rows},
           {"emptied_rows", data.emptied_rows},
           {"unsupervised_rows", data.unsupervised_rows},
+          {"mismatched_prompts", data.mismatched_prompts},
           {"longest_row", longest_row(data)}};
 }
 

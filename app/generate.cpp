@@ -18,7 +18,7 @@ namespace {
 
 /// The prompt's ids; an empty one is the model's beginning of a text.
 std::vector<TokenId> prompt_ids(const Tokenizer& tokenizer, const std::string& prompt, const ModelConfig& config) {
-  std::vector<TokenId> ids = tokenizer.encode(prompt);
+  std::vector<TokenId> ids = tokenizer.encode_prompt(prompt);
   if (!ids.empty()) return ids;
   if (!config.bos_token_id)
     throw UsageError("--prompt: expected a text, as the model has no beginning-of-sequence token, found \"\"");

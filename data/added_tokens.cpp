@@ -8,7 +8,8 @@
 namespace loragrad {
 namespace {
 
-// Calls token(index) and text(begin, end) from left to right for what `set` finds and leaves in `text`.
+// Calls on_token(index, begin, end) and on_text(begin, end) from left to right for what `set` finds and leaves in
+// `text`.
 template <class OnToken, class OnText>
 void cut(std::string_view text, const StringSet& set, const std::vector<AddedToken>& tokens, OnToken on_token,
          OnText on_text) {
@@ -25,7 +26,7 @@ void cut(std::string_view text, const StringSet& set, const std::vector<AddedTok
     if (token.lstrip) begin = std::max(done, begin - trailing_white_space(before));
     if (token.rstrip) end += leading_white_space(behind);
     if (done < begin) on_text(done, begin);
-    on_token(match.value);
+    on_token(match.value, match.begin, match.end);
     done = end;
   }
   if (done < text.size()) on_text(done, text.size());
@@ -74,14 +75,23 @@ AddedTokens::AddedTokens(std::vector<AddedToken> tokens, const std::vector<Norma
   }
 }
 
-std::vector<AddedTokens::Part> AddedTokens::split(std::string_view text,
-                                                  const std::vector<Normalizer>& normalizer) const {
+std::vector<AddedTokens::Part> AddedTokens::split(std::string_view text, const std::vector<Normalizer>& normalizer,
+                                                  bool traced) const {
   std::vector<Part> parts;
-  auto on_token = [&](std::size_t index) { parts.push_back({tokens_[index].id, {}}); };
+  GrowthLimit limit(text.size());
+  auto on_token = [&](std::size_t index, std::size_t begin, std::size_t end) {
+    parts.push_back({tokens_[index].id, {begin, end}, {}, false});
+  };
   auto on_text = [&](std::size_t begin, std::size_t end) {
-    std::string piece = normalize(normalizer, std::string(text.substr(begin, end - begin)));
-    cut(piece, normalized_, tokens_, on_token, [&](std::size_t from, std::size_t to) {
-      parts.push_back({-1, {piece.substr(from, to - from), begin == 0 && from == 0}});
+    TracedText piece = normalize(normalizer, TracedText::of(text, begin, end, traced), limit);
+    limit.add(piece.bytes.size());
+    auto on_normalized = [&](std::size_t index, std::size_t from, std::size_t to) {
+      parts.push_back({tokens_[index].id, traced ? piece.characters(from, to, text) : TextSpan(), {}, false});
+    };
+    cut(piece.bytes, normalized_, tokens_, on_normalized, [&](std::size_t from, std::size_t to) {
+      TracedText rest = piece.blank();
+      rest.append(piece, from, to);
+      parts.push_back({-1, {}, std::move(rest), begin == 0 && from == 0});
     });
   };
   cut(text, raw_, tokens_, on_token, on_text);

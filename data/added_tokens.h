@@ -7,7 +7,6 @@
 #include <vector>
 
 #include "data/normalize.h"
-#include "data/pretokenize.h"
 #include "data/vocabulary.h"
 
 namespace loragrad {
@@ -46,14 +45,16 @@ class AddedTokens {
  public:
   /// What a text is cut into: an added token, or a piece of normalised text.
   struct Part {
-    TokenId id = -1;  ///< -1: the piece
-    Piece piece;
+    TokenId id = -1;        ///< -1: the piece
+    TextSpan span;          ///< of the token if traced, without white space that it takes
+    TracedText piece;       ///< never empty
+    bool at_start = false;  ///< the piece begins where the text begins
   };
 
   AddedTokens() = default;
   AddedTokens(std::vector<AddedToken> tokens, const std::vector<Normalizer>& normalizer);
-  /// Tokens spelled in `text`, and what is between them, normalised.
-  std::vector<Part> split(std::string_view text, const std::vector<Normalizer>& normalizer) const;
+  /// Tokens spelled in `text`, and what is between them, normalised, and traced if asked.
+  std::vector<Part> split(std::string_view text, const std::vector<Normalizer>& normalizer, bool traced) const;
   const std::vector<AddedToken>& tokens() const { return tokens_; }
 
  private:

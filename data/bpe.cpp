@@ -49,12 +49,17 @@ const MergeTable::Merge* MergeTable::find(TokenId left, TokenId right) const {
   return slot.key == empty ? nullptr : &slot.merge;
 }
 
-std::vector<TokenId> Bpe::characters(std::string_view word) const {
+std::vector<TokenId> Bpe::characters(std::string_view word, std::vector<TextSpan>* spans) const {
   std::vector<TokenId> ids;
   ids.reserve(word.size());
-  bool pending = false;  // an unknown token, held back to be fused with the next
+  auto add = [&](TokenId id, TextSpan span) {
+    ids.push_back(id);
+    if (spans) spans->push_back(span);
+  };
+  std::optional<TextSpan> pending;  // an unknown token, held back to be fused with the next
   for (std::size_t at = 0; at < word.size();) {
     std::size_t size = code_point_at(word, at).size;
+    TextSpan span{at, at + size};
     std::string_view character = word.substr(at, size);
     std::string affixed;
     if ((!prefix.empty() && at > 0) || (!suffix.empty() && at + size == word.size())) {
@@ -63,31 +68,36 @@ std::vector<TokenId> Bpe::characters(std::string_view word) const {
     }
     at += size;
     if (auto id = vocabulary.find(character)) {
-      if (pending) ids.push_back(*unknown);
-      pending = false;
-      ids.push_back(*id);
+      if (pending) add(*unknown, *pending);
+      pending.reset();
+      add(*id, span);
       continue;
     }
     auto byte_token = [&](char c) { return byte_tokens[static_cast<unsigned char>(c)]; };
     if (!byte_tokens.empty() &&
         std::all_of(character.begin(), character.end(), [&](char c) { return byte_token(c) >= 0; })) {
       // Goes before an unknown token that is held back: the library does so too.
-      for (char c : character) ids.push_back(byte_token(c));
+      for (char c : character) add(byte_token(c), span);
       continue;
     }
     if (!unknown) continue;
-    if (pending && !fuse_unknown) ids.push_back(*unknown);
-    pending = true;
+    if (pending && !fuse_unknown) add(*unknown, *pending);
+    pending = pending && fuse_unknown ? TextSpan{pending->begin, span.end} : span;
   }
-  if (pending) ids.push_back(*unknown);
+  if (pending) add(*unknown, *pending);
   return ids;
 }
 
-void Bpe::encode(std::string_view word, std::vector<TokenId>& out) const {
+void Bpe::encode(std::string_view word, std::vector<TokenId>& out, std::vector<TextSpan>* spans) const {
   if (ignore_merges) {
-    if (auto id = vocabulary.find(word)) return out.push_back(*id);
+    if (auto id = vocabulary.find(word)) {
+      out.push_back(*id);
+      if (spans) spans->push_back({0, word.size()});
+      return;
+    }
   }
-  std::vector<TokenId> ids = characters(word);
+  std::vector<TextSpan> places;  // of the characters' tokens, if asked
+  std::vector<TokenId> ids = characters(word, spans ? &places : nullptr);
   if (ids.size() > std::numeric_limits<std::int32_t>::max())
     throw InputError("text: expected at most 2^31 characters without a place to split, found more");
   std::int32_t count = static_cast<std::int32_t>(ids.size());
@@ -123,8 +133,16 @@ void Bpe::encode(std::string_view word, std::vector<TokenId>& out) const {
     consider(left.previous);
     consider(at);
   }
-  for (const Symbol& left : symbols)
-    if (left.id >= 0) out.push_back(left.id);
+  for (std::int32_t at = 0; at >= 0 && at < count; at = symbol(at).next) {
+    out.push_back(symbol(at).id);
+    if (!spans) continue;
+    // A symbol has merged with all up to the next; unknown and byte tokens may have changed places.
+    std::size_t end = static_cast<std::size_t>(symbol(at).next < 0 ? count : symbol(at).next);
+    TextSpan span = places[static_cast<std::size_t>(at)];
+    for (std::size_t i = static_cast<std::size_t>(at) + 1; i < end; ++i)
+      span = {std::min(span.begin, places[i].begin), std::max(span.end, places[i].end)};
+    spans->push_back(span);
+  }
 }
 
 }  // namespace loragrad

@@ -49,11 +49,12 @@ class Bpe {
   /// Token "<0xNN>" of each byte, -1 where there is none; empty without byte fallback.
   std::vector<TokenId> byte_tokens;
 
-  /// Appends the ids of `word` (valid UTF-8). O(n log n).
-  void encode(std::string_view word, std::vector<TokenId>& out) const;
+  /// Appends the ids of `word` (valid UTF-8), and if asked for each the bytes of `word` that it stands for: whole
+  /// characters, so that several byte tokens stand for one. O(n log n).
+  void encode(std::string_view word, std::vector<TokenId>& out, std::vector<TextSpan>* spans = nullptr) const;
 
  private:
-  std::vector<TokenId> characters(std::string_view word) const;
+  std::vector<TokenId> characters(std::string_view word, std::vector<TextSpan>* spans) const;
 };
 
 }  // namespace loragrad

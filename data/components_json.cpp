@@ -85,7 +85,11 @@ std::size_t read_count(const JsonRef& json) {
 template <class Step, class Read>
 void read_steps(const JsonRef& json, std::string_view members, std::vector<Step>& steps, Read read) {
   const std::string& type = json.at("type").string();
-  if (type != "Sequence") return steps.push_back(read(json, type));
+  if (type != "Sequence") {
+    steps.push_back(read(json, type));
+    steps.back().where = json.where() + ": " + json.path();
+    return;
+  }
   expect_only_keys(json, {"type", members});
   for (const JsonRef& member : json.at(members).elements()) read_steps(member, members, steps, read);
 }

@@ -33,6 +33,7 @@ void read_rows(std::string_view text, const Tokenizer* tokenizer, const DatasetO
   });
   if (reader.format()) data.format = name_of(*reader.format());
   data.unread_columns = reader.unread_columns();
+  data.mismatched_prompts = reader.mismatched_prompts();
 }
 
 }  // namespace

@@ -37,6 +37,8 @@ struct Dataset {
   std::set<std::string> unread_columns;
   std::int64_t supervised_tokens = 0;  ///< after the shift by one
   std::int64_t tokens = 0;
+  /// Rows whose prompt has other tokens alone, where generation starts, than at the beginning of the row.
+  std::int64_t mismatched_prompts = 0;
 };
 
 /// Number of labels that count in the loss: labels[1:] that are not -100.

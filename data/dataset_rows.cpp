@@ -109,17 +109,27 @@ Row RowReader::read_text(const JsonRef& json) const {
   return row;
 }
 
-Row RowReader::read_prompt_completion(const JsonRef& json) const {
+Row RowReader::read_prompt_completion(const JsonRef& json) {
   JsonRef prompt = json.at("prompt"), completion = json.at("completion");
+  const Tokenizer& tokenizer = tokenizer_for(json, "prompt");
+  std::size_t border = prompt.string().size();
+  Encoding whole = tokenizer.encode_with_spans(prompt.string() + completion.string());
   Row row;
-  row.input_ids = tokenizer_for(json, "prompt").encode(prompt.string());
-  expect_in_vocabulary(row.input_ids, options_.vocab_size, place_of(prompt));
-  std::vector<TokenId> target = tokenizer_->encode(completion.string(), false);
-  append_eos(target);
-  expect_in_vocabulary(target, options_.vocab_size, place_of(completion));
+  row.input_ids = tokenizer.special_before();
   row.labels.assign(row.input_ids.size(), no_label);
-  row.input_ids.insert(row.input_ids.end(), target.begin(), target.end());
-  row.labels.insert(row.labels.end(), target.begin(), target.end());
+  auto add = [&](TokenId id, bool supervised) {
+    row.input_ids.push_back(id);
+    row.labels.push_back(supervised ? id : no_label);
+  };
+  for (std::size_t i = 0; i < whole.ids.size(); ++i) add(whole.ids[i], whole.spans[i].end > border);
+  std::vector<TokenId> alone = tokenizer.encode_prompt(prompt.string());
+  if (alone.size() > row.input_ids.size() || !std::equal(alone.begin(), alone.end(), row.input_ids.begin()))
+    ++mismatched_prompts_;
+  for (TokenId id : tokenizer.special_after()) add(id, true);
+  // An end token that is the prompt's own does not end the completion.
+  if (options_.eos && (row.labels.empty() || row.labels.back() != *options_.eos)) add(*options_.eos, true);
+  expect_in_vocabulary(row.labels, options_.vocab_size, place_of(completion));
+  expect_in_vocabulary(row.input_ids, options_.vocab_size, place_of(prompt));
   return row;
 }
 
@@ -154,11 +164,7 @@ Row RowReader::read(const JsonRef& json) {
 
 std::vector<Row> text_rows(std::string_view text, const Tokenizer& tokenizer, const DatasetOptions& options,
                            const std::string& place) {
-  // A letter is no special token, so what stands before its ids is what the tokenizer puts before every text.
-  std::vector<TokenId> letter = tokenizer.encode("a", false), with_special = tokenizer.encode("a");
-  auto letter_at = std::search(with_special.begin(), with_special.end(), letter.begin(), letter.end());
-  std::vector<TokenId> start(with_special.begin(), letter_at);
-
+  const std::vector<TokenId>& start = tokenizer.special_before();
   std::vector<TokenId> ids = tokenizer.encode(text, false);
   expect_in_vocabulary(start, options.vocab_size, place);
   expect_in_vocabulary(ids, options.vocab_size, place);

@@ -25,19 +25,22 @@ class RowReader {
   std::optional<RowFormat> format() const { return format_; }
   /// As Dataset::unread_columns.
   const std::set<std::string>& unread_columns() const { return unread_columns_; }
+  /// As Dataset::mismatched_prompts.
+  std::int64_t mismatched_prompts() const { return mismatched_prompts_; }
 
  private:
   RowFormat format_of(const JsonRef& json) const;
   const Tokenizer& tokenizer_for(const JsonRef& json, std::string_view key) const;
   void append_eos(std::vector<TokenId>& ids) const;
   Row read_text(const JsonRef& json) const;
-  Row read_prompt_completion(const JsonRef& json) const;
+  Row read_prompt_completion(const JsonRef& json);
   Row read_input_ids(const JsonRef& json);
 
   const Tokenizer* tokenizer_;
   const DatasetOptions& options_;
   std::optional<RowFormat> format_;
   std::set<std::string> unread_columns_;
+  std::int64_t mismatched_prompts_ = 0;
 };
 
 /// A .txt file's text as rows of at most seq_len tokens, each starting with what the tokenizer puts before a text

@@ -5,6 +5,7 @@
 #include <optional>
 
 #include "data/byte_level.h"
+#include "data/traced_text.h"
 #include "data/unicode.h"
 
 namespace loragrad {
@@ -64,7 +65,13 @@ std::string strip(const DecodeStep& step, std::string_view token) {
   return std::string(token);
 }
 
-Tokens apply(const DecodeStep& step, Tokens tokens) {
+void replace(const Pattern& pattern, std::string_view content, std::string& token, GrowthLimit& limit,
+             const std::string& where) {
+  token = replace_all(TracedText{std::move(token)}, pattern, content, limit, where).bytes;
+  limit.add(token.size());
+}
+
+Tokens apply(const DecodeStep& step, Tokens tokens, GrowthLimit limit) {
   switch (step.kind) {
     case DecodeStep::Kind::byte_level: {
       std::string bytes;
@@ -76,14 +83,14 @@ Tokens apply(const DecodeStep& step, Tokens tokens) {
     case DecodeStep::Kind::fuse:
       return {join(tokens)};
     case DecodeStep::Kind::replace:
-      for (std::string& token : tokens) token = step.pattern.replace_all(token, step.content);
+      for (std::string& token : tokens) replace(step.pattern, step.content, token, limit, step.where);
       return tokens;
     case DecodeStep::Kind::strip:
       for (std::string& token : tokens) token = strip(step, token);
       return tokens;
     case DecodeStep::Kind::metaspace:
       for (std::size_t i = 0; i < tokens.size(); ++i)
-        tokens[i] = Pattern::literal(step.content).replace_all(tokens[i], i == 0 && step.drop_first ? "" : " ");
+        replace(Pattern::literal(step.content), i == 0 && step.drop_first ? "" : " ", tokens[i], limit, step.where);
       return tokens;
   }
   return tokens;
@@ -93,7 +100,9 @@ Tokens apply(const DecodeStep& step, Tokens tokens) {
 
 std::string decode_tokens(const std::vector<DecodeStep>& steps, std::vector<std::string> tokens) {
   if (steps.empty()) return fmt::format("{}", fmt::join(tokens, " "));
-  for (const DecodeStep& step : steps) tokens = apply(step, std::move(tokens));
+  std::size_t size = 0;
+  for (const std::string& token : tokens) size += token.size();
+  for (const DecodeStep& step : steps) tokens = apply(step, std::move(tokens), GrowthLimit(size));
   return join(tokens);
 }
 

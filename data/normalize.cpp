@@ -1,29 +1,60 @@
 #include "data/normalize.h"
 
+#include "data/unicode.h"
+
 namespace loragrad {
 namespace {
 
-std::string apply(const Normalizer& step, std::string text) {
+TracedText in_form(const TracedText& text, NormalForm form) {
+  if (!text.origins) return {normal_form(text.bytes, form)};
+  std::vector<std::size_t> origins;
+  TracedText out{normal_form(text.bytes, form, &origins)};
+  for (std::size_t& origin : origins) origin = (*text.origins)[origin];
+  out.origins = std::move(origins);
+  return out;
+}
+
+TracedText prepended(const TracedText& text, std::string_view content) {
+  TracedText out = text.blank();
+  if (!text.bytes.empty()) out.append(content, text.origin_before(0));
+  out.append(text, 0, text.bytes.size());
+  return out;
+}
+
+TracedText stripped(const TracedText& text, bool left, bool right) {
+  TracedText out = text.blank();
+  std::string_view bytes = text.bytes;
+  if (right) bytes.remove_suffix(trailing_white_space(bytes));
+  out.append(text, left ? leading_white_space(bytes) : 0, bytes.size());
+  return out;
+}
+
+TracedText apply(const Normalizer& step, TracedText text, const GrowthLimit& limit) {
   switch (step.kind) {
     case Normalizer::Kind::unicode:
-      return normal_form(text, step.form);
+      return in_form(text, step.form);
     case Normalizer::Kind::prepend:
-      return text.empty() ? text : step.content + text;
+      return prepended(text, step.content);
     case Normalizer::Kind::replace:
-      return step.pattern.replace_all(text, step.content);
+      return replace_all(std::move(text), step.pattern, step.content, limit, step.where);
     case Normalizer::Kind::strip:
-      if (step.right) text.resize(text.size() - trailing_white_space(text));
-      if (step.left) text.erase(0, leading_white_space(text));
-      return text;
+      return stripped(text, step.left, step.right);
   }
   return text;
 }
 
 }  // namespace
 
-std::string normalize(const std::vector<Normalizer>& steps, std::string text) {
-  for (const Normalizer& step : steps) text = apply(step, std::move(text));
+TracedText normalize(const std::vector<Normalizer>& steps, TracedText text, const GrowthLimit& limit) {
+  for (const Normalizer& step : steps) {
+    text = apply(step, std::move(text), limit);
+    limit.check(text.bytes.size(), step.where);
+  }
   return text;
+}
+
+std::string normalize(const std::vector<Normalizer>& steps, const std::string& text) {
+  return normalize(steps, TracedText{text}, GrowthLimit(text.size())).bytes;
 }
 
 }  // namespace loragrad

@@ -2,8 +2,8 @@
 #include <string>
 #include <vector>
 
-#include "data/split.h"
-#include "data/unicode.h"
+#include "data/normal_form.h"
+#include "data/traced_text.h"
 
 namespace loragrad {
 
@@ -15,9 +15,12 @@ struct Normalizer {
   std::string content;                ///< prepend: put before a text that is not empty; replace: put for each match
   Pattern pattern;                    ///< replace
   bool left = false, right = false;   ///< strip: white space goes there
+  std::string where = "normalizer";   ///< FILE: KEY, for messages
 };
 
-/// `text` after all steps in order.
-std::string normalize(const std::vector<Normalizer>& steps, std::string text);
+/// `text` after all steps in order. InputError naming the step that makes it longer than `limit` allows.
+TracedText normalize(const std::vector<Normalizer>& steps, TracedText text, const GrowthLimit& limit);
+/// The same for a text of its own that nobody traces.
+std::string normalize(const std::vector<Normalizer>& steps, const std::string& text);
 
 }  // namespace loragrad

@@ -24,19 +24,6 @@ std::vector<Span> Pattern::find_all(std::string_view text) const {
   return matches;
 }
 
-std::string Pattern::replace_all(std::string_view text, std::string_view content) const {
-  std::string out;
-  out.reserve(text.size());
-  std::size_t at = 0;
-  for (const Span& match : find_all(text)) {
-    out += text.substr(at, match.begin - at);
-    out += content;
-    at = match.end;
-  }
-  out += text.substr(at);
-  return out;
-}
-
 std::vector<Span> with_gaps(const std::vector<Span>& matches, std::size_t size) {
   std::vector<Span> spans;
   spans.reserve(matches.size() + 1);

@@ -18,8 +18,6 @@ class Pattern {
   static Pattern regex(Regex regex);
   /// All matches, left to right, none overlapping.
   std::vector<Span> find_all(std::string_view text) const;
-  /// `text` with every match replaced by `content`, taken literally.
-  std::string replace_all(std::string_view text, std::string_view content) const;
 
  private:
   std::string literal_;

@@ -30,6 +30,9 @@ struct Tokenizer::Impl : TokenizerParts {
       if (token.normalized) spelled[token.id] = normalize(normalizer, token.content);
     }
   }
+  /// Appends the ids of `text`, and their spans if asked.
+  void encode(std::string_view text, std::vector<TokenId>& ids, std::vector<TextSpan>* spans) const;
+
   std::unordered_set<TokenId> special;
   std::unordered_map<TokenId, std::string> spelled;  // `normalized` tokens are decoded as they are found
 };
@@ -68,25 +71,53 @@ Tokenizer Tokenizer::bytes() {
   return Tokenizer(std::make_unique<const Impl>(std::move(parts)));
 }
 
-std::vector<TokenId> Tokenizer::encode(std::string_view text, bool add_special) const {
+void Tokenizer::Impl::encode(std::string_view text, std::vector<TokenId>& ids, std::vector<TextSpan>* spans) const {
   if (std::size_t at = invalid_utf8(text); at != std::string_view::npos)
     throw InputError(
         fmt::format("text: byte {}: expected UTF-8, found 0x{:02x}", at + 1, static_cast<unsigned char>(text[at])));
-  std::vector<TokenId> ids;
-  if (add_special) ids = impl_->before;
-  for (AddedTokens::Part& part : impl_->added.split(text, impl_->normalizer)) {
+  GrowthLimit limit(text.size());
+  std::vector<TextSpan> tokens;  // of one word
+  for (AddedTokens::Part& part : added.split(text, normalizer, spans != nullptr)) {
     if (part.id >= 0) {
       ids.push_back(part.id);
+      if (spans) spans->push_back(part.span);
       continue;
     }
-    std::vector<Piece> pieces;
-    pieces.push_back(std::move(part.piece));
-    for (const Piece& piece : pre_tokenize(impl_->pre_tokenizer, std::move(pieces)))
-      impl_->model.encode(piece.text, ids);
+    Words words = pre_tokenize(pre_tokenizer, std::move(part.piece), part.at_start, limit);
+    limit.add(words.text.bytes.size());
+    for (const Span& word : words.bounds) {
+      tokens.clear();
+      std::string_view bytes = std::string_view(words.text.bytes).substr(word.begin, word.end - word.begin);
+      model.encode(bytes, ids, spans ? &tokens : nullptr);
+      for (const TextSpan& token : tokens)
+        spans->push_back(words.text.characters(word.begin + token.begin, word.begin + token.end, text));
+    }
   }
+}
+
+std::vector<TokenId> Tokenizer::encode(std::string_view text, bool add_special) const {
+  std::vector<TokenId> ids;
+  if (add_special) ids = impl_->before;
+  impl_->encode(text, ids, nullptr);
   if (add_special) ids.insert(ids.end(), impl_->after.begin(), impl_->after.end());
   return ids;
 }
+
+std::vector<TokenId> Tokenizer::encode_prompt(std::string_view text) const {
+  std::vector<TokenId> ids = impl_->before;
+  impl_->encode(text, ids, nullptr);
+  return ids;
+}
+
+Encoding Tokenizer::encode_with_spans(std::string_view text) const {
+  Encoding encoding;
+  impl_->encode(text, encoding.ids, &encoding.spans);
+  return encoding;
+}
+
+const std::vector<TokenId>& Tokenizer::special_before() const { return impl_->before; }
+
+const std::vector<TokenId>& Tokenizer::special_after() const { return impl_->after; }
 
 std::string Tokenizer::decode(const std::vector<TokenId>& ids, bool skip_special) const {
   std::vector<std::string> tokens;

@@ -1,4 +1,5 @@
 #pragma once
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -9,6 +10,19 @@
 namespace loragrad {
 
 using TokenId = std::int32_t;
+
+/// Bytes [begin, end) of a text, on the bounds of characters; begin == end: none.
+struct TextSpan {
+  std::size_t begin = 0, end = 0;
+  bool operator==(const TextSpan&) const = default;
+};
+
+/// The ids of a text, and for each the characters that it stands for, from the first to the last
+/// (docs/design/012-characters-of-tokens.md).
+struct Encoding {
+  std::vector<TokenId> ids;
+  std::vector<TextSpan> spans;
+};
 
 /// Text to token ids and back, as the `tokenizers` library does it for the styles in docs/formats.md. Immutable and
 /// thread-safe.
@@ -27,8 +41,16 @@ class Tokenizer {
   ~Tokenizer();
 
   /// Ids of `text` (UTF-8; InputError otherwise). `add_special` applies the post-processor (BOS and the like).
-  /// Special tokens spelled in the text are recognised. O(n log n) in the length of the text.
+  /// Special tokens spelled in the text are recognised. O(n log n) in the length of the text. InputError too when the
+  /// tokenizer's steps make the text a hundred times longer.
   std::vector<TokenId> encode(std::string_view text, bool add_special = true) const;
+  /// The same ids without the post-processor's, and what of `text` they stand for.
+  Encoding encode_with_spans(std::string_view text) const;
+  /// Ids that the post-processor puts before a text (BOS), and behind it.
+  const std::vector<TokenId>& special_before() const;
+  const std::vector<TokenId>& special_after() const;
+  /// What generation goes on from: `text` with what stands before a text, without what stands behind it.
+  std::vector<TokenId> encode_prompt(std::string_view text) const;
   /// Text of `ids`; an id outside the vocabulary is an InputError.
   std::string decode(const std::vector<TokenId>& ids, bool skip_special = true) const;
 

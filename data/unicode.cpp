@@ -2,10 +2,6 @@
 
 #include <utf8proc.h>
 
-#include <algorithm>
-#include <vector>
-
-#include "engine/error.h"
 #include "io/utf8.h"
 
 namespace loragrad {
@@ -117,45 +113,5 @@ std::size_t trailing_white_space(std::string_view text) {
 }
 
 char32_t last_code_point(std::string_view text) { return code_point_at(text, last_start(text, text.size())).value; }
-
-std::string normal_form(std::string_view text, NormalForm form) {
-  if (std::all_of(text.begin(), text.end(), [](char c) { return static_cast<unsigned char>(c) < 0x80; }))
-    return std::string(text);
-  int options = UTF8PROC_STABLE | UTF8PROC_DECOMPOSE;
-  if (form == NormalForm::nfkc || form == NormalForm::nfkd) options |= UTF8PROC_COMPAT;
-  std::vector<utf8proc_int32_t> points;
-  points.reserve(text.size());
-  for (std::size_t at = 0; at < text.size();) {
-    CodePoint point = code_point_at(text, at);
-    at += point.size;
-    utf8proc_int32_t parts[32];  // the longest decomposition, of U+FDFA, has 18
-    int boundary = 0;
-    utf8proc_ssize_t count = utf8proc_decompose_char(static_cast<utf8proc_int32_t>(point.value), parts, 32,
-                                                     static_cast<utf8proc_option_t>(options), &boundary);
-    if (count < 0 || count > 32) throw InputError(std::string("text: ") + utf8proc_errmsg(count));
-    points.insert(points.end(), parts, parts + count);
-  }
-  // Canonical order. utf8proc_decompose would do it too, but in quadratic time for a long run of marks.
-  auto order = [](utf8proc_int32_t code) { return utf8proc_get_property(code)->combining_class; };
-  for (std::size_t begin = 0; begin < points.size();) {
-    std::size_t end = begin;
-    while (end < points.size() && order(points[end]) != 0) ++end;
-    std::stable_sort(points.begin() + static_cast<std::ptrdiff_t>(begin),
-                     points.begin() + static_cast<std::ptrdiff_t>(end),
-                     [&](utf8proc_int32_t a, utf8proc_int32_t b) { return order(a) < order(b); });
-    begin = end + 1;
-  }
-  if (form == NormalForm::nfc || form == NormalForm::nfkc) {
-    utf8proc_ssize_t count =
-        utf8proc_normalize_utf32(points.data(), static_cast<utf8proc_ssize_t>(points.size()),
-                                 static_cast<utf8proc_option_t>(UTF8PROC_STABLE | UTF8PROC_COMPOSE));
-    if (count < 0) throw InputError(std::string("text: ") + utf8proc_errmsg(count));
-    points.resize(static_cast<std::size_t>(count));
-  }
-  std::string out;
-  out.reserve(text.size());
-  for (utf8proc_int32_t point : points) append_utf8(out, static_cast<char32_t>(point));
-  return out;
-}
 
 }  // namespace loragrad

@@ -28,8 +28,4 @@ std::size_t trailing_white_space(std::string_view text);
 /// The code point that ends valid, non-empty text.
 char32_t last_code_point(std::string_view text);
 
-enum class NormalForm { nfc, nfd, nfkc, nfkd };
-/// Unicode normal form (UAX 15) of valid text, O(n log n).
-std::string normal_form(std::string_view text, NormalForm form);
-
 }  // namespace loragrad

@@ -1,5 +1,6 @@
 // Unicode, splitting and byte spelling: the small parts below the tokenizer.
 #include "data/byte_level.h"
+#include "data/normal_form.h"
 #include "data/split.h"
 #include "data/unicode.h"
 #include "tests/io/support.h"
