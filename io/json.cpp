@@ -5,6 +5,7 @@
 
 #include "engine/error.h"
 #include "io/file_content.h"
+#include "io/json_numerals.h"
 #include "io/mapped_file.h"
 
 namespace loragrad {
@@ -16,21 +17,22 @@ constexpr std::size_t max_depth = 64;
 /// equal keys and convert numbers silently.
 class Builder final : public nlohmann::json_sax<nlohmann::json> {
  public:
-  explicit Builder(const std::string& where) : where_(where) {}
+  /// `odd` are the numbers of which the lexer sees a stand-in.
+  Builder(const std::string& where, std::vector<OddNumeral> odd) : where_(where), odd_(std::move(odd)) {}
   Json take() { return std::move(root_); }
 
   bool null() override { return add(Json()); }
   bool boolean(bool value) override { return add(value); }
   // Here come negative numbers only, and -0, which keeps its sign as a double and is no integer.
-  bool number_integer(number_integer_t value) override { return value == 0 ? add(-0.0) : add(value); }
+  bool number_integer(number_integer_t value) override { return number(value == 0 ? Json(-0.0) : Json(value)); }
   bool number_unsigned(number_unsigned_t value) override {
-    if (!std::in_range<std::int64_t>(value)) refuse_integer(std::to_string(value));
-    return add(value);
+    bool fits = std::in_range<std::int64_t>(value);
+    return number(fits ? Json(value) : Json(Json::Numeral{std::to_string(value)}));
   }
   bool number_float(number_float_t value, const string_t& text) override {
     // The lexer hands over as a fraction every integer that fits no 64 bits.
-    if (text.find_first_of(".eE") == std::string::npos) refuse_integer(text);
-    return add(value);
+    bool fraction = text.find_first_of(".eE") != std::string::npos;
+    return number(fraction ? Json(value) : Json(Json::Numeral{text}));
   }
   bool string(string_t& value) override { return add(std::move(value)); }
   bool binary(binary_t&) override { return false; }  // no event of JSON text
@@ -67,6 +69,12 @@ class Builder final : public nlohmann::json_sax<nlohmann::json> {
   }
 
  private:
+  bool number(Json value) {
+    if (next_odd_ < odd_.size() && odd_[next_odd_].ordinal == numbers_)
+      value = Json::Numeral{std::string(odd_[next_odd_++].text)};
+    ++numbers_;
+    return add(std::move(value));
+  }
   bool add(Json value) {
     place(std::move(value));
     return true;
@@ -98,9 +106,6 @@ class Builder final : public nlohmann::json_sax<nlohmann::json> {
     }
     return path.empty() ? path : escaped(path, 400) + ": ";
   }
-  [[noreturn]] void refuse_integer(const std::string& text) const {
-    throw InputError(where_ + ": " + place_text() + "expected an integer from -2^63 to 2^63-1, found " + escaped(text));
-  }
   void check_keys(Json::Object& object) const {
     std::vector<std::string_view> keys;
     keys.reserve(object.size());
@@ -115,6 +120,8 @@ class Builder final : public nlohmann::json_sax<nlohmann::json> {
   }
 
   std::string where_;
+  std::vector<OddNumeral> odd_;
+  std::size_t next_odd_ = 0, numbers_ = 0;  // numbers_: how many were there so far
   Json root_;
   std::vector<Json*> open_;
 };
@@ -141,15 +148,25 @@ void Json::set(std::string_view key, Json value) {
 
 std::int64_t Json::too_large() { throw UsageError("Json: expected an integer up to 2^63-1, found a larger one"); }
 
-Json parse_json(std::string_view text, const std::string& where) {
+Json parse_json(std::string_view text, const std::string& where, JsonNumbers numbers) {
   std::string place = escaped(where, 4096);
   // The lexer takes a NUL for the end of the text.
   if (auto at = text.find('\0'); at != std::string_view::npos)
     throw InputError(place + ": byte " + std::to_string(at + 1) + ": expected JSON, found a NUL byte");
   if (text.find_first_not_of(" \t\r\n") == std::string_view::npos)
     throw InputError(place + ": byte " + std::to_string(text.size() + 1) + ": expected JSON, found the end");
-  Builder builder(place);
-  nlohmann::json::sax_parse(text.begin(), text.end(), &builder);
+  std::vector<OddNumeral> odd;
+  if (numbers == JsonNumbers::python) odd = odd_numerals(text);
+  // The lexer knows none of them, so it is given a zero of the same length in their place.
+  std::string patched;
+  if (!odd.empty()) patched = text;
+  for (const OddNumeral& numeral : odd) {
+    auto at = static_cast<std::size_t>(numeral.text.data() - text.data());
+    patched.replace(at, numeral.text.size(), "0" + std::string(numeral.text.size() - 1, ' '));
+  }
+  std::string_view lexed = odd.empty() ? text : patched;
+  Builder builder(place, std::move(odd));
+  nlohmann::json::sax_parse(lexed.begin(), lexed.end(), &builder);
   return builder.take();
 }
 

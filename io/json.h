@@ -16,7 +16,12 @@ class Json {
  public:
   using Array = std::vector<Json>;
   using Object = std::vector<std::pair<std::string, Json>>;
-  using Variant = std::variant<std::nullptr_t, bool, std::int64_t, double, std::string, Array, Object>;
+  /// A number that neither 64 bits with a sign nor a double hold (2^63, 1e999), or NaN, Infinity, -Infinity as Python
+  /// writes them: as it is spelled. It may stand where nobody looks; whoever asks for its value is refused.
+  struct Numeral {
+    std::string text;
+  };
+  using Variant = std::variant<std::nullptr_t, bool, std::int64_t, double, Numeral, std::string, Array, Object>;
 
   Json() : value_(nullptr) {}
   Json(std::nullptr_t) : value_(nullptr) {}
@@ -28,6 +33,7 @@ class Json {
   requires(!std::same_as<T, bool>) Json(T value)
       : value_(std::in_range<std::int64_t>(value) ? static_cast<std::int64_t>(value) : too_large()) {}
   Json(double value) : value_(value) {}
+  Json(Numeral value) : value_(std::move(value)) {}
   Json(std::string value) : value_(std::move(value)) {}
   Json(std::string_view value) : value_(std::string(value)) {}
   Json(const char* value) : value_(std::string(value)) {}
@@ -43,7 +49,8 @@ class Json {
 
   /// The text Python's json.dumps writes: one line with ", " and ": " where indent < 0, else json.dumps(indent=indent);
   /// sort_keys as Python's; all of it ASCII. A double prints as the shortest text that reads back equal, always with a
-  /// '.' or an 'e'; NumericError for inf and nan, which JSON cannot say. Bytes that are no UTF-8 become U+FFFD.
+  /// '.' or an 'e'; NumericError for inf and nan, which JSON cannot say. A Numeral prints as it was read. Bytes that
+  /// are no UTF-8 become U+FFFD.
   std::string dump(int indent = -1, bool sort_keys = false) const;
 
  private:
@@ -51,11 +58,17 @@ class Json {
   Variant value_;
 };
 
-/// Strict reading: UTF-8 (a byte order mark is accepted), RFC 8259, depth <= 64, no duplicate keys, no trailing text.
-/// An integer outside int64 is refused unless written with a fraction or an exponent, which makes it a double. Throws
-/// InputError("WHERE: byte N: expected X, found Y", bytes counted from 1) for text that is no JSON, and
-/// InputError("WHERE: a.b[2]: expected X, found Y") for what only we refuse; `where` is a file name, or file:line.
-Json parse_json(std::string_view text, const std::string& where);
+/// What numbers may be in a text.
+enum class JsonNumbers {
+  python,  ///< what Python's json reads: NaN, Infinity and -Infinity too, and numbers of any size; see Json::Numeral
+  strict   ///< RFC 8259's; those of any size too
+};
+
+/// Strict reading: UTF-8 (a byte order mark is accepted), RFC 8259 but for `numbers`, depth <= 64, no duplicate keys,
+/// no trailing text. Throws InputError("WHERE: byte N: expected X, found Y", bytes counted from 1) for text that is no
+/// JSON, and InputError("WHERE: a.b[2]: expected X, found Y") for what only we refuse; `where` is a file name, or
+/// file:line.
+Json parse_json(std::string_view text, const std::string& where, JsonNumbers numbers = JsonNumbers::python);
 /// Reads and parses a file. IoError when it cannot be read, InputError as above.
 Json read_json_file(const std::string& path);
 
@@ -73,7 +86,7 @@ class JsonRef {
   bool is_array() const;
   bool is_object() const;
   bool is_boolean() const;
-  bool is_number() const;  // integer or fraction
+  bool is_number() const;  // integer or fraction, a Numeral too
 
   JsonRef at(std::string_view key) const;                   ///< member that must be there
   std::optional<JsonRef> find(std::string_view key) const;  ///< absent or null: nullopt

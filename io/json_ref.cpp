@@ -27,7 +27,9 @@ bool JsonRef::is_array() const { return std::holds_alternative<Json::Array>(valu
 bool JsonRef::is_object() const { return std::holds_alternative<Json::Object>(value_->value()); }
 bool JsonRef::is_boolean() const { return std::holds_alternative<bool>(value_->value()); }
 bool JsonRef::is_number() const {
-  return std::holds_alternative<std::int64_t>(value_->value()) || std::holds_alternative<double>(value_->value());
+  const Json::Variant& value = value_->value();
+  return std::holds_alternative<std::int64_t>(value) || std::holds_alternative<double>(value) ||
+         std::holds_alternative<Json::Numeral>(value);
 }
 
 JsonRef JsonRef::member(std::string_view key, const Json& value) const {

@@ -110,6 +110,8 @@ void append_json(std::string& out, const Json& json, const JsonStyle& style, int
     } else {
       out += style.not_finite == NotFinite::null ? "null" : fmt::format("{}", *number);
     }
+  } else if (const auto* numeral = std::get_if<Json::Numeral>(&value)) {
+    out += numeral->text;
   } else if (const auto* string = std::get_if<std::string>(&value)) {
     append_json_string(out, *string, style.ascii);
   } else if (const auto* array = std::get_if<Json::Array>(&value)) {

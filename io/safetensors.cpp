@@ -151,7 +151,7 @@ SafetensorsFile open_safetensors(const std::string& path) {
                                          after_length, file->size(), header_bytes));
   std::string_view text = file->text().substr(8, header_bytes);
   if (text.starts_with("\xef\xbb\xbf")) throw InputError(where + "header: expected JSON, found a byte order mark");
-  Json header = parse_json(text, path + ": header");
+  Json header = parse_json(text, path + ": header", JsonNumbers::strict);
   JsonRef root(header, path);
   if (!root.is_object()) JsonRef(header, path + ": header").fail("an object");
 
