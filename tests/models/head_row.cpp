@@ -61,7 +61,7 @@ TEST_CASE("a row of zeros, of NaN, and of a head of its own") {
   CHECK(head_row(*m.model, 5).zero);
   CHECK(head_row(*m.model, 5).equal == 0);
   CHECK(head_row(*m.model, 5).parameter == "lm_head.weight");
-  for (std::size_t id : {6, 7})
+  for (std::size_t id : {std::size_t{6}, std::size_t{7}})
     for (std::size_t i = 0; i < width; ++i) m.row(id)[i] = std::numeric_limits<float>::quiet_NaN();
   CHECK(head_row(*m.model, 6).equal == 0);
   CHECK_FALSE(head_row(*m.model, 6).zero);
