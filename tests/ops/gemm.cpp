@@ -76,8 +76,8 @@ Outcome multiply(const Product& p, DType type, DType weight, DType result, int t
 const std::vector<Product> products = {
     {.m = 1043, .n = 131, .k = 333, .transpose_b = true, .bias = true},
     {.m = 1043, .n = 131, .k = 333},
-    {.m = 513, .n = 193, .k = 1100, .transpose_b = true},
-    {.m = 641, .n = 1537, .k = 70},
+    {.m = 513, .n = 67, .k = 1100, .transpose_b = true},
+    {.m = 37, .n = 193, .k = 70},
     {.m = 521, .n = 70, .k = 67, .transpose_b = true, .beta = 1},
     {.m = 521, .n = 67, .k = 4099, .transpose_b = true},
     {.m = 521, .n = 16, .k = 130, .transpose_b = true},
