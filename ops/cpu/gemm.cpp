@@ -16,55 +16,70 @@ using Index = std::int64_t;
 constexpr Index converted_bytes = 8 << 20;  // of a weight, at a time, as it is used
 
 bool emulated(const GemmArgs& g) { return g.a.dtype == DType::bf16 && !library_has_bf16(); }
+
 std::span<const GemmArgs> one(const GemmArgs& g) { return {&g, 1}; }
 
-/// The product of f32 copies that stand for bf16 operands, one behind the other in the first `bytes` of `memory`;
-/// without memory it is measured only.
-struct Emulation {
-  Emulation(const GemmArgs& args, void* at) : g(args), memory(static_cast<std::byte*>(at)) {
-    g.a = place(args.a);
-    g.b = place(args.b);
-    if (args.c.dtype == DType::bf16) g.c = place(args.c);
+/// A column of a wider matrix. Libraries may take its elements to be neighbours: oneDNN 3.7 writes them so.
+bool is_strided_column(const ConstMatrix& m) { return m.cols == 1 && m.rows > 1 && m.stride > 1; }
+bool takes_copies(const GemmArgs& g) {
+  return emulated(g) || is_strided_column(g.a) || is_strided_column(g.b) || is_strided_column(g.c);
+}
+
+/// The product of dense copies, one behind the other in the first `bytes` of `memory`: in f32 where they stand for
+/// bf16 operands, of single columns otherwise. Without memory it is measured only.
+struct Copies {
+  Copies(const GemmArgs& args, void* at) : g(args), memory(static_cast<std::byte*>(at)) {
+    bool all = emulated(args);
+    if (all || is_strided_column(args.a)) g.a = place(args.a, all);
+    if (all || is_strided_column(args.b)) g.b = place(args.b, all);
+    has_c = (all && args.c.dtype == DType::bf16) || is_strided_column(args.c);
+    if (has_c) g.c = place(args.c, all);
   }
-  Matrix place(const ConstMatrix& m) {
-    Matrix copy{memory ? memory + bytes : nullptr, DType::f32, m.rows, m.cols, m.cols};
-    bytes += (static_cast<std::size_t>(m.rows * m.cols) * sizeof(float) + 63) / 64 * 64;
+  Matrix place(const ConstMatrix& m, bool in_f32) {
+    DType type = in_f32 ? DType::f32 : m.dtype;
+    Matrix copy{memory ? memory + bytes : nullptr, type, m.rows, m.cols, m.cols};
+    bytes += (static_cast<std::size_t>(m.rows * m.cols) * size_of(type) + 63) / 64 * 64;
     return copy;
   }
   GemmArgs g;
   std::byte* memory;
   std::size_t bytes = 0;
+  bool has_c = false;
 };
 
-/// Products of bf16 on a processor that has none: through f32 copies, rounded once at the end.
-void multiply_emulated(Device& device, const GemmArgs& args, void* workspace) {
-  Emulation f32(args, workspace);
+/// c is rounded once, at the end.
+void multiply_copies(Device& device, const GemmArgs& args, void* workspace) {
+  Copies copies(args, workspace);
+  const GemmArgs& g = copies.g;
   auto copy = [&](const ConstMatrix& from, const ConstMatrix& to) {
-    accumulate(device, from, 1, {const_cast<void*>(to.data), to.dtype, to.rows, to.cols, to.stride}, 0);
+    if (from.data != to.data)
+      accumulate(device, from, 1, {const_cast<void*>(to.data), to.dtype, to.rows, to.cols, to.stride}, 0);
   };
-  copy(args.a, f32.g.a);
-  copy(args.b, f32.g.b);
-  bool rounds = args.c.dtype == DType::bf16;
-  if (rounds && args.beta != 0) copy(args.c, f32.g.c);
-  multiply(device, one(f32.g), f32.memory + f32.bytes);
-  if (rounds) accumulate(device, f32.g.c, 1, args.c, 0);
+  copy(args.a, g.a);
+  copy(args.b, g.b);
+  if (args.beta != 0) copy(args.c, g.c);
+  gemm(device, g, copies.memory + copies.bytes);
+  if (copies.has_c) accumulate(device, g.c, 1, args.c, 0);
 }
 
 /// Columns of c whose part of the weight is converted at a time.
-Index converted_columns(const GemmArgs& g) {
+Pieces converted_columns(const GemmArgs& g) {
   Index inner_bytes = std::max<Index>(1, inner(g)) * static_cast<Index>(size_of(g.a.dtype));
-  return std::min(g.c.cols, std::clamp<Index>(converted_bytes / inner_bytes / 16 * 16, 16, 256));
+  return {g.c.cols, std::min(g.c.cols, std::clamp<Index>(converted_bytes / inner_bytes / 16 * 16, 16, 256))};
 }
 
-/// The product with columns of the weight in a's type: of c from `col` on.
-GemmArgs converted_part(const GemmArgs& g, Index col, void* converted) {
-  GemmArgs part = tile_of(g, 0, g.c.rows, col, std::min(converted_columns(g), g.c.cols - col));
+/// The i-th of those products, with the weight's columns in a's type.
+GemmArgs converted_part(const GemmArgs& g, Index i, void* converted) {
+  Pieces columns = converted_columns(g);
+  GemmArgs part = tile_of(g, 0, g.c.rows, columns.begin(i), columns.length(i));
   part.b = {converted, g.a.dtype, part.b.rows, part.b.cols, part.b.cols};
   return part;
 }
 
 std::size_t converted_size(const GemmArgs& g) {
-  auto bytes = static_cast<std::size_t>(converted_columns(g) * inner(g)) * size_of(g.a.dtype);
+  Pieces columns = converted_columns(g);
+  Index most = std::max(columns.length(0), columns.length(columns.count() - 1));
+  auto bytes = static_cast<std::size_t>(most * inner(g)) * size_of(g.a.dtype);
   return (bytes + 63) / 64 * 64;
 }
 
@@ -72,28 +87,29 @@ std::size_t converted_size(const GemmArgs& g) {
 /// it exists and every element of c is rounded once.
 void multiply_converted(Device& device, const GemmArgs& g, void* workspace) {
   void* scratch = static_cast<std::byte*>(workspace) + converted_size(g);
-  for (Index col = 0; col < g.c.cols; col += converted_columns(g)) {
-    GemmArgs part = converted_part(g, col, workspace);
+  Pieces columns = converted_columns(g);
+  for (Index i = 0; i < columns.count(); ++i) {
+    GemmArgs part = converted_part(g, i, workspace);
     Matrix converted{workspace, part.b.dtype, part.b.rows, part.b.cols, part.b.cols};
-    accumulate(device, tile_of(g, 0, g.c.rows, col, part.c.cols).b, 1, converted, 0);
+    accumulate(device, tile_of(g, 0, g.c.rows, columns.begin(i), columns.length(i)).b, 1, converted, 0);
     multiply(device, one(part), scratch);
   }
 }
 
 }  // namespace
 
-bool is_tiled(const GemmArgs& g) { return inner(g) > 0 && !is_gemv(g) && !emulated(g) && g.b.dtype == g.a.dtype; }
+bool is_tiled(const GemmArgs& g) { return inner(g) > 0 && !is_gemv(g) && !takes_copies(g) && g.b.dtype == g.a.dtype; }
 
 std::size_t gemm_workspace(Device& device, const GemmArgs& g) {
   if (inner(g) == 0 || g.c.rows == 0 || g.c.cols == 0) return 0;
   if (g.panels_a || g.panels_c) return gemm_panels_workspace(device, g);
   if (is_gemv(g)) return gemv_workspace(g);
-  if (emulated(g)) {
-    Emulation f32(g, nullptr);
-    return f32.bytes + multiply_workspace(device, one(f32.g));
+  if (takes_copies(g)) {
+    Copies copies(g, nullptr);
+    return copies.bytes + gemm_workspace(device, copies.g);
   }
   if (g.b.dtype == g.a.dtype) return multiply_workspace(device, one(g));
-  Index last = (g.c.cols - 1) / converted_columns(g) * converted_columns(g);
+  Index last = converted_columns(g).count() - 1;
   return converted_size(g) + std::max(multiply_workspace(device, one(converted_part(g, 0, nullptr))),
                                       multiply_workspace(device, one(converted_part(g, last, nullptr))));
 }
@@ -116,7 +132,7 @@ void gemm(Device& device, const GemmArgs& g, void* workspace) {
     return;
   }
   if (is_gemv(g)) return gemv(device, g, workspace);
-  if (emulated(g)) return multiply_emulated(device, g, workspace);
+  if (takes_copies(g)) return multiply_copies(device, g, workspace);
   if (g.b.dtype != g.a.dtype) return multiply_converted(device, g, workspace);
   multiply(device, one(g), workspace);
 }

@@ -49,31 +49,29 @@ Index height_of_whole_rows(Index rows, Index products, Index threads) {
   return best;
 }
 
-/// c in tiles of about equal size. Rows in multiples of 16 but for the last, columns in multiples of 64.
+/// c in tiles of about equal size: rows in multiples of 16 but for the last, columns in multiples of 64.
 struct Cut {
-  Cut(const GemmArgs& g, Index products, Index threads) {
+  Cut(const GemmArgs& g, Index products, Index threads) : rows{g.c.rows, 1}, cols{g.c.cols, 1} {
     const Matrix& c = g.c;
     if (takes_whole_rows(g, products)) {
-      cols = c.cols;
-      rows = height_of_whole_rows(c.rows, products, threads);
+      cols.size = c.cols;
+      rows.size = height_of_whole_rows(c.rows, products, threads);
     } else {
       Index wanted = std::max<Index>(1, 16 / std::max<Index>(1, parts(c.rows, tallest)));
-      cols = std::max(has_long_rows(g) ? narrowest_of_long : narrowest, rounded(parts(c.cols, wanted), 64));
+      cols.size = std::max(has_long_rows(g) ? narrowest_of_long : narrowest, rounded(parts(c.cols, wanted), 64));
       // f32 weights as they lie are as fast in lower tiles, whose copies take less memory.
       Index height = !g.transpose_b && g.b.dtype == DType::f32 ? tallest / 2 : tallest,
-            across = parts(c.cols, cols) * products;
+            across = cols.count() * products;
       while (height > lowest && parts(c.rows, height) * across < enough_tiles) height /= 2;
-      rows = rounded(parts(c.rows, parts(c.rows, height)), 16);
+      rows.size = rounded(parts(c.rows, parts(c.rows, height)), 16);
     }
-    row_tiles = parts(c.rows, rows);
-    col_tiles = parts(c.cols, cols);
   }
-  Index count() const { return row_tiles * col_tiles; }
+  Index count() const { return rows.count() * cols.count(); }
   GemmArgs tile(const GemmArgs& g, Index i) const {
-    Index row = i % row_tiles * rows, col = i / row_tiles * cols;
-    return tile_of(g, row, std::min(rows, g.c.rows - row), col, std::min(cols, g.c.cols - col));
+    Index row = i % rows.count(), col = i / rows.count();
+    return tile_of(g, rows.begin(row), rows.length(row), cols.begin(col), cols.length(col));
   }
-  Index rows, cols, row_tiles, col_tiles;
+  Pieces rows, cols;
 };
 
 /// The tiles of several products, of which all but the last have one shape.
@@ -100,9 +98,9 @@ class Tiles {
   Cut cut(std::size_t i) const { return Cut(products_[i], size(), threads_); }
   static std::size_t scratch_of(const GemmArgs& g, const Cut& cut) {
     std::size_t most = 0;
-    for (Index row : {Index{0}, cut.row_tiles - 1})
-      for (Index col : {Index{0}, cut.col_tiles - 1})
-        most = std::max(most, library_scratch(cut.tile(g, row + col * cut.row_tiles)));
+    for (Index row : {Index{0}, cut.rows.count() - 1})
+      for (Index col : {Index{0}, cut.cols.count() - 1})
+        most = std::max(most, library_scratch(cut.tile(g, row + col * cut.rows.count())));
     return most;
   }
   std::span<const GemmArgs> products_;

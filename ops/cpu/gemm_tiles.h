@@ -12,6 +12,15 @@ namespace loragrad::cpu {
 void multiply(Device&, std::span<const GemmArgs>, void* workspace);
 std::size_t multiply_workspace(Device&, std::span<const GemmArgs>);
 
+/// A dimension of n in pieces of `size`. A single row or column at the end belongs to the piece before it: libraries
+/// treat products with one in their own way (docs/design/005).
+struct Pieces {
+  std::int64_t n, size;
+  std::int64_t count() const { return n > 1 ? (n - 2 + size) / size : 1; }
+  std::int64_t begin(std::int64_t i) const { return i * size; }
+  std::int64_t length(std::int64_t i) const { return i + 1 < count() ? size : n - begin(i); }
+};
+
 /// Whether multiply() takes the product, which lies in no panels.
 bool is_tiled(const GemmArgs&);
 

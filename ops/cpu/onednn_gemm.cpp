@@ -137,8 +137,9 @@ MatmulPtr matmul_for(const GemmArgs& g, int threads) {
 
 std::size_t library_scratch(const GemmArgs& g, int threads) { return matmul_for(g, threads)->scratch.get_size(); }
 
-// Of its kernels brgemm's sum in an order that k alone decides (2.6.3: compared to the bit for 24 heights from 1 to 256
-// rows, k up to 8192, all types). All heights must get the same one. Asking generates no code.
+// Of its kernels brgemm's sum in an order that k alone decides (2.6.3, 3.7.2: compared to the bit for heights from 2
+// rows on, k up to 8192, all types). All heights must get the same one. A single row may be taken for a transposed
+// column, with another order (3.7): no tile has one. Asking generates no code.
 bool library_rows_stand_alone(const GemmArgs& g) {
   if (g.transpose_a) return false;
   static std::mutex mutex;
@@ -155,7 +156,7 @@ bool library_rows_stand_alone(const GemmArgs& g) {
     return describe(part, &operands).impl_info_str();
   };
   std::string whole = kernel(g.c.rows);
-  at->second = whole.starts_with("brg") && kernel(1) == whole && kernel(std::min<std::int64_t>(16, g.c.rows)) == whole;
+  at->second = whole.starts_with("brg") && kernel(2) == whole && kernel(std::min<std::int64_t>(16, g.c.rows)) == whole;
   return at->second;
 }
 
