@@ -158,6 +158,8 @@ TEST_CASE("what counts for nothing in config.json is told") {
   CHECK(warnings("llama", R"({"sliding_window": null, "partial_rotary_factor": 1.0})") == Lines{});
   CHECK(warnings("llama", R"({"rope_scaling": {"type": "linear", "factor": 2, "rope_theta": 7, "beta": 1}})") ==
         Lines{"config.json: rope_scaling.beta: has no effect with rope type linear"});
+  CHECK(warnings("llama", R"({"layer_types": ["a"], "rope_parameters": {"a": {"rope_theta": 7}}})") ==
+        Lines{"config.json: rope_parameters.a: has no effect with rope type default"});
   CHECK(warnings("llama", R"({"rope_parameters": {"factor": 2.0}})") ==
         Lines{"config.json: rope_parameters.factor: has no effect with rope type default"});
   CHECK(warnings("llama", R"({"partial_rotary_factor": 0.5})") ==

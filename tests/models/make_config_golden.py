@@ -62,6 +62,10 @@ LLAMA_ROPE += several("original_max_position_embeddings", 9, None) + several("pa
 LLAMA_ROPE += [dict(set=dict(partial_rotary_factor=top, rope_scaling=dict(type="linear", factor=2.0, **nested)))
                for nested in ({}, dict(partial_rotary_factor=1.0)) for top in (0.5, None)]
 
+NESTED = dict(full_attention=dict(rope_type="default", rope_theta=50.0))
+LLAMA_ROPE += several("layer_types", ["full_attention"] * 2, None) + several("rope_parameters", NESTED) + several("rope_scaling", NESTED) + \
+    [dict(set={"layer_types": ["full_attention"] * 2, key: NESTED}) for key in ("rope_parameters", "rope_scaling")]
+
 FAMILIES = {
     "llama": (dict(vocab_size=53, hidden_size=24, intermediate_size=36, num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=2, head_dim=6,
                    max_position_embeddings=40, rms_norm_eps=1e-4, hidden_act="gelu", tie_word_embeddings=True, attention_bias=True, mlp_bias=True,
