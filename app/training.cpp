@@ -80,6 +80,8 @@ TrainingData open_training_data(const TrainingFlags& flags, const DataFlags& dat
                                 const ModelConfig& config) {
   TrainingData sets{data.open(flags.data, "train", tokenizer, config), std::nullopt};
   if (flags.eval_data) sets.eval = data.open(*flags.eval_data, "valid", tokenizer, config);
+  warn_of_prompts(sets.train);
+  if (sets.eval) warn_of_prompts(*sets.eval);
   return sets;
 }
 
@@ -102,8 +104,6 @@ void report_data(const TrainingFlags& flags, const TrainingData& data) {
   if (data.eval) line("evaluation data", *data.eval);
   std::int64_t steps = flags.options.total_steps(static_cast<std::int64_t>(data.train.rows.size()));
   report_plan(flags, fmt::format("steps: {} of {} rows", grouped(steps), grouped(flags.options.rows_per_step())));
-  warn_of_prompts(data.train);
-  if (data.eval) warn_of_prompts(*data.eval);
 }
 
 void warn_of_prompts(const Dataset& data) {
