@@ -88,7 +88,6 @@ int run_eval(const Words& words) {
   Dataset data = data_flags.open(data_path, split, pointer(tokenizer), model->config());
   warn_of_rows(data);
 
-  warn_of_prompts(data);
   catch_interrupts();
   LogitsFile logits;
   options.stop = [] { return interrupted_by() != 0; };

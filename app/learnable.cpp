@@ -51,6 +51,11 @@ void warn_of_rows(const Dataset& data) {
   if (data.unsupervised_rows > 0)
     warn(fmt::format("{}: {} of {} rows have no supervised token, and teach nothing", data.path, data.unsupervised_rows,
                      data.rows.size()));
+  if (data.mismatched_prompts > 0)
+    warn(
+        fmt::format("{}: {} of {} rows begin with other tokens than their prompt alone, where generation starts "
+                    "(often a space at the prompt's end, which belongs to the completion's start)",
+                    data.path, data.mismatched_prompts, data.rows.size()));
 }
 
 void warn_of_untrained_ends(const CausalLm& model, const Dataset& data, const Tokenizer* tokenizer) {

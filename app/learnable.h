@@ -13,8 +13,8 @@ namespace loragrad {
 /// Warns when no step, or none at the full --lr, learns; UsageError when that was not asked for by --lr 0.
 void check_rates(const TrainOptions& options, std::int64_t rows);
 
-/// Warns of rows that lost their end, or all that was supervised, of those that had nothing supervised, and of columns
-/// that would have said what is.
+/// Warns of rows that lost their end, or all that was supervised, of those that had nothing supervised, of columns that
+/// would have said what is, and of rows that begin with other tokens than their prompt alone, where generation starts.
 void warn_of_rows(const Dataset& data);
 
 /// Warns of end tokens that the rows ask for and whose row of the head was never trained (models/head_row.h): an

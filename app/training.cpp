@@ -103,16 +103,6 @@ void report_data(const TrainingFlags& flags, const TrainingData& data) {
   if (data.eval) line("evaluation data", *data.eval);
   std::int64_t steps = flags.options.total_steps(static_cast<std::int64_t>(data.train.rows.size()));
   report_plan(flags, fmt::format("steps: {} of {} rows", grouped(steps), grouped(flags.options.rows_per_step())));
-  warn_of_prompts(data.train);
-  if (data.eval) warn_of_prompts(*data.eval);
-}
-
-void warn_of_prompts(const Dataset& data) {
-  if (data.mismatched_prompts > 0)
-    warn(
-        fmt::format("{}: {} of {} rows begin with other tokens than their prompt alone, where generation starts "
-                    "(often a space at the prompt's end, which belongs to the completion's start)",
-                    data.path, data.mismatched_prompts, data.rows.size()));
 }
 
 MemoryPlan plan_within_limit(const TrainingFlags& flags, const Dataset& data, const Forecaster& forecast) {

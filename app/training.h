@@ -40,8 +40,6 @@ TrainingData open_training_data(const TrainingFlags& flags, const DataFlags& dat
 void report_plan(const TrainingFlags& flags, const std::string& line);
 /// The plan's lines about the data.
 void report_data(const TrainingFlags& flags, const TrainingData& data);
-/// Warns of rows whose prompt alone, where generation starts, has other tokens than the row begins with.
-void warn_of_prompts(const Dataset& data);
 
 /// The options as --max-memory needs them, with their forecast; without the flag as they are. IoError when no way to
 /// run is within the limit.

@@ -58,6 +58,12 @@ void read_merges(const JsonRef& json, Bpe& model) {
   }
 }
 
+// It goes to each character of a text: a long one, in bytes, would be more than a text may grow (GrowthLimit).
+std::string read_affix(const JsonRef& json) {
+  if (json.string().size() > 100) json.fail("at most 100 bytes");
+  return json.string();
+}
+
 }  // namespace
 
 Bpe read_model(const JsonRef& json) {
@@ -68,8 +74,8 @@ Bpe read_model(const JsonRef& json) {
   if (auto dropout = json.find("dropout"); dropout && dropout->number(0, 1) != 0)
     dropout->fail("null: merges are never dropped");
   Bpe model;
-  if (auto prefix = json.find("continuing_subword_prefix")) model.prefix = prefix->string();
-  if (auto suffix = json.find("end_of_word_suffix")) model.suffix = suffix->string();
+  if (auto prefix = json.find("continuing_subword_prefix")) model.prefix = read_affix(*prefix);
+  if (auto suffix = json.find("end_of_word_suffix")) model.suffix = read_affix(*suffix);
   model.fuse_unknown = boolean_or(json, "fuse_unk", false);
   model.ignore_merges = boolean_or(json, "ignore_merges", false);
   read_vocabulary(json.at("vocab"), model.vocabulary);

@@ -88,12 +88,13 @@ std::vector<std::size_t> composed_places(const std::vector<utf8proc_int32_t>& co
 }
 
 void compose(Points& points) {
-  std::vector<utf8proc_int32_t> composed = points.codes;
+  bool placed = !points.places.empty();
+  std::vector<utf8proc_int32_t> composed = placed ? points.codes : std::move(points.codes);
   utf8proc_ssize_t count = utf8proc_normalize_utf32(composed.data(), static_cast<utf8proc_ssize_t>(composed.size()),
                                                     static_cast<utf8proc_option_t>(UTF8PROC_STABLE | UTF8PROC_COMPOSE));
   if (count < 0) throw InputError(std::string("text: ") + utf8proc_errmsg(count));
   composed.resize(static_cast<std::size_t>(count));
-  if (!points.places.empty()) points.places = composed_places(composed, points);
+  if (placed) points.places = composed_places(composed, points);
   points.codes = std::move(composed);
 }
 

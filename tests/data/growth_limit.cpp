@@ -90,6 +90,16 @@ TEST_CASE("pre-tokenizers and decoders that explode are named") {
                  "decoder.decoders["));
 }
 
+TEST_CASE("affixes of the model are short") {
+  TempFolder folder;
+  std::string path = folder / "tokenizer.json";
+  for (std::string key : {"continuing_subword_prefix", "end_of_word_suffix"}) {
+    put(path, R"({"version":"1.0","model":{"type":"BPE","vocab":{},"merges":[],")" + key + "\":\"" +
+                  std::string(101, '#') + "\"}}");
+    CHECK(contains(message_of<InputError>([&] { Tokenizer::from_file(path); }), key + ": expected at most 100 bytes"));
+  }
+}
+
 TEST_CASE("the explosive file of the stress inputs") {
   std::string file = shared("faults/stress/tok-double/tokenizer.json");
   if (file.empty()) return;

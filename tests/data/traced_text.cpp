@@ -130,8 +130,8 @@ TEST_CASE("characters of normal forms") {
   // e, above, below: below goes first and both are taken in (U+1EB9, then the mark above is left).
   CHECK(sources("e\u0307\u0323", NormalForm::nfc) == Places{0, 0, 0, 1, 1});
   CHECK(sources("q\u0307\u0323", NormalForm::nfd) == Places{0, 3, 3, 1, 1});
-  // Every character, with marks before and behind it that are sorted, taken in or blocked.
-  for (char32_t code = 1; code < 0x110000; ++code) {
+  // Characters with marks before and behind them that are sorted, taken in or blocked; of the many alike some.
+  for (char32_t code = 1; code < 0x30000; code += (code >= 0x3400 && code < 0xf900) || code >= 0x12000 ? 7 : 1) {
     if (code >= 0xd800 && code < 0xe000) continue;
     std::string text = "o\u0302", character;
     append_utf8(character, code);
