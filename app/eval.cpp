@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <limits>
 
+#include "app/adapters.h"
 #include "app/commands.h"
 #include "app/console.h"
 #include "app/inputs.h"
@@ -79,8 +80,9 @@ int run_eval(const Words& words) {
     throw UsageError("--split: expected a folder as --data beside it, found " + data_path);
   if (logits_path) require_logits_file(*logits_path);
 
-  std::unique_ptr<CausalLm> model = load_model(model_folder, compute.device(), compute.load_options());
-  for (const WeightedAdapter& a : open_adapters(adapter_arguments, *model)) model->attach(a.adapter, a.weight);
+  std::unique_ptr<CausalLm> model = compute.load(model_folder);
+  for (const WeightedAdapter& a : open_adapters(adapter_arguments, {*model, model_folder}))
+    model->attach(a.adapter, a.weight);
   std::optional<Tokenizer> tokenizer = find_tokenizer(model_folder);
   Dataset data = data_flags.open(data_path, split, pointer(tokenizer), model->config());
   if (data.cut_rows > 0)

@@ -5,6 +5,7 @@
 #include <chrono>
 #include <limits>
 
+#include "app/adapters.h"
 #include "app/commands.h"
 #include "app/console.h"
 #include "app/inputs.h"
@@ -49,9 +50,10 @@ int run_generate(const Words& words) {
   options.check();
   require_folder(model_folder);
 
-  std::unique_ptr<CausalLm> model = load_model(model_folder, compute.device(), compute.load_options());
+  std::unique_ptr<CausalLm> model = compute.load(model_folder);
   Tokenizer tokenizer = Tokenizer::from_folder(model_folder);
-  for (const WeightedAdapter& a : open_adapters(adapter_arguments, *model)) model->attach(a.adapter, a.weight);
+  for (const WeightedAdapter& a : open_adapters(adapter_arguments, {*model, model_folder}))
+    model->attach(a.adapter, a.weight);
   std::vector<TokenId> ids = prompt_ids(tokenizer, prompt, model->config());
 
   catch_interrupts();

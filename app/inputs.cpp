@@ -9,7 +9,6 @@
 
 #include "app/console.h"
 #include "engine/error.h"
-#include "lora/adapter_file.h"
 #include "models/parameter.h"
 #include "ops/cpu/cpu_device.h"
 
@@ -18,8 +17,9 @@ namespace loragrad {
 namespace fs = std::filesystem;
 
 void ComputeFlags::add(Flags& flags) {
-  flags.choice("precision", precision, {"auto", "f32", "bf16"},
-               "type of products; auto: the checkpoint's own where the processor has it");
+  flags.choice(
+      "precision", precision, {"auto", "f32", "bf16"},
+      "type of products; auto: bf16 for a bf16 or f16 checkpoint where the processor multiplies bf16, else f32");
   flags.integer("threads", threads, 0, 4096, "threads; 0: all that may be used");
 }
 
@@ -29,6 +29,19 @@ LoadOptions ComputeFlags::load_options() const {
   return {.precision = precision == "f32"    ? Precision::f32
                        : precision == "bf16" ? Precision::bf16
                                              : Precision::automatic};
+}
+
+std::unique_ptr<CausalLm> ComputeFlags::load(const std::string& folder) const {
+  LoadOptions options = load_options();
+  std::unique_ptr<CausalLm> model = load_model(folder, device(), options);
+  warn_of_precision(*model, folder, options.precision);
+  return model;
+}
+
+void warn_of_precision(const CausalLm& model, const std::string& folder, Precision precision) {
+  if (precision != Precision::automatic || model.stored_dtype() != DType::f16 || model.compute_dtype() != DType::bf16)
+    return;
+  warn(folder + ": stored in f16 and computed in bf16, which has 3 bits less; --precision f32 keeps them");
 }
 
 void DataFlags::add(Flags& flags) {
@@ -57,19 +70,6 @@ AdapterArgument AdapterArgument::parse(const std::string& text) {
     throw UsageError(
         fmt::format("--adapter: expected DIR or DIR:WEIGHT with a finite number, found \"{}\"", escaped(text)));
   return argument;
-}
-
-std::vector<WeightedAdapter> open_adapters(const std::vector<std::string>& arguments, const CausalLm& model) {
-  std::vector<WeightedAdapter> adapters;
-  for (const std::string& text : arguments) {
-    AdapterArgument argument = AdapterArgument::parse(text);
-    require_folder(argument.folder);
-    std::vector<std::string> warnings;
-    Adapter adapter = load_adapter(argument.folder, model.device(), model.linear_shapes(), false, &warnings);
-    for (const std::string& warning : warnings) warn(warning);
-    adapters.push_back({std::move(adapter), argument.weight});
-  }
-  return adapters;
 }
 
 std::optional<Tokenizer> find_tokenizer(const std::string& folder) {

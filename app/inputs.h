@@ -8,7 +8,6 @@
 #include "app/flags.h"
 #include "data/dataset.h"
 #include "data/tokenizer.h"
-#include "models/merge_checkpoint.h"
 #include "models/model.h"
 
 namespace loragrad {
@@ -21,7 +20,12 @@ struct ComputeFlags {
   void add(Flags& flags);
   DevicePtr device() const;
   LoadOptions load_options() const;
+  /// Loads a model, and warns where its precision is not the checkpoint's.
+  std::unique_ptr<CausalLm> load(const std::string& folder) const;
 };
+
+/// Warns where `automatic` precision computes an f16 checkpoint in bf16, which has three bits less.
+void warn_of_precision(const CausalLm& model, const std::string& folder, Precision precision);
 
 /// How rows are made, as flags.
 struct DataFlags {
@@ -41,9 +45,6 @@ struct AdapterArgument {
   /// UsageError for a weight that is no finite number.
   static AdapterArgument parse(const std::string& text);
 };
-
-/// Opens adapters for this model and prints what there is to warn of.
-std::vector<WeightedAdapter> open_adapters(const std::vector<std::string>& arguments, const CausalLm& model);
 
 /// The model folder's tokenizer, or none where the folder has no tokenizer's files (pre-tokenised rows need none).
 std::optional<Tokenizer> find_tokenizer(const std::string& folder);

@@ -6,6 +6,7 @@
 #include <set>
 #include <sstream>
 
+#include "app/adapters.h"
 #include "app/commands.h"
 #include "app/console.h"
 #include "app/inputs.h"
@@ -13,8 +14,10 @@
 #include "io/mapped_file.h"
 #include "io/safetensors.h"
 #include "lora/adapter_file.h"
+#include "models/base_hash.h"
 #include "ops/cpu/cpu_device.h"
 #include "ops/meta_device.h"
+#include "train/model_card.h"
 #include "train/progress.h"
 
 namespace loragrad {
@@ -64,7 +67,9 @@ Facts inspect_model(const std::string& folder) {
   const ModelConfig& c = model->config();
   Facts facts{
       {"kind", "model"}, {"path", folder}, {"model_type", c.model_type}, {"parameters", model->parameter_count()}};
-  add_totals(facts, totals(open_model_folder(folder)));
+  BaseTensors tensors(*model, folder);
+  add_totals(facts, totals(tensors.file()));
+  facts.emplace_back("hash", base_hash(*model, tensors));
   facts.insert(facts.end(), {{"layers", c.num_hidden_layers},
                              {"hidden_size", c.hidden_size},
                              {"intermediate_size", c.intermediate_size},
@@ -91,8 +96,10 @@ Facts inspect_adapter(const std::string& folder) {
   std::vector<std::string> warnings;
   LoraConfig config = read_adapter_config(folder, &base, &warnings);
   for (const std::string& warning : warnings) warn(warning);
-  TensorTotals sum = totals(open_safetensors((fs::path(folder) / "adapter_model.safetensors").string()));
-  Facts facts{{"kind", "adapter"}, {"path", folder}, {"base_model", base}, {"parameters", sum.elements}};
+  TensorTotals sum = totals(AdapterTensors(folder).file());
+  auto hash = card_base_hash(folder);
+  Facts facts{{"kind", "adapter"}, {"path", folder}, {"base_model", base}, {"base_hash", hash ? Json(*hash) : Json()}};
+  facts.emplace_back("parameters", sum.elements);
   add_totals(facts, sum);
   facts.insert(facts.end(), {{"rank", config.r},
                              {"alpha", config.lora_alpha},
@@ -101,8 +108,10 @@ Facts inspect_adapter(const std::string& folder) {
                              {"rslora", config.use_rslora},
                              {"targets", config.target_modules.text()}});
   // The share can be told only where the base is.
-  if (fs::is_directory(base)) {
-    std::int64_t all = outline(base)->parameter_count() + sum.elements;
+  if (fs::exists(fs::path(base) / "config.json")) {
+    std::unique_ptr<CausalLm> model = outline(base);
+    if (std::string other = other_base_text(folder, base, {*model, base}); !other.empty()) warn(folder + ": " + other);
+    std::int64_t all = model->parameter_count() + sum.elements;
     facts.emplace_back("all_parameters", all);
     facts.emplace_back("trainable_percent", percent(sum.elements, all));
   }

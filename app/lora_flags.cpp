@@ -53,13 +53,10 @@ LoraConfig LoraFlags::config(const std::string& model_type) const {
   return config;
 }
 
-Adapter LoraFlags::adapter(const LoraConfig& config, const DevicePtr& device, const std::vector<LinearShape>& linears,
+Adapter LoraFlags::adapter(const LoraConfig& config, const DevicePtr& device, const Base& base,
                            std::uint64_t seed) const {
-  if (!init_adapter) return make_adapter(device, config, linears, seed);
-  std::vector<std::string> warnings;
-  Adapter adapter = load_adapter(*init_adapter, device, linears, true, &warnings);
-  for (const std::string& warning : warnings) warn(warning);
-  return adapter;
+  if (init_adapter) return open_adapter(*init_adapter, base, device, true);
+  return make_adapter(device, config, base.model.linear_shapes(), seed);
 }
 
 }  // namespace loragrad

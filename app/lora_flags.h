@@ -3,6 +3,7 @@
 #include <optional>
 #include <string>
 
+#include "app/adapters.h"
 #include "app/flags.h"
 #include "lora/adapter.h"
 
@@ -28,8 +29,7 @@ struct LoraFlags {
   /// The config for a model of this type; that of --init-adapter where there is one.
   LoraConfig config(const std::string& model_type) const;
   /// A fresh adapter of this config, or the one of --init-adapter, with its warnings printed.
-  Adapter adapter(const LoraConfig& config, const DevicePtr& device, const std::vector<LinearShape>& linears,
-                  std::uint64_t seed) const;
+  Adapter adapter(const LoraConfig& config, const DevicePtr& device, const Base& base, std::uint64_t seed) const;
 };
 
 }  // namespace loragrad

@@ -1,5 +1,6 @@
 #include <fmt/format.h>
 
+#include "app/adapters.h"
 #include "app/commands.h"
 #include "app/console.h"
 #include "app/inputs.h"
@@ -8,12 +9,27 @@
 #include "train/output.h"
 
 namespace loragrad {
+namespace {
+
+/// Which weights are too coarse for what the adapters change; "" where none is.
+std::string lost_text(const MergeReport& report) {
+  if (report.mostly_lost == 0) return "";
+  return fmt::format(
+      "rounding to {} has lost most of the adapter in {} of {} weights ({} kept {:.3g} % of its change, all of them "
+      "{:.3g} "
+      "%): use the adapter beside the base, or merge into a base in f32",
+      name_of(report.lost_to), report.mostly_lost, report.merged, report.least, 100 * report.least_kept,
+      100 * report.kept);
+}
+
+}  // namespace
 
 int run_merge(const Words& words) {
   Flags flags("merge", "Adds adapters to a model's weights and writes a full checkpoint that transformers loads.");
   std::string model_folder, output_folder;
   std::vector<std::string> adapter_arguments;
   ComputeFlags compute;
+  compute.precision = "f32";
   bool overwrite = false, json = false;
   flags.text("model", model_folder, "DIR", "a Hugging Face model folder");
   flags.list("adapter", adapter_arguments, "DIR[:WEIGHT]", "an adapter to merge; several add up");
@@ -28,25 +44,31 @@ int run_merge(const Words& words) {
   for (const std::string& argument : adapter_arguments) inputs.push_back(AdapterArgument::parse(argument).folder);
   require_apart(output_folder, inputs);
 
-  std::unique_ptr<CausalLm> model = load_model(model_folder, compute.device(), compute.load_options());
-  std::vector<WeightedAdapter> adapters = open_adapters(adapter_arguments, *model);
+  std::unique_ptr<CausalLm> model = compute.load(model_folder);
+  std::vector<WeightedAdapter> adapters = open_adapters(adapter_arguments, {*model, model_folder});
   catch_interrupts();
   TrainingOutput output(output_folder, overwrite);
   MergeReport report = merge_checkpoint(*model, model_folder, adapters, output.file(""));
   stop_if_interrupted();
   output.commit();
+  if (std::string lost = lost_text(report); !lost.empty()) warn(output_folder + ": " + lost);
   if (json) {
     print_json(Json::Object{{"output", output_folder},
                             {"tensors", report.tensors},
                             {"merged", report.merged},
                             {"largest_logit_difference", report.largest_logit_difference},
+                            {"largest_adapter_effect", report.largest_adapter_effect},
                             {"largest_logit", report.largest_logit},
+                            {"kept", report.kept},
                             {"sample_tokens", report.sample_tokens}});
   } else {
     print(fmt::format("merged {} of {} tensors\n", report.merged, report.tensors));
     print(fmt::format(
-        "largest logit difference, merged against adapter: {:.3g} (largest logit {:.3g}, {} sample tokens)\n",
-        report.largest_logit_difference, report.largest_logit, report.sample_tokens));
+        "largest logit difference, merged against adapter: {:.3g}, adapter against base: {:.3g} (in {}; largest logit "
+        "{:.3g}, {} sample tokens)\n",
+        report.largest_logit_difference, report.largest_adapter_effect, name_of(model->compute_dtype()),
+        report.largest_logit, report.sample_tokens));
+    print(fmt::format("kept of the adapter's change after rounding: {:.4g} %\n", 100 * report.kept));
     print(fmt::format("wrote {}\n", output_folder));
   }
   return 0;

@@ -50,6 +50,7 @@ TrainingPlan plan_training(const TrainFlags& flags, const DevicePtr& device) {
   plan.load = flags.compute.load_options();
   plan.load.trainable = flags.lora.full;
   std::unique_ptr<CausalLm> outline = load_model(flags.model_folder, meta_device(plan.device), plan.load);
+  warn_of_precision(*outline, flags.model_folder, plan.load.precision);
   std::optional<LoraConfig> lora;
   if (!flags.lora.full) {
     lora = flags.lora.config(outline->config().model_type);
@@ -63,7 +64,7 @@ TrainingPlan plan_training(const TrainFlags& flags, const DevicePtr& device) {
   });
   // After the forecast, which counts what the process holds.
   if (lora) {
-    plan.adapter = flags.lora.adapter(*lora, plan.device, outline->linear_shapes(), flags.training.options.seed);
+    plan.adapter = flags.lora.adapter(*lora, plan.device, {*outline, flags.model_folder}, flags.training.options.seed);
     plan.adapter->base_model = flags.model_folder;
   }
   plan.trainable = plan.adapter ? plan.adapter->parameters() : outline->parameter_count();

@@ -3,6 +3,7 @@
 #include "app/interrupt.h"
 #include "app/plan.h"
 #include "app/profile_text.h"
+#include "models/base_hash.h"
 
 namespace loragrad {
 
@@ -27,11 +28,14 @@ int run_train(const Words& words) {
   std::unique_ptr<CausalLm> model = load_model(train.model_folder, plan.device, plan.load);
   const Adapter* adapter = plan.adapter ? &*plan.adapter : nullptr;
   if (adapter) model->attach(*adapter);
+  // Of the base as it is now: whatever becomes of the folder during a long run.
+  std::string hash = base_hash(*model, BaseTensors(*model, train.model_folder));
   warn_of_bad_weights(*model);
   TrainResult result =
       run_training(*model, adapter, plan.data, train.training, plan.memory.options, output, timed ? &times : nullptr);
   CardFacts facts = card_facts(train.training, train.data, plan.data, result);
   facts.base_model = train.model_folder;
+  facts.base_hash = hash;
   facts.trainable = plan.trainable;
   facts.parameters = plan.parameters;
   if (adapter)

@@ -6,6 +6,7 @@
 #include "engine/error.h"
 #include "io/json.h"
 #include "lora/adapter_config_json.h"
+#include "lora/layers.h"
 #include "lora/patterns.h"
 
 namespace loragrad {
@@ -85,11 +86,16 @@ void check_fields(const JsonRef& file, std::vector<std::string>& warnings) {
   }
 }
 
+std::string lower(std::string text) {
+  for (char& c : text) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+  return text;
+}
+
 /// A list of names, or a pattern as a string.
 TargetModules read_targets(const JsonRef& field) {
   TargetModules result;
   if (field.is_string()) {
-    if (field.string() == "all-linear") {
+    if (lower(field.string()) == "all-linear") {  // as PEFT compares it
       result.kind = TargetModules::Kind::all_linear;
       return result;
     }
@@ -97,8 +103,8 @@ TargetModules read_targets(const JsonRef& field) {
     result.pattern = field.string();
     try {
       NamePattern check(field.path(), result.pattern);
-    } catch (const UsageError&) {
-      field.fail("a regular expression");
+    } catch (const UsageError& error) {
+      throw InputError(field.where() + ": " + error.what());
     }
     return result;
   }
@@ -168,7 +174,7 @@ AdapterConfigFile read_adapter_config_file(const std::string& path, std::vector<
   }
   if (auto rslora = file.find("use_rslora")) config.use_rslora = rslora->boolean();
   config.init_lora_weights = read_init(file, ignored);
-  config.target_modules = read_targets(file.at("target_modules"));
+  if (auto targets = file.find("target_modules")) config.target_modules = read_targets(*targets);
   read_patterns(file, config);
   if (auto base = file.find("base_model_name_or_path")) result.base_model = base->string();
   if (auto exclude = file.find("exclude_modules"); exclude && !is_off(*exclude)) {
@@ -177,12 +183,20 @@ AdapterConfigFile read_adapter_config_file(const std::string& path, std::vector<
     result.excludes = result.exclude.kind != TargetModules::Kind::all_linear;
   }
   if (auto layers = file.find("layers_to_transform"); layers && !is_off(*layers)) {
+    if (config.target_modules.kind != TargetModules::Kind::names)
+      layers->fail("null beside target_modules that is no list");  // as PEFT does
     constexpr std::int64_t largest = std::numeric_limits<std::int32_t>::max();
     result.layers.emplace();
     for (const JsonRef& layer : layers->one_or_more()) result.layers->push_back(layer.integer(0, largest));
   }
   if (auto pattern = file.find("layers_pattern"); pattern && !is_off(*pattern))
     for (const JsonRef& word : pattern->one_or_more()) result.layers_pattern.push_back(word.string());
+  if (result.layers_pattern == std::vector<std::string>{""}) result.layers_pattern.clear();
+  try {
+    LayerChoice check({}, result.layers_pattern);
+  } catch (const UsageError& error) {
+    throw InputError(path + ": " + error.what());
+  }
   if (warnings) warnings->insert(warnings->end(), ignored.begin(), ignored.end());
   return result;
 }

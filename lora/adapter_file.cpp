@@ -9,6 +9,8 @@
 #include "io/json.h"
 #include "io/safetensors.h"
 #include "lora/adapter_config_json.h"
+#include "lora/adapter_tensors.h"
+#include "lora/layers.h"
 #include "lora/matching.h"
 #include "lora/patterns.h"
 
@@ -51,27 +53,20 @@ class Complaints {
   std::vector<std::string> missing_, unexpected_, shapes_;
 };
 
-/// The number in a module's name that PEFT takes for its layer: the last that stands behind two words, the nearer of
-/// which is one of `patterns` where there are any. None: -1.
-std::int64_t layer_of(const std::string& name, const std::vector<std::string>& patterns) {
-  std::vector<std::string> words{""};
-  for (char c : name) {
-    if (c == '.')
-      words.emplace_back();
-    else
-      words.back().push_back(c);
-  }
-  for (std::size_t i = words.size() - 1; i-- > 2;) {
-    bool number =
-        !words[i].empty() && words[i].size() < 10 && words[i].find_first_not_of("0123456789") == std::string::npos;
-    if (number && (patterns.empty() || std::count(patterns.begin(), patterns.end(), words[i - 1])))
-      return std::stoll(words[i]);
-  }
-  return -1;
-}
-
-bool is_chosen(std::int64_t layer, const std::vector<std::int64_t>& layers) {
-  return std::count(layers.begin(), layers.end(), layer) > 0;
+/// Where the configuration names no targets, the modules that have tensors are meant: PEFT's own default depends on
+/// the model's family, and an adapter that was saved has been filled in.
+void fill_targets(AdapterConfigFile& file, const AdapterTensors& tensors, const std::string& path,
+                  std::vector<std::string>* warnings) {
+  TargetModules& targets = file.config.target_modules;
+  if (targets.kind != TargetModules::Kind::names || !targets.names.empty()) return;
+  targets.names = tensors.modules();
+  if (targets.names.empty())
+    throw InputError(path +
+                     ": target_modules: expected a list of modules' names, or a pattern, found none, and no A in " +
+                     tensors.path());
+  if (warnings)
+    warnings->push_back(path + ": target_modules: none; those that " + tensors.path() + " has are taken, " +
+                        std::to_string(targets.names.size()));
 }
 
 /// The modules that the configuration gives an adapter, and then the targets that say so without exclude_modules and
@@ -83,9 +78,12 @@ std::vector<LinearShape> select_modules(AdapterConfigFile& file, const std::stri
   std::set<std::string> left_out;
   if (file.excludes)
     for (const LinearShape& shape : select_targets(file.exclude, all).modules) left_out.insert(shape.name);
-  if (file.layers)
+  if (file.layers) {
+    LayerChoice choice(*file.layers, file.layers_pattern);
     for (const LinearShape& shape : selection.modules)
-      if (!is_chosen(layer_of(shape.name, file.layers_pattern), *file.layers)) left_out.insert(shape.name);
+      if (!std::count(targets.names.begin(), targets.names.end(), shape.name) && !choice.has(shape.name))
+        left_out.insert(shape.name);
+  }
 
   std::vector<LinearShape> modules;
   for (const LinearShape& shape : selection.modules)
@@ -103,6 +101,15 @@ std::vector<LinearShape> select_modules(AdapterConfigFile& file, const std::stri
     for (const LinearShape& shape : modules) targets.names.push_back(shape.name);
   }
   return modules;
+}
+
+[[noreturn]] void refuse_trained(const std::string& path, const StoredTensor& tensor, const StoredTensor& base) {
+  bool resized = tensor.shape != base.shape;
+  throw InputError(path + ": " + escaped(tensor.name, 200) + ": expected the base's own " +
+                   (resized ? base.shape_text() : "values") +
+                   " (a parameter trained or resized beside the adapter: "
+                   "not supported), found " +
+                   (resized ? tensor.shape_text() : "others"));
 }
 
 Tensor read_tensor(const StoredTensor& stored, const Shape& shape, const DevicePtr& device, DType dtype, bool trainable,
@@ -128,36 +135,45 @@ void save_adapter(const Adapter& adapter, const std::string& folder) {
 }
 
 Adapter load_adapter(const std::string& folder, const DevicePtr& device, const std::vector<LinearShape>& all,
-                     bool trainable, std::vector<std::string>* warnings, DType dtype) {
+                     bool trainable, std::vector<std::string>* warnings, DType dtype, const FindBaseTensor& base) {
+  require_adapter_folder(folder);
   AdapterConfigFile file = read_adapter_config_file(folder + config_file, warnings);
-  std::string path = folder + tensor_file;
-  SafetensorsFile stored = open_safetensors(path);
+  AdapterTensors tensors(folder);
+  fill_targets(file, tensors, folder + config_file, warnings);
   std::vector<LinearShape> modules = select_modules(file, folder + config_file, all, warnings);
   ModuleRanks ranks(file.config);
 
   Complaints complaints;
   std::set<std::string> expected;
-  auto check = [&](const std::string& key, const Shape& shape) {
-    expected.insert(key);
-    const StoredTensor* tensor = stored.find(key);
-    if (!tensor) return complaints.missing(key);
-    if (tensor->shape != std::vector<std::int64_t>{shape.rows, shape.cols}) complaints.shape(key, shape, *tensor);
+  auto check = [&](const std::string& name, const Shape& shape) {
+    expected.insert(name);
+    const StoredTensor* tensor = tensors.find(name);
+    if (!tensor) return complaints.missing(prefix + name);
+    if (tensor->shape != std::vector<std::int64_t>{shape.rows, shape.cols})
+      complaints.shape(tensor->name, shape, *tensor);
   };
   for (const LinearShape& shape : modules) {
     std::int64_t rank = ranks.rank(shape.name);
-    check(prefix + shape.name + ".lora_A.weight", {rank, shape.in});
-    check(prefix + shape.name + ".lora_B.weight", {shape.out, rank});
+    check(shape.name + ".lora_A.weight", {rank, shape.in});
+    check(shape.name + ".lora_B.weight", {shape.out, rank});
   }
-  for (const StoredTensor& tensor : stored.tensors)
-    if (!expected.count(tensor.name)) complaints.unexpected(escaped(tensor.name, 200));
-  complaints.raise(path);
+  for (const auto& [name, tensor] : tensors.all()) {
+    if (expected.count(name)) continue;
+    const StoredTensor* repeated = repeated_tensor(name, base);
+    if (!repeated)
+      complaints.unexpected(escaped(tensor->name, 200));
+    else if (!has_values_of(*tensor, *repeated))
+      refuse_trained(tensors.path(), *tensor, *repeated);
+  }
+  for (const StoredTensor* tensor : tensors.others()) complaints.unexpected(escaped(tensor->name, 200));
+  complaints.raise(tensors.path());
 
   Adapter adapter;
   adapter.config = file.config;
   adapter.base_model = file.base_model;
   for (const LinearShape& shape : modules) {
     auto read = [&](const char* which, const Shape& matrix) {
-      return read_tensor(*stored.find(prefix + shape.name + which), matrix, device, dtype, trainable, path);
+      return read_tensor(*tensors.find(shape.name + which), matrix, device, dtype, trainable, tensors.path());
     };
     std::int64_t rank = ranks.rank(shape.name);
     adapter.modules.push_back({shape.name, read(".lora_A.weight", {rank, shape.in}),
@@ -167,7 +183,9 @@ Adapter load_adapter(const std::string& folder, const DevicePtr& device, const s
 }
 
 LoraConfig read_adapter_config(const std::string& folder, std::string* base_model, std::vector<std::string>* warnings) {
+  require_adapter_folder(folder);
   AdapterConfigFile file = read_adapter_config_file(folder + config_file, warnings);
+  fill_targets(file, AdapterTensors(folder), folder + config_file, warnings);
   if (base_model) *base_model = file.base_model;
   return file.config;
 }

@@ -3,6 +3,7 @@
 #include <vector>
 
 #include "lora/adapter.h"
+#include "lora/adapter_tensors.h"
 
 namespace loragrad {
 
@@ -10,16 +11,20 @@ namespace loragrad {
 /// (docs/formats.md). Each file appears whole or not at all. NumericError for NaN or Inf, before anything is written.
 void save_adapter(const Adapter& adapter, const std::string& folder);
 
-/// Reads a PEFT adapter folder. Every field and tensor is used or named: InputError for a variant that changes the
-/// result and is not supported (DoRA, biases, modules_to_save, ...), for tensors that do not fit `all` (shapes, names),
-/// for missing and unexpected tensors (all of them in one message), for NaN and Inf. Trainable when `trainable`. f16,
-/// bf16 and f64 tensors are converted to `dtype`. exclude_modules and layers_to_transform are resolved: what comes back
-/// names the modules that they leave. `warnings` gets one line for each thing that was ignored without effect.
+/// Reads a PEFT adapter folder (lora/adapter_tensors.h says what a folder that is none gets). Every field and tensor is
+/// used or named: InputError for a variant that changes the result and is not supported (DoRA, biases, modules_to_save,
+/// ...), for tensors that do not fit `all` (shapes, names), for missing and unexpected tensors (all of them in one
+/// message), for NaN and Inf. Trainable when `trainable`. f16, bf16 and f64 tensors are converted to `dtype`.
+/// exclude_modules and layers_to_transform are resolved: what comes back names the modules that they leave. Without
+/// target_modules the tensors say which modules. Parameters of the base that are stored too are read where `base` has
+/// the same, and an InputError where it has others. `warnings` gets one line for each thing that was ignored without
+/// effect.
 Adapter load_adapter(const std::string& folder, const DevicePtr& device, const std::vector<LinearShape>& all,
-                     bool trainable, std::vector<std::string>* warnings = nullptr, DType dtype = DType::f32);
+                     bool trainable, std::vector<std::string>* warnings = nullptr, DType dtype = DType::f32,
+                     const FindBaseTensor& base = {});
 
 /// The configuration alone (for inspect, and for --init-adapter before the model is loaded), targets as the file has
-/// them.
+/// them, or without any as the tensors do.
 LoraConfig read_adapter_config(const std::string& folder, std::string* base_model = nullptr,
                                std::vector<std::string>* warnings = nullptr);
 

@@ -5,14 +5,16 @@
 #include <cstring>
 
 #include "engine/error.h"
+#include "io/stored_values.h"
 #include "lora/half.h"
 #include "ops/gemm.h"
 
 namespace loragrad {
 namespace {
 
-/// A block of W' on the device and its copy on the host are what a merge takes beside W and W'.
-constexpr std::size_t scratch_bytes = std::size_t{64} << 20;
+/// A block of W', and where it is asked what is kept of a change also W and the change, are what a merge takes beside W
+/// and W': on the device and again on the host.
+constexpr std::size_t block_bytes = std::size_t{32} << 20;
 
 struct Factors {
   Tensor a, b;
@@ -47,14 +49,15 @@ std::vector<Factors> read_terms(const std::string& name, const Weight& w, const 
   return result;
 }
 
-/// block += s B A, rows [begin, begin + block.rows) of W as it is stored.
-void add_product(Device& device, Matrix block, const Factors& term, std::int64_t begin, WeightLayout layout) {
+/// block = beta block + s B A, rows [begin, begin + block.rows) of W as it is stored.
+void add_product(Device& device, Matrix block, const Factors& term, std::int64_t begin, WeightLayout layout,
+                 double beta = 1) {
   if (layout == WeightLayout::out_in) {
     gemm(device, {.c = block,
                   .a = row_range(term.b.matrix(), begin, block.rows),
                   .b = term.a.matrix(),
                   .alpha = term.scale,
-                  .beta = 1});
+                  .beta = beta});
   } else {  // (B A)ᵀ = Aᵀ Bᵀ
     gemm(device, {.c = block,
                   .a = column_range(term.a.matrix(), begin, block.rows),
@@ -62,7 +65,7 @@ void add_product(Device& device, Matrix block, const Factors& term, std::int64_t
                   .transpose_a = true,
                   .transpose_b = true,
                   .alpha = term.scale,
-                  .beta = 1});
+                  .beta = beta});
   }
 }
 
@@ -87,9 +90,32 @@ bool append(std::vector<std::byte>& out, std::size_t& at, const Tensor& block, D
   return append(out, at, values, [](float value) { return value; });
 }
 
+/// Of the rows of W that `block` holds, from `begin` on: the change that the adapters are to make, and the one that
+/// stands in `merged`, W' as the file has it.
+ChangeKept change_kept(Device& device, const Weight& w, const std::vector<Factors>& terms, std::int64_t begin,
+                       const Tensor& before, const std::byte* merged) {
+  Tensor change = Tensor::empty(w.device(), before.shape(), before.dtype());
+  for (std::size_t i = 0; i < terms.size(); ++i)
+    add_product(device, change.mutable_matrix(), terms[i], begin, w.layout(), i == 0 ? 0 : 1);
+  ChangeKept result;
+  auto sum = [&](const auto& old_values, const auto& changes) {
+    for (std::size_t i = 0; i < changes.size(); ++i) {
+      double intended{changes[i]};
+      result.intended += intended * intended;
+      result.kept += (stored_value(merged, w.dtype(), i) - double{old_values[i]}) * intended;
+    }
+  };
+  if (before.dtype() == DType::f64)
+    sum(before.values<double>(), change.values<double>());
+  else
+    sum(before.values<float>(), change.values<float>());
+  return result;
+}
+
 }  // namespace
 
-std::vector<std::byte> merge_weight(const std::string& name, const Weight& w, const std::vector<MergeTerm>& terms) {
+std::vector<std::byte> merge_weight(const std::string& name, const Weight& w, const std::vector<MergeTerm>& terms,
+                                    ChangeKept* kept) {
   Device& device = *w.device();
   DType dtype = w.dtype() == DType::f64 ? DType::f64 : DType::f32;
   std::vector<Factors> factors = read_terms(name, w, terms, dtype);
@@ -98,15 +124,21 @@ std::vector<std::byte> merge_weight(const std::string& name, const Weight& w, co
   std::size_t at = 0;
 
   std::size_t row_bytes = std::max<std::size_t>(1, static_cast<std::size_t>(shape.cols) * size_of(dtype));
-  auto block_rows = static_cast<std::int64_t>(std::max<std::size_t>(1, scratch_bytes / 2 / row_bytes));
+  auto block_rows = static_cast<std::int64_t>(std::max<std::size_t>(1, block_bytes / row_bytes));
   for (std::int64_t begin = 0; begin < shape.rows; begin += block_rows) {
-    Tensor block = Tensor::empty(w.device(), {std::min(block_rows, shape.rows - begin), shape.cols}, dtype);
-    device.kernels().accumulate(device, row_range(w.matrix(), begin, block.rows()), 1, block.mutable_matrix(), 0);
+    auto rows_of_w = [&] {
+      Tensor rows = Tensor::empty(w.device(), {std::min(block_rows, shape.rows - begin), shape.cols}, dtype);
+      device.kernels().accumulate(device, row_range(w.matrix(), begin, rows.rows()), 1, rows.mutable_matrix(), 0);
+      return rows;
+    };
+    Tensor block = rows_of_w();
     check_finite(device, block.matrix(), name, "the weight");
     for (const Factors& term : factors) add_product(device, block.mutable_matrix(), term, begin, w.layout());
+    std::size_t begin_byte = at;
     if (!append(out, at, block, w.dtype()))
       throw NumericError(name + ": expected finite numbers in the merged weight, found NaN or Inf in " +
                          std::string(name_of(w.dtype())));
+    if (kept) *kept += change_kept(device, w, factors, begin, rows_of_w(), out.data() + begin_byte);
   }
   return out;
 }

@@ -74,9 +74,9 @@ NamePattern::NamePattern(const std::string& field, std::string_view pattern, Ext
   int error = 0;
   PCRE2_SIZE at = 0;
   std::uint32_t ends = extent == Extent::whole ? PCRE2_ENDANCHORED : 0;
-  impl_->code =
-      pcre2_compile(reinterpret_cast<PCRE2_SPTR>(translated.pcre2.data()), translated.pcre2.size(),
-                    PCRE2_ANCHORED | PCRE2_UTF | PCRE2_UCP | PCRE2_NEVER_BACKSLASH_C | ends, &error, &at, context.get());
+  impl_->code = pcre2_compile(reinterpret_cast<PCRE2_SPTR>(translated.pcre2.data()), translated.pcre2.size(),
+                              PCRE2_ANCHORED | PCRE2_UTF | PCRE2_UCP | PCRE2_NEVER_BACKSLASH_C | ends, &error, &at,
+                              context.get());
   if (!impl_->code) refuse(reason(error));
 }
 NamePattern::NamePattern(NamePattern&&) noexcept = default;

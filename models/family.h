@@ -28,6 +28,8 @@ struct Family {
 Family opt_family();
 Family gpt2_family();
 Family llama_family();
+/// UsageError for a model type that is none of these.
+const Family& family_named(const std::string& model_type);
 
 /// The shared parts of a decoder: what every family's class starts from.
 class Decoder : public CausalLm {

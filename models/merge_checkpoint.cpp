@@ -11,17 +11,12 @@
 #include "io/mapped_file.h"
 #include "io/safetensors.h"
 #include "lora/merge.h"
+#include "models/base_tensors.h"
 #include "models/model_files.h"
 #include "models/parameter.h"
 
 namespace loragrad {
 namespace {
-
-/// Checkpoints may leave out the first component of the names (models/family.h: base_prefix).
-const StoredTensor* stored_as(const SafetensorsFile& file, const std::string& name) {
-  if (const StoredTensor* tensor = file.find(name)) return tensor;
-  return file.find(name.substr(name.find('.') + 1));
-}
 
 /// Buffers of old files, such as boolean masks, are in dtypes that no parameter has; readers make them anew.
 bool is_parameter_dtype(const StoredTensor& tensor) {
@@ -48,14 +43,26 @@ std::vector<float> sample_logits(const CausalLm& model, const std::vector<std::i
   return model.logits(model.hidden(batch, ForwardContext{})).values<float>();
 }
 
-void compare(const std::vector<float>& adapted, const std::vector<float>& merged, MergeReport& report) {
-  for (std::size_t i = 0; i < adapted.size(); ++i) {
-    if (!std::isfinite(adapted[i]) || !std::isfinite(merged[i]))
+double largest_difference(const std::vector<float>& a, const std::vector<float>& b) {
+  double largest = 0;
+  for (std::size_t i = 0; i < a.size(); ++i) {
+    if (!std::isfinite(a[i]) || !std::isfinite(b[i]))
       throw NumericError("merge: the logits of the sample row are NaN or Inf");
-    report.largest_logit_difference =
-        std::max(report.largest_logit_difference, std::fabs(double{adapted[i]} - double{merged[i]}));
-    report.largest_logit = std::max(report.largest_logit, std::fabs(double{adapted[i]}));
+    largest = std::max(largest, std::fabs(double{a[i]} - double{b[i]}));
   }
+  return largest;
+}
+
+/// Below this share, most of what an adapter was to change in a weight is not there.
+constexpr double half = 0.5;
+
+void add_kept(MergeReport& report, const std::string& name, DType dtype, const ChangeKept& kept) {
+  double share = kept.share();
+  if (share < half) ++report.mostly_lost;
+  if (!report.least.empty() && share >= report.least_kept) return;
+  report.least = name;
+  report.least_kept = share;
+  report.lost_to = dtype;
 }
 
 }  // namespace
@@ -74,26 +81,31 @@ void copy_model_files(const std::string& from, const std::string& to) {
 MergeReport merge_checkpoint(CausalLm& model, const std::string& model_folder,
                              const std::vector<WeightedAdapter>& adapters, const std::string& output) {
   require_finite(model, model_folder);
-  SafetensorsFile file = open_model_folder(model_folder);
+  BaseTensors base(model, model_folder);
   std::map<std::string, std::vector<MergeTerm>> terms;
   for (const WeightedAdapter& a : adapters)
     for (const LoraModule& module : a.adapter.modules) terms[module.name].push_back({&module, a.weight});
 
+  MergeReport report;
+  ChangeKept all;
   std::map<std::string, WeightLayout> layouts;
   for (const LinearShape& linear : model.linear_shapes()) layouts[linear.name] = linear.layout;
   std::map<std::string, std::vector<std::byte>> merged;  // by the file's name
   for (const auto& [name, list] : terms) {
-    const StoredTensor* tensor = stored_as(file, name + ".weight");
+    const StoredTensor* tensor = base.find(name + ".weight");
     if (!tensor || !layouts.contains(name))
       throw InputError(model_folder + ": " + name + ".weight: expected a tensor, found none");
     Weight weight(model.device(), tensor->bytes, tensor->dtype(), {tensor->shape.at(0), tensor->shape.at(1)},
                   tensor->file, layouts[name]);
-    merged[tensor->name] = merge_weight(name, weight, list);
+    ChangeKept kept;
+    merged[tensor->name] = merge_weight(name, weight, list, &kept);
+    add_kept(report, name, weight.dtype(), kept);
+    all += kept;
   }
+  report.kept = all.share();
 
-  MergeReport report;
   std::vector<TensorToWrite> tensors;
-  for (const StoredTensor& tensor : file.tensors) {
+  for (const StoredTensor& tensor : base.file().tensors) {
     if (!is_parameter_dtype(tensor)) continue;
     auto replaced = merged.find(tensor.name);
     const void* data = replaced == merged.end() ? tensor.bytes : replaced->second.data();
@@ -106,11 +118,15 @@ MergeReport merge_checkpoint(CausalLm& model, const std::string& model_folder,
 
   std::vector<std::int32_t> ids = sample_row(model.config());
   report.sample_tokens = static_cast<std::int64_t>(ids.size());
+  std::vector<float> alone = sample_logits(model, ids);
   for (const WeightedAdapter& a : adapters) model.attach(a.adapter, a.weight);
   std::vector<float> adapted = sample_logits(model, ids);
   model.detach_adapters();
   Precision precision = model.compute_dtype() == DType::bf16 ? Precision::bf16 : Precision::f32;
-  compare(adapted, sample_logits(*load_model(output, model.device(), {.precision = precision}), ids), report);
+  std::vector<float> result = sample_logits(*load_model(output, model.device(), {.precision = precision}), ids);
+  report.largest_logit_difference = largest_difference(adapted, result);
+  report.largest_adapter_effect = largest_difference(adapted, alone);
+  report.largest_logit = largest_difference(adapted, std::vector<float>(adapted.size()));
   return report;
 }
 

@@ -1,3 +1,5 @@
+#include <filesystem>
+
 #include "engine/error.h"
 #include "models/config_reader.h"
 #include "models/family.h"
@@ -18,6 +20,15 @@ const Family& family_of(const JsonRef& root) {
     known += (known.empty() ? "" : ", ") + family.model_type;
   }
   root.at("model_type").fail("one of: " + known);
+}
+
+void refuse_adapter(const std::string& folder) {
+  std::filesystem::path path(folder);
+  std::error_code error;
+  if (!exists(path / "config.json", error) && exists(path / "adapter_config.json", error))
+    throw IoError(
+        escaped(folder, 4096) +
+        ": expected config.json in this folder, found an adapter (give it as --adapter, its base as --model)");
 }
 
 DType resolve(Precision precision, DType stored, const Device& device, bool emulate) {
@@ -55,6 +66,7 @@ class ModelAssembly {
 
 std::unique_ptr<CausalLm> load_model(const std::string& folder, const DevicePtr& device, const LoadOptions& options) {
   std::string file = folder + "/config.json";
+  refuse_adapter(folder);
   Json json = read_json_file(file);
   JsonRef root(json, file);
   const Family& family = family_of(root);
@@ -77,10 +89,12 @@ std::unique_ptr<CausalLm> new_model(const std::string& config_json_file, const D
   return ModelAssembly::assemble(family, config, device, DType::f32, DType::f32, *source);
 }
 
-TargetModules default_targets(const std::string& model_type) {
+const Family& family_named(const std::string& model_type) {
   for (const Family& family : families())
-    if (family.model_type == model_type) return family.targets;
-  throw UsageError("targets: no default for model type " + model_type);
+    if (family.model_type == model_type) return family;
+  throw UsageError("expected a model type that is known, found " + model_type);
 }
+
+TargetModules default_targets(const std::string& model_type) { return family_named(model_type).targets; }
 
 }  // namespace loragrad

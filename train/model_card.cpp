@@ -3,12 +3,17 @@
 #include <fmt/format.h>
 
 #include <filesystem>
+#include <sstream>
 
 #include "io/json.h"
+#include "io/mapped_file.h"
 #include "train/progress.h"
 
 namespace loragrad {
 namespace {
+
+/// The number tells which definition of the hash it is (docs/formats.md).
+constexpr std::string_view hash_key = "base_model_hash: loragrad-1-";
 
 /// A YAML scalar: a JSON string is one, whatever it holds.
 std::string quoted(const std::string& text) {
@@ -83,13 +88,34 @@ std::string usage(const CardFacts& facts, const Adapter* adapter) {
 
 }  // namespace
 
+std::optional<std::string> card_base_hash(const std::string& adapter_folder) {
+  std::string path = adapter_folder + "/README.md";
+  std::error_code error;
+  if (!std::filesystem::is_regular_file(path, error)) return std::nullopt;
+  std::istringstream card(read_file(path));
+  std::string line;
+  // The front matter alone, which ends at the second line of dashes.
+  for (int dashes = 0; dashes < 2 && std::getline(card, line);) {
+    while (!line.empty() && (line.back() == '\r' || line.back() == ' ')) line.pop_back();
+    if (line == "---")
+      ++dashes;
+    else if (dashes == 0)
+      break;
+    else if (line.starts_with(hash_key))
+      return line.substr(hash_key.size());
+  }
+  return std::nullopt;
+}
+
 std::string model_card(const CardFacts& facts, const Adapter* adapter) {
   const TrainResult& r = facts.result;
   std::string out = fmt::format("---\nbase_model: {}\nlibrary_name: {}\npipeline_tag: text-generation\ntags:\n",
                                 quoted(facts.base_model), adapter ? "peft" : "transformers");
   if (adapter) out += fmt::format("- {}\n- lora\n", quoted("base_model:adapter:" + facts.base_model));
-  out += fmt::format("- loragrad\n---\n\n# {} {}\n\n", adapter ? "LoRA adapter for" : "Fine-tuned",
-                     code(last_name(facts.base_model)));
+  out += "- loragrad\n";
+  if (adapter && !facts.base_hash.empty()) out += fmt::format("{}{}\n", hash_key, facts.base_hash);
+  out +=
+      fmt::format("---\n\n# {} {}\n\n", adapter ? "LoRA adapter for" : "Fine-tuned", code(last_name(facts.base_model)));
 
   out += fmt::format("Trained with loragrad on {} ({} rows, {} supervised tokens): {} steps{}, {} tokens, {}.\n",
                      code(last_name(facts.data)), facts.rows, facts.supervised_tokens, r.steps,

@@ -10,6 +10,7 @@ namespace loragrad {
 /// What a model card tells of a run.
 struct CardFacts {
   std::string base_model;       ///< as adapter_config.json has it
+  std::string base_hash;        ///< models/base_hash.h; may be empty
   std::string data, eval_data;  ///< names of the data sets; eval_data may be empty
   std::int64_t rows = 0, supervised_tokens = 0, seq_len = 0;
   std::int64_t trainable = 0, parameters = 0;  ///< of parameters, what was trained
@@ -20,5 +21,8 @@ struct CardFacts {
 /// README.md as the Hugging Face hub reads it: YAML front matter (base_model, library_name, tags), what was trained on
 /// what and how, the final losses, and how to load it. `adapter` null: all parameters were trained.
 std::string model_card(const CardFacts& facts, const Adapter* adapter);
+
+/// The hash of its base that an adapter's card has; nothing where there is no card, or none of ours.
+std::optional<std::string> card_base_hash(const std::string& adapter_folder);
 
 }  // namespace loragrad

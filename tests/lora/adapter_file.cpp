@@ -188,9 +188,12 @@ TEST_CASE("fields that change the result and are not supported are refused by na
                                                    {"r", 4.5},
                                                    {"lora_alpha", "8"},
                                                    {"lora_dropout", 1.0},
-                                                   {"target_modules", nullptr},
+                                                   {"target_modules", 3},
                                                    {"target_modules", Json::Array{}},
                                                    {"target_modules", "("},
+                                                   {"target_modules", ".*\\K_proj"},
+                                                   {"exclude_modules", "(?|a)"},
+                                                   {"layers_pattern", "("},
                                                    {"use_rslora", "yes"},
                                                    {"rank_pattern", Json::Object{{"v_proj", 0}}},
                                                    {"alpha_pattern", Json::Object{{"(", 1}}}};

@@ -52,9 +52,9 @@ TEST_CASE("name patterns match whole names") {
   CHECK(pattern.matches("q_proj"));  // the longer branch is tried, as by fullmatch
   CHECK_FALSE(pattern.matches("q_proj2"));
   CHECK_FALSE(pattern.matches("xq"));
-  CHECK(message_of<UsageError>([] {
-          NamePattern("f", "a(b\n");
-        }).starts_with("f: expected a regular expression as Python reads them, found \"a(b\\n\" (missing ), unterminated subpattern at 2)"));
+  CHECK(message_of<UsageError>([] { NamePattern("f", "a(b\n"); })
+            .starts_with("f: expected a regular expression as Python reads them, found \"a(b\\n\" (missing ), "
+                         "unterminated subpattern at 2)"));
   NamePattern slow("f", "(a*)*(a*)*(a*)*[bd]");
   CHECK(contains(message_of<UsageError>([&] { slow.matches(std::string(60, 'a') + 'c'); }), "match limit"));
   CHECK(NamePattern("f", quoted_pattern("a.b+[c]")).matches("a.b+[c]"));

@@ -38,7 +38,8 @@ TEST_CASE("a pattern matches whole names, all-linear everything") {
         std::vector<std::string>{"model.layers.1.self_attn.k_proj", "model.layers.1.mlp.up_proj"});
   CHECK(contains(refusal(TargetModules::parse("regex:q_proj")), "which matches none (the model has q_proj, k_proj, "));
   CHECK(contains(refusal(TargetModules::parse("regex:model.*q_pro")), "pattern for whole names"));
-  CHECK(contains(refusal(TargetModules::parse("regex:(")), "expected a regular expression as Python reads them, found \"(\""));
+  CHECK(contains(refusal(TargetModules::parse("regex:(")),
+                 "expected a regular expression as Python reads them, found \"(\""));
   CHECK(matched(TargetModules::parse("all-linear"), all) == names_of(all));
   CHECK(contains(message_of<UsageError>([] { match_targets(TargetModules::parse("all-linear"), {}); }), "found none"));
   CHECK(refusal({}) == "target_modules: expected at least one module's name, found none");

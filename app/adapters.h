@@ -1,0 +1,31 @@
+#pragma once
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "models/merge_checkpoint.h"
+#include "models/model.h"
+
+namespace loragrad {
+
+/// A base on disk: its folder, and the model or its outline.
+struct Base {
+  const CausalLm& model;
+  std::string folder;
+};
+
+/// An adapter for this base, with warnings printed: of fields without effect, and where it was made for another base.
+Adapter open_adapter(const std::string& folder, const Base& base, const DevicePtr& device, bool trainable);
+
+/// The same for arguments "DIR[:WEIGHT]".
+std::vector<WeightedAdapter> open_adapters(const std::vector<std::string>& arguments, const Base& base);
+
+/// "ORG/NAME" of a name of the Hugging Face hub, or of a path into its cache (.../models--ORG--NAME/snapshots/...), ORG
+/// absent where the cache has none; nothing for another path, or for a name that is a folder here.
+std::optional<std::string> hub_name(const std::string& name_or_path);
+
+/// Why an adapter's folder was made for another base than this: the hash in its card differs (models/base_hash.h), or
+/// without one, the names of the hub that both have. "" where nothing speaks against it.
+std::string other_base_text(const std::string& adapter_folder, const std::string& base_name, const Base& base);
+
+}  // namespace loragrad

@@ -1,0 +1,95 @@
+#include "lora/adapter_tensors.h"
+
+#include <cstring>
+#include <set>
+#include <string_view>
+
+#include "engine/error.h"
+#include "io/json.h"
+#include "io/stored_values.h"
+#include "lora/half.h"
+
+namespace loragrad {
+namespace {
+
+constexpr std::string_view prefix = "base_model.model.", weight = "weight";
+
+/// A tensor's name as the model has it, and the adapter's that stood in it.
+struct Name {
+  std::string text, adapter;
+};
+
+Name name_of(const std::string& stored) {
+  std::string name = stored.substr(prefix.size());
+  for (std::string_view matrix : {".lora_A.", ".lora_B."}) {
+    std::size_t at = name.rfind(matrix);
+    if (at == std::string::npos) continue;
+    std::string module = name.substr(0, at + matrix.size()), rest = name.substr(at + matrix.size());
+    std::size_t dot = rest.find('.');
+    if (dot != std::string::npos && rest.substr(dot + 1) == weight)
+      return {module + std::string(weight), rest.substr(0, dot)};
+  }
+  return {name, ""};
+}
+
+double rounded(double value, DType dtype) {
+  if (dtype == DType::f64) return value;
+  auto narrow = static_cast<float>(value);
+  if (dtype == DType::bf16) return double{static_cast<float>(bf16(narrow))};
+  if (dtype == DType::f16) return double{static_cast<float>(to_f16(narrow))};
+  return double{narrow};
+}
+
+}  // namespace
+
+AdapterTensors::AdapterTensors(const std::string& folder)
+    : path_(folder + "/adapter_model.safetensors"), file_(open_safetensors(path_)) {
+  std::set<std::string> adapters;
+  for (const StoredTensor& tensor : file_.tensors) {
+    if (!tensor.name.starts_with(prefix)) {
+      others_.push_back(&tensor);
+      continue;
+    }
+    Name name = name_of(tensor.name);
+    if (!name.adapter.empty()) adapters.insert(name.adapter);
+    if (adapters.size() > 1)
+      throw InputError(path_ + ": expected one adapter, found several: " + escaped(*adapters.begin(), 100) + ", " +
+                       escaped(*adapters.rbegin(), 100));
+    if (!tensors_.emplace(name.text, &tensor).second)
+      throw InputError(path_ + ": expected one tensor of each name, found " +
+                       escaped(tensors_.at(name.text)->name, 200) + " and " + escaped(tensor.name, 200));
+  }
+}
+
+const StoredTensor* AdapterTensors::find(const std::string& name) const {
+  auto found = tensors_.find(name);
+  return found == tensors_.end() ? nullptr : found->second;
+}
+
+std::vector<std::string> AdapterTensors::modules() const {
+  constexpr std::string_view end = ".lora_A.weight";
+  std::vector<std::string> names;
+  for (const auto& [name, tensor] : tensors_)
+    if (name.ends_with(end)) names.push_back(name.substr(0, name.size() - end.size()));
+  return names;
+}
+
+const StoredTensor* repeated_tensor(const std::string& name, const FindBaseTensor& base) {
+  constexpr std::string_view wrapped = ".base_layer.";
+  if (!base) return nullptr;
+  std::string plain = name;
+  if (std::size_t at = plain.rfind(wrapped); at != std::string::npos) plain.replace(at, wrapped.size(), ".");
+  return base(plain);
+}
+
+bool has_values_of(const StoredTensor& tensor, const StoredTensor& base) {
+  if (tensor.shape != base.shape) return false;
+  DType dtype = tensor.dtype(), base_dtype = base.dtype();
+  if (dtype == base_dtype) return std::memcmp(tensor.bytes, base.bytes, base.byte_count) == 0;
+  std::size_t count = base.byte_count / size_of(base_dtype);
+  for (std::size_t i = 0; i < count; ++i)
+    if (stored_value(tensor.bytes, dtype, i) != rounded(stored_value(base.bytes, base_dtype, i), dtype)) return false;
+  return true;
+}
+
+}  // namespace loragrad

@@ -1,0 +1,78 @@
+#include "models/base_hash.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <string_view>
+
+#include "engine/error.h"
+#include "io/stored_values.h"
+#include "models/parameter.h"
+
+namespace loragrad {
+namespace {
+
+/// FNV-1a of 64 bits.                        Fowler, Noll, Vo; draft-eastlake-fnv
+class Fnv1a {
+ public:
+  void add(std::string_view bytes) {
+    for (char c : bytes) add(static_cast<unsigned char>(c));
+  }
+  void add(std::uint16_t value) {
+    add(static_cast<unsigned char>(value & 0xff));
+    add(static_cast<unsigned char>(value >> 8));
+  }
+  std::uint64_t value() const { return value_; }
+
+ private:
+  void add(unsigned char byte) { value_ = (value_ ^ byte) * 0x100000001b3u; }
+  std::uint64_t value_ = 0xcbf29ce484222325u;
+};
+
+/// A large parameter is known by this many stretches of values, evenly spread from its first to its last.
+constexpr std::size_t stretches = 4, stretch = 1024;
+
+void add_values(Fnv1a& hash, const StoredTensor& tensor) {
+  std::size_t count = tensor.byte_count / size_of(tensor.dtype());
+  auto add = [&](std::size_t begin, std::size_t end) {
+    for (std::size_t i = begin; i < end; ++i)
+      hash.add(bf16(static_cast<float>(stored_value(tensor.bytes, tensor.dtype(), i))).bits);
+  };
+  if (count <= stretches * stretch) return add(0, count);
+  for (std::size_t i = 0; i < stretches; ++i) {
+    std::size_t begin = (count - stretch) * i / (stretches - 1);
+    add(begin, begin + stretch);
+  }
+}
+
+/// What the same parameters can be used in different ways by. Six digits: the last ones of a frequency are the maths
+/// library's.
+std::string config_text(const ModelConfig& c) {
+  constexpr std::array activations{"relu", "gelu", "gelu_tanh", "silu"};
+  std::string text =
+      fmt::format("{} {} {} {} {:.6g} {} {}", c.model_type, c.num_attention_heads, c.num_key_value_heads, c.head_dim,
+                  c.norm_eps, activations.at(static_cast<std::size_t>(c.activation)), int{c.do_layer_norm_before});
+  if (c.rope_frequencies)
+    for (double frequency : *c.rope_frequencies) text += fmt::format(" {:.6g}", frequency);
+  return text;
+}
+
+}  // namespace
+
+std::string base_hash(const CausalLm& model, const BaseTensors& tensors) {
+  Fnv1a hash;
+  hash.add(config_text(model.config()));
+  std::vector<std::string> names;
+  for (const auto& [name, parameter] : model.parameters()) names.push_back(name);
+  std::sort(names.begin(), names.end());
+  for (const std::string& name : names) {
+    const StoredTensor* tensor = tensors.find_tied(name);
+    if (!tensor) throw InputError(name + ": expected a tensor of the model, found none");
+    hash.add(fmt::format("\n{} {}\n", name, tensor->shape_text()));
+    add_values(hash, *tensor);
+  }
+  return fmt::format("{:016x}", hash.value());
+}
+
+}  // namespace loragrad

@@ -1,0 +1,30 @@
+#include "models/base_tensors.h"
+
+#include "models/family.h"
+
+namespace loragrad {
+
+namespace {
+constexpr const char* head = "lm_head.weight";
+}  // namespace
+
+const StoredTensor* find_stored(const SafetensorsFile& file, const std::string& name, const std::string& base_prefix) {
+  const StoredTensor* stored = file.find(name);
+  if (!stored && name.starts_with(base_prefix)) stored = file.find(name.substr(base_prefix.size()));
+  return stored;
+}
+
+BaseTensors::BaseTensors(const CausalLm& model, const std::string& folder)
+    : file_(open_model_folder(folder)),
+      base_prefix_(family_named(model.config().model_type).base_prefix),
+      embedding_(model.parameters().front().first),
+      tied_(model.config().tie_word_embeddings) {}
+
+const StoredTensor* BaseTensors::find_tied(const std::string& name) const {
+  const StoredTensor* stored = find(name);
+  if (!stored && tied_ && name == head) stored = find(embedding_);
+  if (!stored && tied_ && name == embedding_) stored = find(head);
+  return stored;
+}
+
+}  // namespace loragrad

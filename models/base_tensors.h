@@ -1,0 +1,29 @@
+#pragma once
+#include <string>
+
+#include "io/safetensors.h"
+#include "models/model.h"
+
+namespace loragrad {
+
+/// The tensor of a parameter: a file may leave out the family's base prefix ("model.", models/family.h), and no other
+/// part of a name. Null where there is none.
+const StoredTensor* find_stored(const SafetensorsFile& file, const std::string& name, const std::string& base_prefix);
+
+/// A model folder's tensors as its file has them, asked for by parameters' names. `model` may be an outline on a meta
+/// device.
+class BaseTensors {
+ public:
+  BaseTensors(const CausalLm& model, const std::string& folder);
+  const SafetensorsFile& file() const { return file_; }
+  const StoredTensor* find(const std::string& name) const { return find_stored(file_, name, base_prefix_); }
+  /// The same for a model in memory: of a tied head and its embedding each is found by the other's name.
+  const StoredTensor* find_tied(const std::string& name) const;
+
+ private:
+  SafetensorsFile file_;
+  std::string base_prefix_, embedding_;
+  bool tied_;
+};
+
+}  // namespace loragrad
