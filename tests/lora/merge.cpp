@@ -241,4 +241,15 @@ TEST_CASE("what rounding keeps of a change is measured along the change") {
     CHECK(kept.intended == doctest::Approx(6 * double{c.change} * double{c.change}).epsilon(1e-6));
   }
   CHECK(ChangeKept{}.share() == 1);  // nothing was to change
+
+  // Two adapters make one change, and blocks of a large weight add up.
+  LoraModule first = module_of(1, 4100, 2050, 0.5, 1), second = module_of(1, 4100, 2050, -0.5, 1);
+  StoredMatrix w = stored(DType::f32, 4100 * 2050, 3);
+  Weight weight(first.a.device(), w.bytes.data(), DType::f32, {2050, 4100}, nullptr);
+  ChangeKept one, both;
+  merge_weight("m", weight, {{&first, 1}}, &one);
+  merge_weight("m", weight, {{&first, 1}, {&second, -2}}, &both);
+  CHECK(one.share() == doctest::Approx(1).epsilon(1e-5));
+  CHECK(both.share() == doctest::Approx(1).epsilon(1e-5));
+  CHECK(both.intended == doctest::Approx(9 * one.intended).epsilon(1e-5));
 }
