@@ -3,26 +3,15 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cstdint>
 #include <optional>
 #include <vector>
 
-#include "lora/python_chars.h"
+#include "lora/python_syntax.h"
 
 namespace loragrad {
 namespace {
 
-constexpr std::uint64_t unbounded = 0xffffffff;  // re's MAXREPEAT
-constexpr int deepest = 200;                     // PCRE2's own limit is 250
-
-/// How many characters something can match.
-struct Width {
-  std::uint64_t least = 0, most = 0;
-};
-Width operator+(Width a, Width b) {
-  return {std::min(a.least + b.least, unbounded - 1), std::min(a.most + b.most, unbounded)};
-}
-Width either(Width a, Width b) { return {std::min(a.least, b.least), std::max(a.most, b.most)}; }
+constexpr int deepest = 200;  // PCRE2's own limit is 250
 
 /// What flags of re say of how to read on. The others are PCRE2's to know.
 struct Flags {
@@ -31,13 +20,6 @@ struct Flags {
 
 /// What a quantifier would stand behind.
 enum class Item { none, assertion, repeated, other };
-
-bool is_name(const std::string& name) {
-  auto word = [](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_';
-  };
-  return !name.empty() && (name[0] < '0' || name[0] > '9') && std::all_of(name.begin(), name.end(), word);
-}
 
 class Translation {
  public:
@@ -86,11 +68,11 @@ class Translation {
       } else if (c == '^' || c == '$') {
         out_ += static_cast<char>(c);
         add(Item::assertion, {});
-      } else if (std::optional<Width> times = quantifier(c)) {
+      } else if (std::optional<Width> times = read_quantifier(in_, c)) {
         if (item == Item::none || item == Item::assertion) in_.fail("nothing to repeat", place);
         if (item == Item::repeated) in_.fail("multiple repeat", place);
         repeat(*times);
-        last = {std::min(last.least * times->least, unbounded - 1), std::min(last.most * times->most, unbounded)};
+        last = last * *times;
         item = Item::repeated;
       } else if (c != '(') {
         literal(c, flags);
@@ -101,7 +83,7 @@ class Translation {
         extension(flags, depth, first && item == Item::none, add);
         if (depth == 0) flags = global_;
       } else {
-        skip_comment(place);
+        skip_comment(in_, place);
       }
     }
     return before + last;
@@ -113,44 +95,8 @@ class Translation {
   }
 
   bool skip_space(char32_t c) {
-    if (c == '#')
-      while (in_.peek() != PatternReader::end && in_.peek() != '\n') skip_one();
-    return c == '#' || (c < 0x80 && std::string_view(" \t\n\r\v\f").find(static_cast<char>(c)) != std::string::npos);
-  }
-
-  void skip_comment(std::size_t begin) {
-    while (in_.peek() != ')') {
-      if (in_.peek() == PatternReader::end) in_.fail("missing ), unterminated comment", begin);
-      skip_one();
-    }
-    in_.next();
-  }
-
-  /// In comments too a backslash and what follows it are one.
-  void skip_one() {
-    std::size_t place = in_.place();
-    if (in_.next() == '\\' && in_.next() == PatternReader::end) in_.fail("bad escape (end of pattern)", place);
-  }
-
-  /// {times, times} of a quantifier that begins with `c`; a brace that begins none is a character.
-  std::optional<Width> quantifier(char32_t c) {
-    if (c == '?') return Width{0, 1};
-    if (c == '*') return Width{0, unbounded};
-    if (c == '+') return Width{1, unbounded};
-    if (c != '{' || in_.peek() == '}') return {};
-    std::size_t begin = in_.place();
-    constexpr std::size_t any = 1'000'000;
-    std::u32string least = in_.digits(10, any), most = in_.take(',') ? in_.digits(10, any) : least;
-    if (!in_.take('}')) return in_.seek(begin), std::nullopt;
-    auto value = [&](const std::u32string& digits, std::uint64_t otherwise) {
-      std::uint64_t number = 0;
-      for (char32_t digit : digits) number = std::min(number * 10 + (digit - '0'), unbounded);
-      if (number == unbounded) in_.fail("the repetition number is too large", begin);
-      return digits.empty() ? otherwise : number;
-    };
-    Width times{value(least, 0), value(most, unbounded)};
-    if (times.most < times.least) in_.fail("min repeat greater than max repeat", begin);
-    return times;
+    if (c == '#') return skip_line(in_), true;
+    return c < 0x80 && std::string_view(" \t\n\r\v\f").find(static_cast<char>(c)) != std::string::npos;
   }
 
   void repeat(Width times) {
@@ -225,7 +171,7 @@ class Translation {
   }
 
   unsigned named(const std::string& name, std::size_t place) {
-    if (!is_name(name)) in_.fail("bad character in group name", place);
+    if (!is_group_name(name)) in_.fail("bad character in group name", place);
     auto found = names_.find(name);
     if (found == names_.end()) in_.fail("unknown group name " + name, place);
     return found->second;
@@ -239,7 +185,7 @@ class Translation {
     if (c == 'P') {
       if (in_.take('<')) {
         std::string name = in_.until('>');
-        if (!is_name(name)) in_.fail("bad character in group name", place);
+        if (!is_group_name(name)) in_.fail("bad character in group name", place);
         add(Item::other, capture(name, flags, depth));
       } else if (in_.take('=')) {
         add(Item::other, reference(named(in_.until(')'), place), place));
@@ -281,7 +227,7 @@ class Translation {
     std::size_t begin = in_.place();
     std::string name = in_.until(')');
     std::size_t number = 0;
-    if (is_name(name)) {
+    if (is_group_name(name)) {
       number = named(name, begin);
     } else if (name.size() < 4 && name.find_first_not_of("0123456789") == std::string::npos) {
       number = std::stoul(name);
@@ -302,52 +248,22 @@ class Translation {
     return either(yes, no);
   }
 
-  /// "(?flags)" at the very start, or "(?flags-flags:...)". PCRE2 is told of i, m and s; a and u make no difference to
-  /// ASCII.
   template <class Add>
   void inline_flags(Flags flags, int depth, bool at_start, const Add& add) {
     std::size_t place = in_.place();
-    std::string on = flag_letters(), off;
-    if (has_both_types(on)) in_.fail("bad inline flags: flags 'a' and 'u' are incompatible", place);
-    if (!on.empty() && in_.take(')')) {
-      if (!at_start) in_.fail("global flags not at the start of the expression", place);
-      set(global_, on, true);
-      global_type_ += type_of(on);
-      if (has_both_types(global_type_)) in_.fail("ASCII and UNICODE flags are incompatible", place);
-      if (!known(on).empty()) out_ += "(?" + known(on) + ")";
-      return;
+    InlineFlags found = read_inline_flags(in_);
+    if (!found.whole) {
+      set(flags, found.on, true);
+      set(flags, found.off, false);
+      return add(Item::other, group(found.opening() + ":", flags, depth));
     }
-    if (in_.take('-')) {
-      off = flag_letters();
-      if (off.empty()) in_.fail("missing flag", in_.place());
-      if (!type_of(off).empty()) in_.fail("bad inline flags: cannot turn off flags 'a' and 'u'", place);
-      if (off.find_first_of(on) != std::string::npos) in_.fail("bad inline flags: flag turned on and off", place);
-    }
-    if (on.empty() && off.empty()) in_.fail("unknown extension ?", place);
-    if (!in_.take(':')) in_.fail("unknown flag, or missing :", in_.place());
-    set(flags, on, true);
-    set(flags, off, false);
-    std::string turned_off = known(off);
-    add(Item::other, group("(?" + known(on) + (turned_off.empty() ? ":" : "-" + turned_off + ":"), flags, depth));
+    if (!at_start) in_.fail("global flags not at the start of the expression", place);
+    set(global_, found.on, true);
+    whole_flags_ += found.on;
+    if (has_both_types(whole_flags_)) in_.fail("ASCII and UNICODE flags are incompatible", place);
+    if (found.opening() != "(?") out_ += found.opening() + ")";
   }
 
-  std::string flag_letters() {
-    std::string letters;
-    while (in_.peek() < 0x80 && std::string_view("imsxau").find(static_cast<char>(in_.peek())) != std::string::npos)
-      letters += static_cast<char>(in_.next());
-    return letters;
-  }
-  static std::string only(const std::string& letters, std::string_view among) {
-    std::string found;
-    for (char c : letters)
-      if (among.find(c) != std::string::npos && found.find(c) == std::string::npos) found += c;
-    return found;
-  }
-  static std::string known(const std::string& letters) { return only(letters, "ims"); }
-  static bool has_both_types(const std::string& letters) {
-    return letters.find('a') != std::string::npos && letters.find('u') != std::string::npos;
-  }
-  static std::string type_of(const std::string& letters) { return only(letters, "au"); }
   static void set(Flags& flags, const std::string& letters, bool to) {
     if (letters.find('x') != std::string::npos) flags.verbose = to;
     if (letters.find('i') != std::string::npos) flags.caseless = to;
@@ -356,7 +272,7 @@ class Translation {
   PatternReader in_;
   std::string out_;
   Flags global_;
-  std::string global_type_;
+  std::string whole_flags_;
   std::map<std::string, unsigned> names_;
   std::vector<std::optional<Width>> widths_{std::optional<Width>()};  // by group, 0 is none; none: still open
   static constexpr std::size_t no_look_behind = SIZE_MAX;

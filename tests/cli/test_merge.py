@@ -11,7 +11,7 @@ class Merge(CliTest):
 
     def test_merged_computes_what_the_adapter_did(self):
         report = self.json(*self.words())
-        self.assertEqual(["output", "tensors", "merged", "largest_logit_difference", "largest_logit", "sample_tokens"], list(report))
+        self.assertEqual(["output", "tensors", "merged", "largest_logit_difference", "largest_adapter_effect", "largest_logit", "kept", "sample_tokens"], list(report))
         self.assertEqual(14, report["merged"])
         self.assertLess(report["largest_logit_difference"], 1e-4)
         merged = self.folder / "merged"

@@ -201,3 +201,55 @@ TEST_CASE("f32 is rounded to f16 to nearest even") {
   CHECK(to_f16(-1e30f).bits == 0xfc00);
   CHECK(to_f16(1e-30f).bits == 0);
 }
+
+TEST_CASE("what rounding keeps of a change is measured along the change") {
+  // A last bit of 1 is worth 2^-7 in bf16, 2^-10 in f16: half of it is the smallest change that can be made.
+  struct Case {
+    DType dtype;
+    float change;
+    double kept;
+  };
+  for (Case c : {Case{DType::bf16, 0.003f, 0},
+                 {DType::bf16, 0.005f, 0x1p-7 / 0.005},
+                 {DType::bf16, 0.5f, 1},
+                 {DType::f16, 0.0004f, 0},
+                 {DType::f16, 0.0006f, 0x1p-10 / 0.0006},
+                 {DType::f32, 0.0004f, 1},
+                 {DType::f64, 0.0004f, 1},
+                 {DType::f32, 1e-9f, 0}}) {
+    INFO(name_of(c.dtype), " ", c.change);
+    LoraModule module = module_of(1, 2, 3, 2, 1);
+    for (int i = 0; i < 2; ++i) module.a.mutable_data<float>()[i] = 1;
+    for (int i = 0; i < 3; ++i) module.b.mutable_data<float>()[i] = i == 1 ? -c.change : c.change;
+    std::vector<float> ones(6, 1.f);
+    ones[2] = ones[3] = -1;  // so that no change crosses a power of two downward
+    Weight weight = Weight(Tensor::from(module.a.device(), {3, 2}, ones.data()));
+    StoredMatrix stored_ones;
+    if (c.dtype == DType::f16) {
+      for (float one : ones) {
+        f16 half = to_f16(one);
+        const auto* bytes = reinterpret_cast<const std::byte*>(&half);
+        stored_ones.bytes.insert(stored_ones.bytes.end(), bytes, bytes + 2);
+      }
+      weight = Weight(module.a.device(), stored_ones.bytes.data(), DType::f16, {3, 2}, nullptr);
+    } else {
+      weight = weight.to(c.dtype);
+    }
+    ChangeKept kept;
+    merge_weight("m", weight, {{&module, 0.5}}, &kept);
+    CHECK(kept.share() == doctest::Approx(c.kept).epsilon(1e-4));
+    CHECK(kept.intended == doctest::Approx(6 * double{c.change} * double{c.change}).epsilon(1e-6));
+  }
+  CHECK(ChangeKept{}.share() == 1);  // nothing was to change
+
+  // Two adapters make one change, and blocks of a large weight add up.
+  LoraModule first = module_of(1, 4100, 2050, 0.5, 1), second = module_of(1, 4100, 2050, -0.5, 1);
+  StoredMatrix w = stored(DType::f32, 4100 * 2050, 3);
+  Weight weight(first.a.device(), w.bytes.data(), DType::f32, {2050, 4100}, nullptr);
+  ChangeKept one, both;
+  merge_weight("m", weight, {{&first, 1}}, &one);
+  merge_weight("m", weight, {{&first, 1}, {&second, -2}}, &both);
+  CHECK(one.share() == doctest::Approx(1).epsilon(1e-5));
+  CHECK(both.share() == doctest::Approx(1).epsilon(1e-5));
+  CHECK(both.intended == doctest::Approx(9 * one.intended).epsilon(1e-5));
+}
