@@ -16,6 +16,7 @@ void cut(std::string_view text, const StringSet& set, const std::vector<AddedTok
   std::size_t done = 0;
   for (const StringSet::Match& match : set.find_all(text)) {
     const AddedToken& token = tokens[match.value];
+    if (!token.matched) continue;
     std::string_view before = text.substr(0, match.begin), behind = text.substr(match.end);
     if (token.single_word) {
       if (!before.empty() && is_word(last_code_point(before))) continue;

@@ -20,6 +20,7 @@ struct AddedToken {
   bool rstrip = false;       ///< takes the white space behind it
   bool normalized = false;   ///< found in the normalised text, spelled in its normalised form
   bool special = false;      ///< left out when decoding skips special tokens
+  bool matched = true;       ///< false: only decoded; where it is spelled in a text it is text
 };
 
 /// Leftmost-longest search for many strings: a trie over bytes.

@@ -42,12 +42,27 @@ Tokenizer::Tokenizer(Tokenizer&&) noexcept = default;
 Tokenizer& Tokenizer::operator=(Tokenizer&&) noexcept = default;
 Tokenizer::~Tokenizer() = default;
 
-Tokenizer Tokenizer::from_folder(const std::string& folder) {
-  std::filesystem::path base(folder);
-  if (std::filesystem::exists(base / "tokenizer.json")) return from_file((base / "tokenizer.json").string());
-  if (!std::filesystem::exists(base / "vocab.json") || !std::filesystem::exists(base / "merges.txt"))
-    throw IoError(folder + ": expected tokenizer.json, or vocab.json and merges.txt, found neither");
-  return Tokenizer(std::make_unique<const Impl>(read_vocab_and_merges(folder)));
+std::optional<std::string> Tokenizer::lack(const std::string& folder) {
+  auto there = [&](const char* name) { return std::filesystem::exists(std::filesystem::path(folder) / name); };
+  bool vocab = there("vocab.json"), merges = there("merges.txt");
+  if (there("tokenizer.json") || (vocab && merges)) return std::nullopt;
+  if (vocab || merges)
+    return fmt::format("{}: expected tokenizer.json, or vocab.json and merges.txt, found {} without {}", folder,
+                       vocab ? "vocab.json" : "merges.txt", vocab ? "merges.txt" : "vocab.json");
+  for (const char* other :
+       {"tokenizer.model", "spiece.model", "sentencepiece.bpe.model", "tiktoken.model", "tekken.json"})
+    if (there(other))
+      return fmt::format(
+          "{}: expected tokenizer.json, found {} alone, which is not read; transformers makes one of it: python3 -c "
+          "\"import sys; from transformers import AutoTokenizer as A; d = sys.argv[1]; "
+          "A.from_pretrained(d).save_pretrained(d)\" FOLDER",
+          folder, other);
+  return folder + ": expected tokenizer.json, or vocab.json and merges.txt, found neither";
+}
+
+Tokenizer Tokenizer::from_folder(const std::string& folder, const std::optional<std::string>& model_type) {
+  if (auto lacking = lack(folder)) throw IoError(*lacking);
+  return Tokenizer(std::make_unique<const Impl>(read_tokenizer_folder(folder, model_type)));
 }
 
 Tokenizer Tokenizer::from_file(const std::string& path) {
@@ -65,6 +80,7 @@ Tokenizer Tokenizer::bytes() {
   end.content = "<|endoftext|>";
   end.special = true;
   parts.added_vocabulary.add(end.content, end.id);
+  parts.end_token = end.id;
   parts.added = AddedTokens({end}, {});
   parts.pre_tokenizer.emplace_back().use_regex = false;
   parts.decoder.emplace_back();
@@ -124,8 +140,7 @@ std::string Tokenizer::decode(const std::vector<TokenId>& ids, bool skip_special
   tokens.reserve(ids.size());
   for (TokenId id : ids) {
     const std::string* token = impl_->token(id);
-    if (!token)
-      throw InputError(fmt::format("token id: expected one of the {} tokens' ids, found {}", vocab_size(), id));
+    if (!token) continue;
     if (skip_special && impl_->special.contains(id)) continue;
     auto spelled = impl_->spelled.find(id);
     tokens.push_back(spelled == impl_->spelled.end() ? *token : spelled->second);
@@ -139,6 +154,9 @@ std::int64_t Tokenizer::vocab_size() const {
 
 std::optional<TokenId> Tokenizer::id_of(std::string_view token) const { return impl_->find(token); }
 
+std::optional<TokenId> Tokenizer::end_token() const { return impl_->end_token; }
 const std::string& Tokenizer::source() const { return impl_->source; }
+const std::vector<std::string>& Tokenizer::files() const { return impl_->files; }
+const std::vector<std::string>& Tokenizer::warnings() const { return impl_->warnings; }
 
 }  // namespace loragrad

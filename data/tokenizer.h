@@ -28,10 +28,15 @@ struct Encoding {
 /// thread-safe.
 class Tokenizer {
  public:
-  /// Reads `folder`/tokenizer.json, or vocab.json + merges.txt with tokenizer_config.json (OPT, GPT-2), as transformers
-  /// would. IoError when there is neither; InputError naming file and key for anything unknown: never silently ignored.
-  static Tokenizer from_folder(const std::string& folder);
-  /// Reads one tokenizer.json.
+  /// Reads a folder's tokenizer.json, or vocab.json + merges.txt (OPT, GPT-2), with what tokenizer_config.json,
+  /// special_tokens_map.json and added_tokens.json say of tokens, as transformers would; `model_type` stands for
+  /// config.json's. The error of `lack` where there is no tokenizer; InputError naming file and key for anything
+  /// unknown in tokenizer.json: never silently ignored.
+  static Tokenizer from_folder(const std::string& folder, const std::optional<std::string>& model_type = std::nullopt);
+  /// Why a folder has no tokenizer that is read, and what helps; nullopt where it has one. "FOLDER: expected X, found
+  /// Y".
+  static std::optional<std::string> lack(const std::string& folder);
+  /// Reads one tokenizer.json, and no file beside it.
   static Tokenizer from_file(const std::string& path);
   /// 256 tokens, one a byte, and an end token with id 256: for `pretrain` without a tokenizer.
   static Tokenizer bytes();
@@ -51,14 +56,20 @@ class Tokenizer {
   const std::vector<TokenId>& special_after() const;
   /// What generation goes on from: `text` with what stands before a text, without what stands behind it.
   std::vector<TokenId> encode_prompt(std::string_view text) const;
-  /// Text of `ids`; an id outside the vocabulary is an InputError.
+  /// Text of `ids`; an id without a token (a gap in the vocabulary, a padded row of the model's head) has none.
   std::string decode(const std::vector<TokenId>& ids, bool skip_special = true) const;
 
   /// One more than the largest id.
   std::int64_t vocab_size() const;
   std::optional<TokenId> id_of(std::string_view token) const;
-  /// The file this came from ("" for bytes()), so that a model folder can be given the same one.
+  /// The end of a text, by the files beside the vocabulary (eos_token); nullopt where they name none.
+  std::optional<TokenId> end_token() const;
+  /// The file this came from ("" for bytes()).
   const std::string& source() const;
+  /// All files that were read, so that a model folder can be given the same ones; none for bytes().
+  const std::vector<std::string>& files() const;
+  /// What somebody who has these files should know, a line each.
+  const std::vector<std::string>& warnings() const;
 
  private:
   struct Impl;

@@ -21,14 +21,21 @@ struct TokenizerParts {
   std::vector<DecodeStep> decoder;
   Vocabulary added_vocabulary;  ///< of `added`; a token of the model may be in it too, with the same id
 
+  std::optional<TokenId> end_token;   ///< the "eos_token" of the files beside it
+  std::vector<std::string> files;     ///< those that were read
+  std::vector<std::string> warnings;  ///< a line each
+
   std::optional<TokenId> find(std::string_view token) const;
   /// Null for an id that has no token.
   const std::string* token(TokenId id) const;
 };
 
-/// Reads tokenizer.json. Every component and key must be known: InputError with file, key and what is supported.
+/// Reads tokenizer.json alone, as the `tokenizers` library does. Every component and key must be known: InputError with
+/// file, key and what is supported.
 TokenizerParts read_tokenizer_json(const std::string& path);
-/// Reads vocab.json and merges.txt (GPT-2, OPT), and tokenizer_config.json where it is there, for the special tokens.
-TokenizerParts read_vocab_and_merges(const std::string& folder);
+/// Reads the tokenizer of a folder as transformers 5 does: tokenizer.json, or vocab.json and merges.txt, with what the
+/// files beside them say of tokens. `model_type` stands for config.json's. InputError as above, or for a class that
+/// does not read vocab.json and merges.txt; IoError for a file that cannot be read.
+TokenizerParts read_tokenizer_folder(const std::string& folder, const std::optional<std::string>& model_type);
 
 }  // namespace loragrad

@@ -1,4 +1,5 @@
 #pragma once
+#include <functional>
 #include <initializer_list>
 #include <string>
 #include <string_view>
@@ -26,7 +27,12 @@ Bpe read_model(const JsonRef& json);
 void read_vocabulary(const JsonRef& json, Vocabulary& vocabulary);
 /// The ids of the two tokens and of what they merge to. `place` is "FILE: KEY" or "FILE:LINE".
 void add_merge(Bpe& model, std::string_view left, std::string_view right, std::uint32_t rank, const std::string& place);
-/// Adds a token to `tokens` and to parts.added_vocabulary; `json` is its place for messages.
-void add_token(TokenizerParts& parts, std::vector<AddedToken>& tokens, AddedToken token, const JsonRef& json);
+
+/// Gives `parts` its tokens, of which `own` are those that tokenizer.json adds, with the ids it gives them.
+using TokenGiver = std::function<void(TokenizerParts& parts, const std::vector<AddedToken>& own, const JsonRef& root)>;
+/// Reads tokenizer.json; what it puts around a text is read after `give`.
+TokenizerParts read_tokenizer_json(const std::string& path, const TokenGiver& give);
+/// Model and decoder from a folder's vocab.json and merges.txt, as GPT-2 and its kin have them.
+TokenizerParts read_vocab_and_merges(const std::string& folder);
 
 }  // namespace loragrad

@@ -30,6 +30,8 @@ class Vocabulary {
   std::optional<TokenId> find(std::string_view token) const;
   /// The token, or null for an id that has none.
   const std::string* token(TokenId id) const;
+  /// How many tokens there are; less than size() where there are gaps.
+  std::size_t count() const { return ids_.size(); }
   /// One more than the largest id.
   std::size_t size() const { return tokens_.size(); }
 

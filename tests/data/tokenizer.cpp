@@ -178,8 +178,7 @@ TEST_CASE("bytes: one token a byte, and an end") {
   Ids all(257);
   std::iota(all.begin(), all.end(), 0);
   CHECK(tokenizer.decode(all).size() > 256);
-  CHECK(contains(message_of<InputError>([&] { tokenizer.decode({257}); }), "found 257"));
-  CHECK(contains(message_of<InputError>([&] { tokenizer.decode({-1}); }), "found -1"));
+  CHECK(tokenizer.decode({97, 257, -1, 98}) == "ab");  // ids without a token
   CHECK(contains(message_of<InputError>([&] { tokenizer.encode("ab\xff"); }), "byte 3: expected UTF-8, found 0xff"));
 }
 

@@ -1,5 +1,9 @@
 // What a tokenizer's files may say, and how they are refused.
 #include "data/tokenizer.h"
+
+#include <fmt/format.h>
+
+#include <filesystem>
 #include "tests/io/support.h"
 
 using namespace loragrad;
@@ -91,9 +95,11 @@ TEST_CASE("the model") {
 
 TEST_CASE("added tokens") {
   File sound(token(R"("id":9,"content":"<s>")"));
-  CHECK(sound.read().encode("a<s>b") == Ids{0, 9, 1});
-  CHECK(sound.read().vocab_size() == 10);
-  CHECK(contains(message_of<InputError>([&] { sound.read().decode({7}); }), "found 7"));
+  // The next free id, whatever the file says.
+  CHECK(sound.read().encode("a<s>b") == Ids{0, 6, 1});
+  CHECK(sound.read().vocab_size() == 7);
+  CHECK(contains(sound.read().warnings().at(0), "\"<s>\" is said to be 9 and is 6"));
+  CHECK(sound.read().decode({7, 0, -1}) == "a");
   CHECK(
       contains(refused(token(R"("id":2,"content":"a")")), R"(added_tokens[0]: expected id 0 for "a", as in the voc)"));
   CHECK(contains(refused(token(R"("id":2,"content":"<s>")")), R"(expected an id that is not "c"'s)"));
@@ -166,10 +172,36 @@ TEST_CASE("folders") {
   CHECK(config(R"({"bos_token":"</s>","eos_token":"</s>"})") == Ids{2, 3, 0, 4});
   CHECK(config(R"({"bos_token":"</s>","add_bos_token":true,"add_prefix_space":true})") == Ids{4, 3, 2, 3, 0, 4});
   CHECK(config(R"({"eos_token":"</s>","add_eos_token":true})") == Ids{2, 3, 0, 4, 4});
-  CHECK(config(R"({"added_tokens_decoder":{"9":{"content":"b a","special":false}}})") == Ids{0, 9});
+  CHECK(config(R"({"added_tokens_decoder":{"9":{"content":"b a","special":false}}})") == Ids{0, 5});
+  CHECK(config(R"({"add_bos_token":true})") == Ids{5, 2, 3, 0});  // the class's <|endoftext|>
+  CHECK(config(R"({"bos_token":"<s>","eos_token":"</s>"})") == Ids{2, 3, 0, 4});
+  CHECK(config(R"({"bos_token":"","add_bos_token":true})") == Ids{2, 3, 0});
   auto refused_config = [&](const std::string& text) { return message_of<InputError>([&] { config(text); }); };
-  CHECK(contains(refused_config(R"({"add_bos_token":true})"), "tokenizer_config.json: bos_token: expected this key"));
-  CHECK(contains(refused_config(R"({"bos_token":"<s>"})"), "bos_token: expected a token of vocab.json, found \"<s>\""));
-  CHECK(contains(refused_config(R"({"tokenizer_class":"Qwen2Tokenizer"})"), "tokenizer_class: expected GPT2Tokenizer"));
+  CHECK(contains(refused_config(R"({"bos_token":5})"), "tokenizer_config.json: bos_token: expected a token"));
+  CHECK(contains(refused_config(R"({"pad_token":{"lstrip":true}})"), "pad_token.content: expected this key"));
+  CHECK(contains(refused_config(R"({"extra_special_tokens":"x"})"), "extra_special_tokens: expected a list"));
+  CHECK(contains(refused_config(R"({"split_special_tokens":"x"})"), "split_special_tokens: expected true or false"));
   CHECK(contains(refused_config(R"({"added_tokens_decoder":{"x":{"content":"q"}}})"), "expected a key that is an id"));
+  for (const char* name : {"PreTrainedTokenizerFast", "RobertaTokenizer", "LlamaTokenizer"})
+    CHECK(contains(refused_config(fmt::format(R"({{"tokenizer_class":"{}"}})", name)),
+                   "tokenizer_class: expected a tokenizer class that reads vocab.json and merges.txt (GPT2Tokenizer"));
+  put(folder / "config.json", R"({"model_type":"mistral"})");
+  CHECK(contains(refused_config(R"({"tokenizer_class":"GPT2Tokenizer"})"), "config.json: model_type: expected"));
+  CHECK(contains(refused_config("{}"), "config.json: model_type: expected a tokenizer class"));
+  CHECK(Tokenizer::from_folder(folder.path(), "opt").encode("ab<|endoftext|>") == Ids{2, 5});
+}
+
+TEST_CASE("folders without a tokenizer that is read") {
+  TempFolder folder;
+  CHECK(contains(Tokenizer::lack(folder.path()).value(), "found neither"));
+  put(folder / "tokenizer.model", "x");
+  CHECK(contains(Tokenizer::lack(folder.path()).value(), "found tokenizer.model alone"));
+  CHECK(contains(message_of<IoError>([&] { Tokenizer::from_folder(folder.path()); }), "AutoTokenizer"));
+  put(folder / "vocab.json", "{}");
+  CHECK(contains(Tokenizer::lack(folder.path()).value(), "found vocab.json without merges.txt"));
+  std::filesystem::remove(folder / "vocab.json");
+  put(folder / "merges.txt", "");
+  CHECK(contains(Tokenizer::lack(folder.path()).value(), "found merges.txt without vocab.json"));
+  put(folder / "tokenizer.json", "{}");
+  CHECK_FALSE(Tokenizer::lack(folder.path()).has_value());
 }
