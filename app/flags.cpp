@@ -77,13 +77,15 @@ std::size_t read_bytes(const std::string& name, const std::string& text) {
 }  // namespace
 
 std::string nearest(const std::string& name, const std::vector<std::string>& names) {
+  std::size_t letters = name.size() - std::min(name.find_first_not_of('-'), name.size());
+  if (letters > longest_flag) return "";  // a text, not a flag
   std::string best;
-  std::size_t least = std::max<std::size_t>(2, name.size() / 2);
+  std::size_t least = std::max<std::size_t>(1, letters / 3);
   for (const std::string& candidate : names) {
-    if (name.size() > 2 * longest_flag) break;  // a text, not a flag
-    // A name cut short or run on ("--epoch", "--learning-rate") counts as near.
-    std::size_t distance =
-        candidate.starts_with(name) || name.starts_with(candidate) ? 1 : edit_distance(name, candidate);
+    // A word cut short or run on ("--epoch", "evaluate") counts as near; one more word is another thing.
+    bool cut = letters > 2 && candidate.starts_with(name);
+    bool run_on = name.starts_with(candidate) && name[std::min(candidate.size(), name.size() - 1)] != '-';
+    std::size_t distance = cut || run_on ? 1 : edit_distance(name, candidate);
     if (distance <= least && (best.empty() || distance < least)) {
       best = candidate;
       least = distance;

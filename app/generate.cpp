@@ -11,6 +11,7 @@
 #include "app/inputs.h"
 #include "app/interrupt.h"
 #include "app/text_stream.h"
+#include "data/unknown_id.h"
 #include "engine/error.h"
 
 namespace loragrad {
@@ -19,9 +20,15 @@ namespace {
 /// The prompt's ids; an empty one is the model's beginning of a text.
 std::vector<TokenId> prompt_ids(const Tokenizer& tokenizer, const std::string& prompt, const ModelConfig& config) {
   std::vector<TokenId> ids = tokenizer.encode_prompt(prompt);
+  try {
+    expect_in_vocabulary(ids, config.vocab_size, "--prompt");
+  } catch (const UnknownId& error) {
+    throw blame_tokenizer(tokenizer, error);
+  }
   if (!ids.empty()) return ids;
   if (!config.bos_token_id)
     throw UsageError("--prompt: expected a text, as the model has no beginning-of-sequence token, found \"\"");
+  expect_in_vocabulary({*config.bos_token_id}, config.vocab_size, "config.json: bos_token_id");
   return {*config.bos_token_id};
 }
 

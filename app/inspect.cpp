@@ -11,6 +11,7 @@
 #include "app/inputs.h"
 #include "data/jsonl.h"
 #include "engine/error.h"
+#include "io/hub_cache.h"
 #include "io/safetensors.h"
 #include "lora/adapter_file.h"
 #include "models/base_hash.h"
@@ -134,10 +135,12 @@ Facts inspect_safetensors(const std::string& path) {
 
 /// The fields of a data row tell its format (data/dataset.h).
 std::string format_of(const JsonRef& row) {
+  constexpr const char* expected = "an object with text, prompt and completion, or input_ids";
+  if (!row.is_object()) row.fail(expected);
   for (auto [field, format] :
        {std::pair("input_ids", "input_ids"), {"completion", "prompt/completion"}, {"text", "text"}})
     if (row.find(field)) return format;
-  row.fail("an object with text, prompt and completion, or input_ids");
+  row.fail(expected);
 }
 
 Facts inspect_data(const std::string& path) {
@@ -174,12 +177,15 @@ Facts inspect_data_folder(const std::string& folder) {
 
 Facts inspect(const std::string& path) {
   fs::path at(path);
-  if (!fs::exists(at)) throw IoError(path + ": expected a file or folder, found nothing");
+  if (!fs::exists(at))
+    throw IoError(path + ": expected a file or folder, found nothing" + hub_hint(path, HubKind::model));
   if (fs::is_directory(at)) {
     if (fs::exists(at / "adapter_config.json")) return inspect_adapter(path);
     if (fs::exists(at / "config.json")) return inspect_model(path);
     for (const char* split : {"train.jsonl", "valid.jsonl", "test.jsonl"})
       if (fs::exists(at / split)) return inspect_data_folder(path);
+    if (std::string hint = hub_hint(path, HubKind::model); !hint.empty())
+      throw IoError(path + ": expected a model's or adapter's folder, found " + hint.substr(2));
     throw InputError(path +
                      ": expected config.json (a model), adapter_config.json (an adapter) or train.jsonl (data) in this "
                      "folder, found none");
@@ -187,7 +193,8 @@ Facts inspect(const std::string& path) {
   std::string extension = at.extension().string();
   if (extension == ".safetensors") return inspect_safetensors(path);
   if (extension == ".jsonl" || extension == ".txt") return inspect_data(path);
-  throw InputError(path + ": expected a folder or a .safetensors, .jsonl or .txt file");
+  throw InputError(fmt::format("{}: expected a folder or a .safetensors, .jsonl or .txt file, found \"{}\"", path,
+                               escaped(extension)));
 }
 
 std::string shown(const std::string& key, const Json& value) {

@@ -5,6 +5,7 @@
 #include "app/flags.h"
 #include "app/inputs.h"
 #include "engine/error.h"
+#include "io/file_content.h"
 
 namespace loragrad {
 
@@ -25,6 +26,7 @@ int run_tokenize(const Words& words) {
   std::string line;
   for (std::size_t number = 1; std::getline(std::cin, line); ++number) {
     std::string where = "stdin:" + std::to_string(number);
+    if (number == 1 && !line.empty()) refuse_other_content(where, line, Content::json);
     Json text = parse_json(line, where);
     std::vector<TokenId> ids;
     try {

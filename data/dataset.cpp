@@ -9,9 +9,8 @@
 #include "data/data_files.h"
 #include "data/dataset_rows.h"
 #include "data/jsonl.h"
-#include "data/unicode.h"
+#include "data/unknown_id.h"
 #include "engine/error.h"
-#include "io/mapped_file.h"
 
 namespace loragrad {
 namespace {
@@ -51,12 +50,16 @@ Dataset load_dataset(const std::string& file, const Tokenizer* tokenizer, const 
   std::string text = read_data_text(file);
   Dataset data;
   data.path = file;
-  if (std::filesystem::path(file).extension() == ".jsonl") {
-    read_rows(text, tokenizer, options, data);
-  } else {
-    if (!tokenizer) throw InputError(file + ": expected a .jsonl file with input_ids, as the model has no tokenizer");
-    data.format = "txt";
-    data.rows = text_rows(text, *tokenizer, options, file);
+  try {
+    if (std::filesystem::path(file).extension() == ".jsonl") {
+      read_rows(text, tokenizer, options, data);
+    } else {
+      if (!tokenizer) throw InputError(file + ": expected a .jsonl file with input_ids, as the model has no tokenizer");
+      data.format = "txt";
+      data.rows = text_rows(text, *tokenizer, options, file);
+    }
+  } catch (const UnknownId& error) {
+    throw blame_tokenizer(*tokenizer, error);
   }
   if (data.rows.empty()) throw InputError(file + ": expected at least one row, found none");
   for (std::size_t i = 0; i < data.rows.size(); ++i) {

@@ -113,7 +113,7 @@ std::string hub_snapshot(const std::string& repository) {
   if (fs::is_regular_file(ref, error) && fs::file_size(ref, error) < 200) {
     std::string commit = read_file(ref.string());
     commit = commit.substr(0, commit.find_first_of("\r\n/"));
-    if (!commit.empty() && is_folder(snapshots / commit)) return (snapshots / commit).string();
+    if (!commit.empty() && commit[0] != '.' && is_folder(snapshots / commit)) return (snapshots / commit).string();
   }
   std::vector<std::string> all = folders_in(snapshots);
   return all.size() == 1 ? (snapshots / all[0]).string() : "";

@@ -103,10 +103,10 @@ SafetensorsFile open_shards(const fs::path& folder) {
   if (pickled)
     throw InputError(
         where +
-        "expected model.safetensors, found pytorch_model.bin; convert it there: python3 -c "
-        "\"import glob,torch;from safetensors.torch import save_file;save_file({k:v.clone().contiguous() for f in "
-        "glob.glob('pytorch_model*.bin') for k,v in torch.load(f,'cpu',weights_only=True).items()},'model.safetensors',"
-        "{'format':'pt'})\"");
+        "expected model.safetensors, found pytorch_model.bin; convert it there: python3 -c \"import "
+        "glob,torch,safetensors.torch as s;s.save_file({k:v.clone().contiguous() for f in "
+        "glob.glob('pytorch_model*.bin') "
+        "for k,v in torch.load(f,'cpu',weights_only=True).items()},'model.safetensors',{'format':'pt'})\"");
   throw IoError(where + fmt::format("expected model.safetensors or {}, found {}", index_name,
                                     others.empty() ? "no model file" : list_text({others.begin(), others.end()}, 160)));
 }

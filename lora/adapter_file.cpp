@@ -67,9 +67,12 @@ std::vector<LinearShape> select_modules(AdapterConfigFile& file, const std::stri
     throw InputError(path + ": target_modules: expected modules of this model, found \"" + escaped(first, 200) +
                      "\", which gives none" + nearest_targets_text(targets, first, all));
   }
-  if (warnings && !selection.unmatched.empty())
-    warnings->push_back(path + ": target_modules: \"" + list_text(selection.unmatched, 200, "\", \"") +
-                        (selection.unmatched.size() == 1 ? "\" matches" : "\" match") + " no module of the model");
+  if (warnings && !selection.unmatched.empty()) {
+    std::vector<std::string> names;
+    for (const std::string& name : selection.unmatched) names.push_back('"' + name + '"');
+    warnings->push_back(path + ": target_modules: " + list_text(names, 200) +
+                        (names.size() == 1 ? " matches" : " match") + " no module of the model");
+  }
   if (file.excludes || file.layers) {
     targets = {};
     for (const LinearShape& shape : modules) targets.names.push_back(shape.name);

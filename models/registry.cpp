@@ -1,6 +1,5 @@
-#include <filesystem>
-
 #include "engine/error.h"
+#include "io/needed_folder.h"
 #include "models/family.h"
 
 namespace loragrad {
@@ -27,15 +26,6 @@ ModelConfig read_config(const Family& family, const JsonRef& root, const std::st
   read_common_keys(read, config);
   finish_config(config, root, folder);
   return config;
-}
-
-void refuse_adapter(const std::string& folder) {
-  std::filesystem::path path(folder);
-  std::error_code error;
-  if (!exists(path / "config.json", error) && exists(path / "adapter_config.json", error))
-    throw IoError(
-        escaped(folder, 4096) +
-        ": expected config.json in this folder, found an adapter (give it as --adapter, its base as --model)");
 }
 
 DType resolve(Precision precision, DType stored, const Device& device, bool emulate) {
@@ -74,8 +64,8 @@ class ModelAssembly {
 };
 
 std::unique_ptr<CausalLm> load_model(const std::string& folder, const DevicePtr& device, const LoadOptions& options) {
+  require_folder_with(folder, "config.json");
   std::string file = folder + "/config.json";
-  refuse_adapter(folder);
   Json json = read_json_file(file);
   JsonRef root(json, file);
   const Family& family = family_of(root);
