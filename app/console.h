@@ -25,7 +25,10 @@ int output_width();
 /// IoError when stdout has not taken everything (a full disk).
 void flush_output();
 
-/// A line to stderr, above a progress bar that stands there: what a person reads and no program parses.
+/// A line to stdout that a run can do without: where it cannot be written, a warning says so once, and the run goes on.
+void say(const std::string& line);
+/// A line to stderr, above a progress bar that stands there: what a person reads and no program parses. What cannot be
+/// written is lost, as there is no place to say so.
 void note(const std::string& line);
 void warn(const std::string& message);
 /// A progress bar that replaces itself where stderr is a terminal, else a line.

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "app/flags.h"
+#include "app/paths.h"
 #include "data/dataset.h"
 #include "data/tokenizer.h"
 #include "models/merge_checkpoint.h"
@@ -42,6 +43,9 @@ struct AdapterArgument {
   static AdapterArgument parse(const std::string& text);
 };
 
+/// --model and --adapter as what a command reads.
+std::vector<InputPath> input_paths(const std::string& model_folder, const std::vector<std::string>& adapters);
+
 /// Opens adapters for this model and prints what there is to warn of.
 std::vector<WeightedAdapter> open_adapters(const std::vector<std::string>& arguments, const CausalLm& model);
 
@@ -54,8 +58,6 @@ const T* pointer(const std::optional<T>& value) {
 
 /// IoError unless `path` is a folder.
 void require_folder(const std::string& path);
-/// UsageError when the output is one of the inputs.
-void require_apart(const std::string& output, const std::vector<std::string>& inputs);
 
 /// Warns when base weights hold NaN or Inf. Reads all of them.
 void warn_of_bad_weights(const CausalLm& model);

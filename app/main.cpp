@@ -5,6 +5,7 @@
 #include "app/console.h"
 #include "app/flags.h"
 #include "app/interrupt.h"
+#include "app/process.h"
 #include "engine/error.h"
 #include "io/json.h"
 
@@ -80,4 +81,7 @@ int run(const Words& words) {
 }  // namespace
 }  // namespace loragrad
 
-int main(int argc, char** argv) { return loragrad::run({argv + 1, argv + argc}); }
+int main(int argc, char** argv) {
+  loragrad::prepare_process();
+  return loragrad::run({argv + 1, argv + argc});
+}

@@ -4,7 +4,10 @@
 #include "app/console.h"
 #include "app/inputs.h"
 #include "app/interrupt.h"
+#include "app/paths.h"
 #include "engine/error.h"
+#include "io/atomic.h"
+#include "train/model_card.h"
 #include "train/output.h"
 
 namespace loragrad {
@@ -24,15 +27,15 @@ int run_merge(const Words& words) {
   flags.require({"model", "adapter", "output"});
   if (!flags.parse(words)) return print(flags.help()), 0;
   require_folder(model_folder);
-  std::vector<std::string> inputs{model_folder};
-  for (const std::string& argument : adapter_arguments) inputs.push_back(AdapterArgument::parse(argument).folder);
-  require_apart(output_folder, inputs);
+  output_folder = folder_path(output_folder);
+  require_apart({{OutputPath::Kind::folder, "output", output_folder}}, input_paths(model_folder, adapter_arguments));
 
   std::unique_ptr<CausalLm> model = load_model(model_folder, compute.device(), compute.load_options());
   std::vector<WeightedAdapter> adapters = open_adapters(adapter_arguments, *model);
   catch_interrupts();
   TrainingOutput output(output_folder, overwrite);
   MergeReport report = merge_checkpoint(*model, model_folder, adapters, output.file(""));
+  write_file(output.file("README.md"), merged_card(model_folder, adapter_arguments));
   stop_if_interrupted();
   output.commit();
   if (json) {
@@ -43,11 +46,10 @@ int run_merge(const Words& words) {
                             {"largest_logit", report.largest_logit},
                             {"sample_tokens", report.sample_tokens}});
   } else {
-    print(fmt::format("merged {} of {} tensors\n", report.merged, report.tensors));
-    print(fmt::format(
-        "largest logit difference, merged against adapter: {:.3g} (largest logit {:.3g}, {} sample tokens)\n",
-        report.largest_logit_difference, report.largest_logit, report.sample_tokens));
-    print(fmt::format("wrote {}\n", output_folder));
+    say(fmt::format("merged {} of {} tensors", report.merged, report.tensors));
+    say(fmt::format("largest logit difference, merged against adapter: {:.3g} (largest logit {:.3g}, {} sample tokens)",
+                    report.largest_logit_difference, report.largest_logit, report.sample_tokens));
+    say(fmt::format("wrote {}", output_folder));
   }
   return 0;
 }

@@ -1,6 +1,7 @@
 #pragma once
 #include <cstddef>
 #include <functional>
+#include <optional>
 #include <string>
 
 #include "train/forecast.h"
@@ -17,6 +18,15 @@ struct MemoryPlan {
 };
 
 using Forecaster = std::function<Forecast(const TrainOptions&)>;
+
+/// The fastest of the ways to run whose forecast is within `limit` bytes, as plan_memory finds it; none when none fits.
+std::optional<MemoryPlan> fitting_plan(const TrainOptions& asked, std::size_t limit, std::int64_t longest_row,
+                                       const Forecaster& forecast);
+
+/// A warning where the plan's forecast is above the `available` bytes (train/process_memory.h), with what would fit
+/// them; "" where it is not. The base's mapped pages are named apart.
+std::string memory_warning(const MemoryPlan& plan, const TrainOptions& asked, std::size_t available,
+                           std::int64_t longest_row, const Forecaster& forecast);
 
 /// The fastest of the ways to run whose forecast is within `limit` bytes: as asked; fewer rows at a time, as many as
 /// fit, while they still have a good number of tokens (up to a quarter more time); checkpointed blocks (a third more or

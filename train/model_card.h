@@ -1,6 +1,8 @@
 #pragma once
 #include <optional>
 #include <string>
+#include <string_view>
+#include <vector>
 
 #include "lora/adapter.h"
 #include "train/trainer.h"
@@ -20,5 +22,11 @@ struct CardFacts {
 /// README.md as the Hugging Face hub reads it: YAML front matter (base_model, library_name, tags), what was trained on
 /// what and how, the final losses, and how to load it. `adapter` null: all parameters were trained.
 std::string model_card(const CardFacts& facts, const Adapter* adapter);
+
+/// README.md of a base with adapters merged into it; `adapters` as the user named them.
+std::string merged_card(const std::string& base_model, const std::vector<std::string>& adapters);
+
+/// Whether this is the text of a model card that loragrad wrote: its front matter has the tag.
+bool is_our_card(std::string_view text);
 
 }  // namespace loragrad
