@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
@@ -18,7 +19,7 @@ namespace loragrad {
 namespace {
 
 // The one thing this program shows that outlives a call: whether the cursor stands behind a bar.
-bool bar_stands = false;
+std::atomic<bool> bar_stands = false;
 
 [[noreturn]] void output_failed() {
   throw IoError(std::string("standard output: cannot write: ") + std::strerror(errno));
@@ -102,8 +103,7 @@ void show_progress(const Progress& progress) {
 }
 
 void end_progress_line() {
-  if (bar_stands) write_all(STDERR_FILENO, "\n");
-  bar_stands = false;
+  if (bar_stands.exchange(false)) write_all(STDERR_FILENO, "\n");
 }
 
 std::string grouped(std::int64_t n) {

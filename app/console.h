@@ -33,7 +33,7 @@ void note(const std::string& line);
 void warn(const std::string& message);
 /// A progress bar that replaces itself where stderr is a terminal, else a line.
 void show_progress(const Progress& progress);
-/// Ends a bar's line, if one stands.
+/// Ends a bar's line, if one stands. May be called in a signal handler.
 void end_progress_line();
 
 /// "1,234,567"

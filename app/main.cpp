@@ -64,7 +64,8 @@ int fail(int code, const std::string& message) {
 int run(const Words& words) {
   try {
     int code = dispatch(words);
-    flush_output();
+    // An interrupted run has said that it is.
+    if (code == 0) flush_output();
     return code;
   } catch (const Interrupted& stop) {
     return fail(128 + stop.signal, "interrupted");

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <filesystem>
@@ -125,6 +126,14 @@ class Checked {
       refuse("another name", "which is kept for what is not complete of ", label);
   }
 
+  void against_standard_descriptors() const {
+    for (int fd : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
+      struct stat status {};
+      if (::fstat(fd, &status) == 0 && S_ISREG(status.st_mode) && place_.id == FileId{status.st_dev, status.st_ino})
+        refuse("a file of its own", "the file of standard descriptor " + std::to_string(fd), "");
+    }
+  }
+
   void against_current_folder() const {
     Place here(".");
     if (is_folder() && (here.is(place_) || here.within(place_)))
@@ -149,7 +158,10 @@ class Checked {
 
 void require_apart(const std::vector<OutputPath>& outputs, const std::vector<InputPath>& inputs) {
   std::vector<Checked> all(outputs.begin(), outputs.end());
-  for (const Checked& output : all) output.against_current_folder();
+  for (const Checked& output : all) {
+    output.against_current_folder();
+    output.against_standard_descriptors();
+  }
   for (const InputPath& path : inputs) {
     Input input(path);
     for (const Checked& output : all) output.against(input);

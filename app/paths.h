@@ -20,6 +20,7 @@ struct OutputPath {
 /// - No output is an input, or a file that an input folder is read by, or an output too.
 /// - No input and no other output lies in an output folder, and no input is what a dead run left beside it.
 /// - Nothing new comes into an input folder under a name that such folders are read by (tokenizer.json, valid.jsonl).
+/// - An output file is not the file that standard output, or another standard descriptor, goes to.
 /// - An output folder is neither the current folder nor one above it.
 void require_apart(const std::vector<OutputPath>& outputs, const std::vector<InputPath>& inputs);
 

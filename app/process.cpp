@@ -7,6 +7,7 @@
 #include <cerrno>
 #include <cstring>
 
+#include "app/console.h"
 #include "engine/error.h"
 #include "io/mapped_file.h"
 
@@ -27,6 +28,7 @@ void put(const char* text) { [[maybe_unused]] ssize_t ignored = ::write(STDERR_F
 extern "C" void on_bus_error(int signal, siginfo_t* info, void*) {
   // One that kill() sent has no address.
   if (const char* message = info->si_code > 0 ? cut_short_at(info->si_addr) : nullptr) {
+    end_progress_line();
     put("error: ");
     put(message);
     put("\n");

@@ -147,9 +147,9 @@ MemoryPlan plan_within_limit(const TrainingFlags& flags, const Dataset& data, co
   for (const Row& row : data.rows) longest = std::max(longest, row.input_ids.size());
   auto tokens = static_cast<std::int64_t>(longest);
   MemoryPlan plan = flags.max_memory ? plan_memory(flags.options, *flags.max_memory, tokens, forecast)
-                                     : MemoryPlan{flags.options, forecast(flags.options)};
-  if (std::string text = memory_warning(plan, flags.options, available_bytes(), tokens, forecast); !text.empty())
-    warn(text);
+                                     : MemoryPlan{flags.options, forecast(flags.options), 0};
+  plan.available = available_bytes();
+  if (std::string text = memory_warning(plan, flags.options, tokens, forecast); !text.empty()) warn(text);
   return plan;
 }
 
@@ -177,7 +177,7 @@ Json::Object memory_json(const MemoryPlan& plan) {
   for (const auto& [name, bytes] : forecast_parts(plan.forecast)) parts.emplace_back(name, bytes);
   return {{"predicted_peak_bytes", plan.forecast.total()},
           {"predicted", std::move(parts)},
-          {"available_bytes", available_bytes()},
+          {"available_bytes", plan.available},
           {"checkpoint_activations", plan.options.checkpoint_activations},
           {"rows_at_once", plan.options.rows_at_once()}};
 }
@@ -242,7 +242,8 @@ int report_result(const TrainingFlags& flags, const TrainResult& result, std::in
                              {"peak_bytes", peak_resident_bytes()},
                              {"memory", memory_json(memory)}};
     if (!std::holds_alternative<std::nullptr_t>(profile.value())) json.set("profile", profile);
-    print_json(json);
+    // Whoever interrupts may have taken the terminal away.
+    interrupted ? say(json.dump()) : print_json(json);
   } else {
     if (result.loss)
       say(fmt::format("loss {:.4f} at step {}", *result.loss, result.steps) +

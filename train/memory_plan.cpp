@@ -21,7 +21,7 @@ class Search {
       : asked_(asked), limit_(limit), forecast_(forecast) {}
 
   MemoryPlan plan(bool checkpoint, std::int64_t rows) const {
-    MemoryPlan plan{asked_, {}};
+    MemoryPlan plan{asked_, {}, 0};
     plan.options.checkpoint_activations = checkpoint;
     plan.options.micro_batch = rows < asked_.rows_at_once() ? rows : asked_.micro_batch;
     plan.forecast = forecast_(plan.options);
@@ -87,17 +87,18 @@ MemoryPlan plan_memory(const TrainOptions& asked, std::size_t limit, std::int64_
                             least_mebibytes(asked, forecast), bytes_text(limit)));
 }
 
-std::string memory_warning(const MemoryPlan& plan, const TrainOptions& asked, std::size_t available,
-                           std::int64_t longest_row, const Forecaster& forecast) {
+std::string memory_warning(const MemoryPlan& plan, const TrainOptions& asked, std::int64_t longest_row,
+                           const Forecaster& forecast) {
   const Forecast& f = plan.forecast;
-  if (f.still_to_come() + f.weights <= available) return "";
-  std::string text = fmt::format("memory: {} are available, and {} more will be needed", bytes_text(available),
-                                 bytes_text(f.still_to_come()));
-  if (f.weights > 0)
-    text += fmt::format(" beside the base's {} of mapped pages{}", bytes_text(f.weights),
-                        f.still_to_come() > available ? "" : ", which will be read from the disk again and again");
+  std::size_t needed = f.still_to_come(), mapped = f.weights_are_released ? 0 : f.weights;
+  if (needed + mapped <= plan.available) return "";
+  std::string text = fmt::format("memory: {} are available, and {} more will be needed", bytes_text(plan.available),
+                                 bytes_text(needed));
+  if (mapped > 0)
+    text += fmt::format(" beside the base's {} of mapped pages{}", bytes_text(mapped),
+                        needed > plan.available ? "" : ", which will be read from the disk again and again");
   // A limit counts what the process holds, and the mapped pages.
-  std::size_t limit = (available + f.held) >> 20;
+  std::size_t limit = (plan.available + f.held) >> 20;
   if (auto fit = fitting_plan(asked, limit << 20, longest_row, forecast))
     return text + fmt::format("; --max-memory {}MiB would fit ({})", limit, fit->measures(asked));
   return text + fmt::format("; the least is {} MiB in all (checkpointed blocks, 1 row at a time)",

@@ -112,14 +112,16 @@ class Descriptors(CliTest):
                 self.assertEqual(first == signal.SIGHUP, (self.folder / "out").exists())
 
     def test_a_terminal_that_goes_away(self):
-        pid, terminal = pty.fork()
-        if pid == 0: os.execv(BINARY, self.words(steps=1000000))
-        seen = b""
-        while b"step 2" not in seen: seen += os.read(terminal, 4096)
-        os.close(terminal)
-        _, status = os.waitpid(pid, 0)
-        self.assertEqual(129, os.waitstatus_to_exitcode(status))
-        self.assert_saved()
+        for more in ([], ["--json"]):
+            with self.subTest(more):
+                pid, terminal = pty.fork()
+                if pid == 0: os.execv(BINARY, self.words("--overwrite", *more, steps=1000000))
+                seen = b""
+                while b"step 2" not in seen: seen += os.read(terminal, 4096)
+                os.close(terminal)
+                _, status = os.waitpid(pid, 0)
+                self.assertEqual(129, os.waitstatus_to_exitcode(status))
+                self.assert_saved()
 
 
 class Stress(CliTest):

@@ -78,6 +78,12 @@ class Outputs(CliTest):
         self.allowed(self.words("train", "--metrics", "empty", "--overwrite"))
         self.allowed(self.words("train", "--metrics", "/dev/null", "--overwrite"))
 
+    def test_metrics_are_not_the_log(self):
+        with open(self.folder / "log", "w") as log:
+            done = subprocess.run([BINARY, *self.words("train", "--metrics", "log")], cwd=self.folder, stdout=log, stderr=subprocess.PIPE, text=True)
+        self.assertEqual(2, done.returncode, done.stderr)
+        self.assertIn("--metrics: expected a file of its own, found log", done.stderr)
+
     def test_metrics_within_the_output(self):
         self.allowed(self.words("train", "--metrics", "out/metrics.jsonl"))
         self.assertEqual(1, len((self.folder / "out" / "metrics.jsonl").read_text().splitlines()))

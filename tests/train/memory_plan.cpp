@@ -84,9 +84,12 @@ TEST_CASE("a forecast above what is available is warned of, with what would fit"
     return forecast;
   };
   TrainOptions asked{.batch_size = 8};
-  MemoryPlan plan{asked, in_mebi(asked)};
+  MemoryPlan plan{asked, in_mebi(asked), 0};
   CHECK(plan.forecast.still_to_come() == 805 * mebi);
-  auto warning = [&](std::size_t available) { return memory_warning(plan, asked, available * mebi, 512, in_mebi); };
+  auto warning = [&](std::size_t available) {
+    plan.available = available * mebi;
+    return memory_warning(plan, asked, 512, in_mebi);
+  };
   CHECK(warning(905) == "");
   // The base's pages can be read again: slow, but it goes on.
   CHECK(
@@ -97,5 +100,9 @@ TEST_CASE("a forecast above what is available is warned of, with what would fit"
   CHECK(warning(804).find("again and again") == std::string::npos);
   CHECK(contains(warning(200), "--max-memory 210MiB would fit (checkpointed blocks, 4 rows at a time)"));
   CHECK(plan_memory(asked, 210 * mebi, 512, in_mebi).options.rows_at_once() == 4);
+  plan.forecast.weights_are_released = true;
+  CHECK(warning(805) == "");
+  CHECK(warning(804).find("mapped") == std::string::npos);
+  plan.forecast.weights_are_released = false;
   CHECK(contains(warning(100), "the least is 137 MiB in all (checkpointed blocks, 1 row at a time)"));
 }
