@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
@@ -14,12 +15,13 @@
 #include "io/json_text.h"
 #include "io/message.h"
 #include "io/utf8.h"
+#include "io/write_all.h"
 
 namespace loragrad {
 namespace {
 
 // The one thing this program shows that outlives a call: whether the cursor stands behind a bar.
-bool bar_stands = false;
+std::atomic<bool> bar_stands = false;
 
 [[noreturn]] void output_failed() {
   throw IoError(std::string("standard output: cannot write: ") + std::strerror(errno));
@@ -80,23 +82,30 @@ void flush_output() {
   if (std::fflush(stdout) != 0 || std::ferror(stdout)) output_failed();
 }
 
+void say(const std::string& line) {
+  static bool lost = false;
+  // Past stdio, which would keep what it could not write and try again.
+  int error = write_all(STDOUT_FILENO, line + "\n");
+  if (error == 0 || lost) return;
+  lost = true;
+  warn(std::string("standard output: cannot write: ") + std::strerror(error) + "; the run goes on");
+}
+
 void note(const std::string& line) {
   end_progress_line();
-  fmt::print(stderr, "{}\n", line);
+  write_all(STDERR_FILENO, line + "\n");
 }
 
 void warn(const std::string& message) { note("warning: " + line_text(message)); }
 
 void show_progress(const Progress& progress) {
   if (!isatty(STDERR_FILENO)) return note(progress_text(progress));
-  fmt::print(stderr, "\r{}\033[K", progress_bar(progress, terminal_width(STDERR_FILENO) - 1));
-  std::fflush(stderr);
+  write_all(STDERR_FILENO, "\r" + progress_bar(progress, terminal_width(STDERR_FILENO) - 1) + "\033[K");
   bar_stands = true;
 }
 
 void end_progress_line() {
-  if (bar_stands) std::fputc('\n', stderr);
-  bar_stands = false;
+  if (bar_stands.exchange(false)) write_all(STDERR_FILENO, "\n");
 }
 
 std::string grouped(std::int64_t n) {

@@ -26,12 +26,15 @@ int output_width();
 /// IoError when stdout has not taken everything (a full disk).
 void flush_output();
 
-/// A line to stderr, above a progress bar that stands there: what a person reads and no program parses.
+/// A line to stdout that a run can do without: where it cannot be written, a warning says so once, and the run goes on.
+void say(const std::string& line);
+/// A line to stderr, above a progress bar that stands there: what a person reads and no program parses. What cannot be
+/// written is lost, as there is no place to say so.
 void note(const std::string& line);
 void warn(const std::string& message);
 /// A progress bar that replaces itself where stderr is a terminal, else a line.
 void show_progress(const Progress& progress);
-/// Ends a bar's line, if one stands.
+/// Ends a bar's line, if one stands. May be called in a signal handler.
 void end_progress_line();
 
 /// "1,234,567"

@@ -12,6 +12,7 @@
 #include "app/learnable.h"
 #include "app/training.h"
 #include "engine/error.h"
+#include "io/atomic.h"
 #include "io/safetensors.h"
 #include "train/evaluate.h"
 
@@ -27,8 +28,9 @@ void require_logits_file(const std::string& path) {
   if (!fs::exists(path) || (fs::is_regular_file(path) && fs::is_empty(path))) return;
   try {
     SafetensorsFile file = open_safetensors(path);
-    if (std::all_of(file.tensors.begin(), file.tensors.end(),
-                    [](const StoredTensor& t) { return t.name.starts_with("row."); }))
+    if (std::all_of(file.tensors.begin(), file.tensors.end(), [](const StoredTensor& t) {
+          return t.name.starts_with("row.") && t.dtype_name == "F32" && t.shape.size() == 2;
+        }))
       return;
   } catch (const Error&) {
     // Not ours either.
@@ -79,7 +81,14 @@ int run_eval(const Words& words) {
   require_folder_with(model_folder, "config.json");
   if (flags.given("split") && !std::filesystem::is_directory(data_path))
     throw UsageError("--split: expected a folder as --data beside it, found " + data_path);
-  if (logits_path) require_logits_file(*logits_path);
+  std::optional<OutputLock> lock;
+  if (logits_path) {
+    std::vector<InputPath> inputs = input_paths(model_folder, adapter_arguments);
+    inputs.push_back({"data", data_path});
+    require_apart({{OutputPath::Kind::file, "logits", *logits_path}}, inputs);
+    require_logits_file(*logits_path);
+    lock.emplace(*logits_path);
+  }
 
   std::unique_ptr<CausalLm> model = compute.load(model_folder);
   for (const WeightedAdapter& a : open_adapters(adapter_arguments, {*model, model_folder}))

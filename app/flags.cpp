@@ -74,6 +74,13 @@ std::size_t read_bytes(const std::string& name, const std::string& text) {
   wrong(name, "a number of bytes such as 4GB, 1.5GiB or 500MB", text);
 }
 
+/// A path may not be empty; which flags take one, the words in their help say.
+const std::string& checked_path(const std::string& name, const std::string& word, const std::string& text) {
+  if (text.empty() && (word.starts_with("DIR") || word.starts_with("FILE") || word.starts_with("PATH")))
+    wrong(name, "a path", text);
+  return text;
+}
+
 }  // namespace
 
 std::string nearest(const std::string& name, const std::vector<std::string>& names) {
@@ -109,11 +116,12 @@ Flags::Entry& Flags::add(const std::string& name, const std::string& word, const
 }
 
 void Flags::text(const std::string& name, std::string& value, const std::string& word, const std::string& help) {
-  add(name, word, help, [&value](const std::string& v) { value = v; }).fallback = value;
+  add(name, word, help, [=, &value](const std::string& v) { value = checked_path(name, word, v); }).fallback = value;
 }
 void Flags::text(const std::string& name, std::optional<std::string>& value, const std::string& word,
                  const std::string& help) {
-  add(name, word, help, [&value](const std::string& v) { value = v; }).fallback = value.value_or("");
+  add(name, word, help, [=, &value](const std::string& v) { value = checked_path(name, word, v); }).fallback =
+      value.value_or("");
 }
 void Flags::integer(const std::string& name, std::int64_t& value, std::int64_t min, std::int64_t max,
                     const std::string& help) {
@@ -154,7 +162,9 @@ void Flags::toggle(const std::string& name, bool& value, const std::string& help
 }
 void Flags::list(const std::string& name, std::vector<std::string>& values, const std::string& word,
                  const std::string& help) {
-  add(name, word, help, [&values](const std::string& v) { values.push_back(v); }).repeated = true;
+  add(name, word, help, [=, &values](const std::string& v) {
+    values.push_back(checked_path(name, word, v));
+  }).repeated = true;
 }
 void Flags::positional(const std::string& name, std::string& value, const std::string& help) {
   Entry& entry = add(name, name, help, [&value](const std::string& v) { value = v; });

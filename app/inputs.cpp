@@ -73,6 +73,12 @@ AdapterArgument AdapterArgument::parse(const std::string& text) {
   return argument;
 }
 
+std::vector<InputPath> input_paths(const std::string& model_folder, const std::vector<std::string>& adapters) {
+  std::vector<InputPath> inputs{{"model", model_folder}};
+  for (const std::string& argument : adapters) inputs.push_back({"adapter", AdapterArgument::parse(argument).folder});
+  return inputs;
+}
+
 std::optional<Tokenizer> find_tokenizer(const std::string& folder) {
   fs::path base(folder);
   if (fs::exists(base / "tokenizer.json") || fs::exists(base / "vocab.json") || fs::exists(base / "merges.txt"))
@@ -83,14 +89,6 @@ std::optional<Tokenizer> find_tokenizer(const std::string& folder) {
 void require_folder(const std::string& path) {
   if (!fs::exists(path)) throw IoError(path + ": expected a folder, found nothing");
   if (!fs::is_directory(path)) throw IoError(path + ": expected a folder, found a file");
-}
-
-void require_apart(const std::string& output, const std::vector<std::string>& inputs) {
-  for (const std::string& input : inputs) {
-    std::error_code error;
-    if (fs::equivalent(output, input, error))
-      throw UsageError(fmt::format("--output: {} is an input of this command too", output));
-  }
 }
 
 void warn_of_config(const CausalLm& model) {

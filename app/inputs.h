@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "app/flags.h"
+#include "app/paths.h"
 #include "data/dataset.h"
 #include "data/tokenizer.h"
 #include "io/needed_folder.h"
@@ -47,6 +48,9 @@ struct AdapterArgument {
   static AdapterArgument parse(const std::string& text);
 };
 
+/// --model and --adapter as what a command reads.
+std::vector<InputPath> input_paths(const std::string& model_folder, const std::vector<std::string>& adapters);
+
 /// The model folder's tokenizer, or none where the folder has no tokenizer's files (pre-tokenised rows need none).
 std::optional<Tokenizer> find_tokenizer(const std::string& folder);
 template <class T>
@@ -56,8 +60,6 @@ const T* pointer(const std::optional<T>& value) {
 
 /// IoError unless `path` is a folder.
 void require_folder(const std::string& path);
-/// UsageError when the output is one of the inputs.
-void require_apart(const std::string& output, const std::vector<std::string>& inputs);
 
 /// Prints what the model's files say that counts for nothing, or is not what it seems.
 void warn_of_config(const CausalLm& model);

@@ -7,9 +7,10 @@ struct Interrupted {
   int signal;
 };
 
-/// From now on SIGINT and SIGTERM are noted instead of ending the program; a second one ends it at once.
+/// From now on SIGINT, SIGTERM and SIGHUP are noted instead of ending the program; a second SIGINT or SIGTERM ends it
+/// at once. SIGHUP that is ignored stays so.
 void catch_interrupts();
-/// The signal that came, or 0.
+/// The signal that came first, or 0.
 int interrupted_by();
 /// Throws Interrupted when one came.
 void stop_if_interrupted();

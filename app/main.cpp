@@ -5,6 +5,7 @@
 #include "app/console.h"
 #include "app/flags.h"
 #include "app/interrupt.h"
+#include "app/process.h"
 #include "engine/error.h"
 #include "io/json.h"
 #include "io/message.h"
@@ -64,7 +65,8 @@ int fail(int code, const std::string& message) {
 int run(const Words& words) {
   try {
     int code = dispatch(words);
-    flush_output();
+    // An interrupted run has said that it is.
+    if (code == 0) flush_output();
     return code;
   } catch (const Interrupted& stop) {
     return fail(128 + stop.signal, "interrupted");
@@ -81,4 +83,7 @@ int run(const Words& words) {
 }  // namespace
 }  // namespace loragrad
 
-int main(int argc, char** argv) { return loragrad::run({argv + 1, argv + argc}); }
+int main(int argc, char** argv) {
+  loragrad::prepare_process();
+  return loragrad::run({argv + 1, argv + argc});
+}

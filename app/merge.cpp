@@ -5,7 +5,10 @@
 #include "app/console.h"
 #include "app/inputs.h"
 #include "app/interrupt.h"
+#include "app/paths.h"
 #include "engine/error.h"
+#include "io/atomic.h"
+#include "train/model_card.h"
 #include "train/output.h"
 
 namespace loragrad {
@@ -40,15 +43,15 @@ int run_merge(const Words& words) {
   flags.require({"model", "adapter", "output"});
   if (!flags.parse(words)) return print(flags.help()), 0;
   require_folder_with(model_folder, "config.json");
-  std::vector<std::string> inputs{model_folder};
-  for (const std::string& argument : adapter_arguments) inputs.push_back(AdapterArgument::parse(argument).folder);
-  require_apart(output_folder, inputs);
+  output_folder = folder_path(output_folder);
+  require_apart({{OutputPath::Kind::folder, "output", output_folder}}, input_paths(model_folder, adapter_arguments));
 
   std::unique_ptr<CausalLm> model = compute.load(model_folder);
   std::vector<WeightedAdapter> adapters = open_adapters(adapter_arguments, {*model, model_folder});
   catch_interrupts();
   TrainingOutput output(output_folder, overwrite);
   MergeReport report = merge_checkpoint(*model, model_folder, adapters, output.file(""));
+  write_file(output.file("README.md"), merged_card(model_folder, adapter_arguments));
   stop_if_interrupted();
   output.commit();
   if (std::string lost = lost_text(report); !lost.empty()) warn(output_folder + ": " + lost);
@@ -62,14 +65,14 @@ int run_merge(const Words& words) {
                             {"kept", report.kept},
                             {"sample_tokens", report.sample_tokens}});
   } else {
-    print(fmt::format("merged {} of {} tensors\n", report.merged, report.tensors));
-    print(fmt::format(
+    say(fmt::format("merged {} of {} tensors", report.merged, report.tensors));
+    say(fmt::format(
         "largest logit difference, merged against adapter: {:.3g}, adapter against base: {:.3g} (in {}; largest logit "
-        "{:.3g}, {} sample tokens)\n",
+        "{:.3g}, {} sample tokens)",
         report.largest_logit_difference, report.largest_adapter_effect, name_of(model->compute_dtype()),
         report.largest_logit, report.sample_tokens));
-    print(fmt::format("kept of the adapter's change after rounding: {:.4g} %\n", 100 * report.kept));
-    print(fmt::format("wrote {}\n", output_folder));
+    say(fmt::format("kept of the adapter's change after rounding: {:.4g} %", 100 * report.kept));
+    say(fmt::format("wrote {}", output_folder));
   }
   return 0;
 }

@@ -30,11 +30,12 @@ void TrainFlags::add(Flags& flags) {
 }
 
 void TrainFlags::finish(const Flags& flags) {
-  training.finish();
+  std::vector<InputPath> inputs{{"model", model_folder}};
+  if (lora.init_adapter) inputs.push_back({"init-adapter", *lora.init_adapter});
+  training.finish(std::move(inputs));
   lora.check(flags);
   require_folder_with(model_folder, "config.json");
   if (lora.init_adapter) require_folder_with(*lora.init_adapter, "adapter_config.json");
-  require_apart(training.output, {model_folder, lora.init_adapter.value_or(model_folder)});
 }
 
 std::map<std::string, std::int64_t> TrainingPlan::modules() const {

@@ -68,7 +68,9 @@ int run_pretrain(const Words& words) {
   data_flags.add(flags);
   flags.integer("threads", threads, 0, 4096, "threads; 0: all that may be used");
   if (!flags.parse(words)) return print(flags.help()), 0;
-  training.finish();
+  std::vector<InputPath> inputs{{"config-json", config_file}};
+  if (tokenizer_file) inputs.push_back({"tokenizer", *tokenizer_file});
+  training.finish(std::move(inputs));
 
   catch_interrupts();
   ComputeFlags compute;

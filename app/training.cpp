@@ -21,13 +21,44 @@ namespace {
 constexpr double any = std::numeric_limits<double>::max();
 constexpr std::int64_t many = 1'000'000'000;
 
-/// An earlier run's metrics may be begun anew, and nothing else.
+/// An earlier run's metrics may be begun anew, and nothing else. Pipes, terminals and /dev/null lose nothing.
 void require_metrics_file(const std::string& path) {
-  if (!std::filesystem::exists(path)) return;
-  if (read_file(path).empty() || read_file(path).starts_with("{\"step\": ")) return;
-  throw IoError(path +
-                ": expected no file, or an earlier run's metrics, found something else (--overwrite replaces it)");
+  namespace fs = std::filesystem;
+  fs::path parent = fs::path(path).parent_path();
+  require_folder(parent.empty() ? "." : parent.string());
+  if (fs::is_fifo(path) || fs::is_character_file(path) || !fs::exists(path)) return;
+  if (!is_metrics(read_file(path)))
+    throw IoError(path + ": expected no file, or an earlier run's metrics, found something else");
 }
+
+/// The run's metrics. Nobody's training is given up for them: what cannot be written is warned of once.
+class Metrics {
+ public:
+  explicit Metrics(const std::string& path) {
+    guarded([&] { writer_.emplace(path); });
+  }
+  void write(const StepReport& report) {
+    guarded([&] {
+      if (writer_) writer_->write(report);
+    });
+  }
+  void close() {
+    guarded([&] {
+      if (writer_) writer_->close();
+    });
+  }
+
+ private:
+  void guarded(const std::function<void()>& action) {
+    try {
+      action();
+    } catch (const IoError& error) {
+      writer_.reset();
+      warn(std::string(error.what()) + "; the metrics end here, and the run goes on");
+    }
+  }
+  std::optional<MetricsWriter> writer_;
+};
 
 }  // namespace
 
@@ -68,13 +99,24 @@ void TrainingFlags::add(Flags& flags) {
   flags.require({"data"});
 }
 
-void TrainingFlags::finish() {
+void TrainingFlags::finish(std::vector<InputPath> inputs) {
   options.schedule = *schedule_named(schedule);
   options.shuffle = !no_shuffle;
   if (options.eval_every > 0 && !eval_data)
     throw UsageError("--eval-every: expected --eval-data beside it, found none");
   options.check();
-  if (metrics && !overwrite) require_metrics_file(*metrics);
+  inputs.push_back({"data", data});
+  if (eval_data) inputs.push_back({"eval-data", *eval_data});
+  std::vector<OutputPath> outputs;
+  if (!output.empty()) {
+    output = folder_path(output);
+    // Named or not: it comes with the folder.
+    if (metrics && same_path(*metrics, output + "/metrics.jsonl")) metrics.reset();
+    outputs.push_back({OutputPath::Kind::folder, "output", output});
+  }
+  if (metrics) outputs.push_back({OutputPath::Kind::file, "metrics", *metrics});
+  require_apart(outputs, inputs);
+  if (metrics) require_metrics_file(*metrics);
 }
 
 TrainingData open_training_data(const TrainingFlags& flags, const DataFlags& data, const Tokenizer* tokenizer,
@@ -87,11 +129,7 @@ TrainingData open_training_data(const TrainingFlags& flags, const DataFlags& dat
   return sets;
 }
 
-void report_plan(const TrainingFlags& flags, const std::string& line) {
-  if (flags.json) return note(line);
-  print(line + "\n");
-  flush_output();
-}
+void report_plan(const TrainingFlags& flags, const std::string& line) { return flags.json ? note(line) : say(line); }
 
 void report_data(const TrainingFlags& flags, const TrainingData& data) {
   auto line = [&](const char* label, const Dataset& set) {
@@ -106,10 +144,14 @@ void report_data(const TrainingFlags& flags, const TrainingData& data) {
 }
 
 MemoryPlan plan_within_limit(const TrainingFlags& flags, const Dataset& data, const Forecaster& forecast) {
-  if (!flags.max_memory) return {flags.options, forecast(flags.options)};
   std::size_t longest = 0;
   for (const Row& row : data.rows) longest = std::max(longest, row.input_ids.size());
-  return plan_memory(flags.options, *flags.max_memory, static_cast<std::int64_t>(longest), forecast);
+  auto tokens = static_cast<std::int64_t>(longest);
+  MemoryPlan plan = flags.max_memory ? plan_memory(flags.options, *flags.max_memory, tokens, forecast)
+                                     : MemoryPlan{flags.options, forecast(flags.options), 0};
+  plan.available = available_bytes();
+  if (std::string text = memory_warning(plan, flags.options, tokens, forecast); !text.empty()) warn(text);
+  return plan;
 }
 
 std::vector<std::pair<const char*, std::size_t>> forecast_parts(const Forecast& f) {
@@ -136,6 +178,7 @@ Json::Object memory_json(const MemoryPlan& plan) {
   for (const auto& [name, bytes] : forecast_parts(plan.forecast)) parts.emplace_back(name, bytes);
   return {{"predicted_peak_bytes", plan.forecast.total()},
           {"predicted", std::move(parts)},
+          {"available_bytes", plan.available},
           {"checkpoint_activations", plan.options.checkpoint_activations},
           {"rows_at_once", plan.options.rows_at_once()}};
 }
@@ -143,7 +186,7 @@ Json::Object memory_json(const MemoryPlan& plan) {
 TrainResult run_training(const CausalLm& model, const Adapter* adapter, const TrainingData& data,
                          const TrainingFlags& flags, const TrainOptions& options, const TrainingOutput& output,
                          TimeProfile* times) {
-  MetricsWriter metrics(flags.metrics ? *flags.metrics : output.file("metrics.jsonl"));
+  Metrics metrics(flags.metrics ? *flags.metrics : output.file("metrics.jsonl"));
   Progress progress;
   progress.total_steps = flags.options.total_steps(static_cast<std::int64_t>(data.train.rows.size()));
   TrainObserver observer;
@@ -204,12 +247,13 @@ int report_result(const TrainingFlags& flags, const TrainResult& result, std::in
                              {"peak_bytes", peak_resident_bytes()},
                              {"memory", memory_json(memory)}};
     if (!std::holds_alternative<std::nullptr_t>(profile.value())) json.set("profile", profile);
-    print_json(json);
+    // Whoever interrupts may have taken the terminal away.
+    interrupted ? say(json.dump()) : print_json(json);
   } else {
     if (result.loss)
-      print(fmt::format("loss {:.4f} at step {}", *result.loss, result.steps) +
-            (result.eval ? fmt::format(", {:.4f} on the evaluation data", result.eval->loss) : "") + "\n");
-    print(fmt::format("{}wrote {}\n", interrupted ? "interrupted; " : "", flags.output));
+      say(fmt::format("loss {:.4f} at step {}", *result.loss, result.steps) +
+          (result.eval ? fmt::format(", {:.4f} on the evaluation data", result.eval->loss) : ""));
+    say(fmt::format("{}wrote {}", interrupted ? "interrupted; " : "", flags.output));
   }
   return interrupted ? 128 + interrupted_by() : 0;
 }

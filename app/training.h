@@ -4,6 +4,7 @@
 
 #include "app/flags.h"
 #include "app/inputs.h"
+#include "app/paths.h"
 #include "io/json.h"
 #include "train/memory_plan.h"
 #include "train/model_card.h"
@@ -23,8 +24,9 @@ struct TrainingFlags {
 
   /// --data is required; whether --output is, the subcommand says.
   void add(Flags& flags);
-  /// Brings `options` up to date with the flags and checks them.
-  void finish();
+  /// Brings `options` up to date with the flags and checks them, and that the outputs lie apart from `data` and the
+  /// other inputs (app/paths.h).
+  void finish(std::vector<InputPath> inputs);
 };
 
 /// The two data sets of a run.
@@ -41,8 +43,8 @@ void report_plan(const TrainingFlags& flags, const std::string& line);
 /// The plan's lines about the data.
 void report_data(const TrainingFlags& flags, const TrainingData& data);
 
-/// The options as --max-memory needs them, with their forecast; without the flag as they are. IoError when no way to
-/// run is within the limit.
+/// The options as --max-memory needs them, with their forecast; without the flag as they are. Warns where the forecast
+/// is above what is available. IoError when no way to run is within the limit.
 MemoryPlan plan_within_limit(const TrainingFlags& flags, const Dataset& data, const Forecaster& forecast);
 /// The parts of a forecast by name, without the empty ones.
 std::vector<std::pair<const char*, std::size_t>> forecast_parts(const Forecast& forecast);

@@ -5,7 +5,10 @@
 #include <algorithm>
 #include <fstream>
 #include <string>
+#include <system_error>
 #include <thread>
+
+#include "engine/error.h"
 
 namespace loragrad {
 
@@ -38,10 +41,19 @@ T changed(const std::atomic<T>& value, T old, int spins) {
 
 // More threads than processors would take them from each other while they look.
 ThreadPool::ThreadPool(int threads) : spins_(threads <= available_threads() ? most_spins : 0) {
-  for (int i = 1; i < threads; ++i) workers_.emplace_back([this] { work(); });
+  try {
+    for (int i = 1; i < threads; ++i) workers_.emplace_back([this] { work(); });
+  } catch (const std::system_error& error) {
+    int started = size();
+    end();
+    throw IoError("threads: expected " + std::to_string(threads) + " that can be started, found " +
+                  std::to_string(started) + ": " + error.code().message());
+  }
 }
 
-ThreadPool::~ThreadPool() {
+ThreadPool::~ThreadPool() { end(); }
+
+void ThreadPool::end() {
   stop_ = true;
   ++generation_;
   generation_.notify_all();

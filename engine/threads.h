@@ -14,6 +14,7 @@ namespace loragrad {
 /// (docs/design/006-determinism.md).
 class ThreadPool {
  public:
+  /// IoError where the system does not start so many.
   explicit ThreadPool(int threads);
   ThreadPool(const ThreadPool&) = delete;
   ThreadPool& operator=(const ThreadPool&) = delete;
@@ -27,6 +28,7 @@ class ThreadPool {
  private:
   void work();
   void drain();
+  void end();
 
   std::vector<std::thread> workers_;
   int spins_;

@@ -20,9 +20,19 @@ namespace fs = std::filesystem;
 
 [[noreturn]] void fail(const std::string& path, int error) { throw IoError(system_message(path, "write", error)); }
 
+/// What cannot be looked for cannot be made either: a name that is too long, above all.
 bool exists(const std::string& path) {
   struct stat status {};
-  return ::lstat(path.c_str(), &status) == 0;
+  if (::lstat(path.c_str(), &status) == 0) return true;
+  if (errno != ENOENT) fail(path, errno);
+  return false;
+}
+
+/// Whether another file system, or another part of one, begins at this folder: it cannot be renamed then.
+bool is_mount(const std::string& folder) {
+  struct statx status {};
+  return ::statx(AT_FDCWD, folder.c_str(), 0, STATX_TYPE, &status) == 0 &&
+         (status.stx_attributes & status.stx_attributes_mask & STATX_ATTR_MOUNT_ROOT) != 0;
 }
 
 /// The folder meant by `path`: without a slash at its end, and where it is a link to a folder, that folder.
@@ -53,10 +63,13 @@ void rename_to(const std::string& from, const std::string& to) {
 AtomicFolder::AtomicFolder(std::string path, Existing existing)
     : path_(resolved(path)), lock_(std::in_place, path_), existing_(existing) {
   if (exists(path_)) {
-    if (existing == Existing::refuse)
-      throw IoError(escaped(path_, 4096) + ": expected a folder that does not exist yet, found one (or a file)");
     std::error_code error;
     if (!fs::is_directory(path_, error)) throw IoError(escaped(path_, 4096) + ": expected a folder, found a file");
+    if (existing == Existing::refuse)
+      throw IoError(escaped(path_, 4096) + ": expected a folder that does not exist yet, found one");
+    if (is_mount(path_))
+      throw IoError(escaped(path_, 4096) + ": expected a folder that can be replaced, found one where something is " +
+                    "mounted: name a new folder in it");
   }
   staging_ = make_sibling(path_, [](const std::string& name) { return ::mkdir(name.c_str(), 0777) == 0; });
 }
@@ -83,7 +96,8 @@ void AtomicFolder::commit() {
     old = staging_;
   } else {
     // rename replaces an empty folder, so that the name is ours before the old folder goes there.
-    old = make_sibling(path_, [](const std::string& name) { return ::mkdir(name.c_str(), 0777) == 0; });
+    old = make_sibling(
+        path_, [](const std::string& name) { return ::mkdir(name.c_str(), 0777) == 0; }, "old");
     if (::rename(path_.c_str(), old.c_str()) != 0) {
       int reason = errno;
       ::rmdir(old.c_str());

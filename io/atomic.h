@@ -18,7 +18,8 @@ class AtomicFile {
   AtomicFile(const AtomicFile&) = delete;
   AtomicFile& operator=(const AtomicFile&) = delete;
   ~AtomicFile();
-  /// A file-size limit (RLIMIT_FSIZE) is an IoError too: the signal that comes with it is taken away here.
+  /// A file-size limit (RLIMIT_FSIZE) is an IoError too; `data` in a mapped file that was cut short is one that names
+  /// that file.
   void write(const void* data, std::size_t size);
   void write(std::string_view text) { write(text.data(), text.size()); }
   void commit();
@@ -30,8 +31,9 @@ class AtomicFile {
 };
 
 /// One process per output: holds an exclusive flock on the sibling `.NAME.lock` for as long as it lives, then removes
-/// the file; IoError, with the process id, when another has it. A file left by a process that was killed locks nothing.
-/// On a file system without locks everyone gets one.
+/// the file; IoError, with the process id, when another has it. A file left by a process that was killed locks nothing,
+/// and what else such processes left is removed (io/siblings.h); a file of that name that is no lock is an IoError. On
+/// a file system without locks everyone gets one, and nothing is removed.
 class OutputLock {
  public:
   explicit OutputLock(const std::string& path);
@@ -54,7 +56,8 @@ class AtomicFolder {
   /// The staging folder is the sibling `.NAME.tmp-PID`. `replace` removes an existing folder only after the new one is
   /// in place: the two change places at once where the file system can, else the old one is moved aside first, and
   /// moved back should the second step fail. Throws IoError at once when `path` exists and may not be replaced, its
-  /// parent cannot be written, or another process is writing it. A `path` that is a link to a folder means that folder.
+  /// parent cannot be written, its name is too long, something is mounted there (it could not be renamed), or another
+  /// process is writing it. A `path` that is a link to a folder means that folder.
   AtomicFolder(std::string path, Existing existing);
   AtomicFolder(const AtomicFolder&) = delete;
   AtomicFolder& operator=(const AtomicFolder&) = delete;

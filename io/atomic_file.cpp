@@ -1,43 +1,16 @@
 #include <fcntl.h>
-#include <signal.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <cerrno>
-#include <ctime>
 
 #include "engine/error.h"
 #include "io/atomic.h"
 #include "io/mapped_file.h"
 #include "io/siblings.h"
+#include "io/write_all.h"
 
 namespace loragrad {
-namespace {
-
-/// write(2) beyond RLIMIT_FSIZE sends SIGXFSZ, which by default ends the process. Held back in this thread while a
-/// write runs and then taken away, it leaves only the error code.
-class FileSizeSignalHeld {
- public:
-  FileSizeSignalHeld() {
-    sigemptyset(&signal_);
-    sigaddset(&signal_, SIGXFSZ);
-    pthread_sigmask(SIG_BLOCK, &signal_, &before_);
-  }
-  FileSizeSignalHeld(const FileSizeSignalHeld&) = delete;
-  FileSizeSignalHeld& operator=(const FileSizeSignalHeld&) = delete;
-  ~FileSizeSignalHeld() {
-    timespec no_wait{};
-    while (sigtimedwait(&signal_, nullptr, &no_wait) < 0 && errno == EINTR) {
-    }
-    pthread_sigmask(SIG_SETMASK, &before_, nullptr);
-  }
-
- private:
-  sigset_t signal_, before_;
-};
-
-}  // namespace
 
 AtomicFile::AtomicFile(std::string path) : path_(std::move(path)) {
   // rename would refuse this only after everything has been written.
@@ -56,16 +29,11 @@ AtomicFile::~AtomicFile() {
 }
 
 void AtomicFile::write(const void* data, std::size_t size) {
-  FileSizeSignalHeld held;
-  const char* next = static_cast<const char*>(data);
-  while (size > 0) {
-    // Linux writes at most 2 GiB at once.
-    ssize_t count = ::write(fd_, next, std::min<std::size_t>(size, std::size_t{1} << 30));
-    if (count < 0 && errno == EINTR) continue;
-    if (count <= 0) throw IoError(system_message(path_, "write", count < 0 ? errno : EIO));
-    next += count;
-    size -= static_cast<std::size_t>(count);
-  }
+  int error = write_all(fd_, data, size);
+  // The system reads what it writes: a mapped file that was cut short meanwhile is not the output's fault.
+  if (error == EFAULT)
+    if (const char* cut = cut_short_in(data, size)) throw IoError(cut);
+  if (error != 0) throw IoError(system_message(path_, "write", error));
 }
 
 void AtomicFile::commit() {

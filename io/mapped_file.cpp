@@ -5,7 +5,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <cerrno>
+#include <cstdint>
 #include <system_error>
 
 #include "engine/error.h"
@@ -42,7 +44,55 @@ struct OpenFile {
   }
 };
 
+/// Where files are mapped, for readers that may not wait, such as a signal handler: entries are taken and given back,
+/// and never freed.
+struct Mapping {
+  std::atomic<bool> taken{true};
+  std::atomic<const std::byte*> begin{nullptr};  // null while the others are being set
+  std::atomic<std::size_t> size{0};
+  std::atomic<const char*> cut_short{nullptr};
+  Mapping* next = nullptr;
+};
+constinit std::atomic<Mapping*> mappings{nullptr};
+
+Mapping& free_mapping() {
+  for (Mapping* m = mappings; m; m = m->next)
+    if (!m->taken.exchange(true)) return *m;
+  auto* added = new Mapping;
+  added->next = mappings;
+  while (!mappings.compare_exchange_weak(added->next, added)) {
+  }
+  return *added;
+}
+
+void enter(const std::byte* begin, std::size_t size, const char* cut_short) {
+  Mapping& m = free_mapping();
+  m.size = size;
+  m.cut_short = cut_short;
+  m.begin = begin;
+}
+
+void leave(const std::byte* begin) {
+  for (Mapping* m = mappings; m; m = m->next) {
+    if (m->begin != begin) continue;
+    m->begin = nullptr;
+    m->taken = false;
+    return;
+  }
+}
+
 }  // namespace
+
+const char* cut_short_in(const void* begin, std::size_t bytes) noexcept {
+  auto first = reinterpret_cast<std::uintptr_t>(begin);
+  for (const Mapping* m = mappings; m; m = m->next) {
+    auto at = reinterpret_cast<std::uintptr_t>(m->begin.load());
+    if (at != 0 && first < at + m->size && at < first + bytes) return m->cut_short;
+  }
+  return nullptr;
+}
+
+const char* cut_short_at(const void* address) noexcept { return cut_short_in(address, 1); }
 
 std::shared_ptr<const MappedFile> MappedFile::open(const std::string& path) {
   OpenFile file(path);
@@ -53,13 +103,17 @@ std::shared_ptr<const MappedFile> MappedFile::open(const std::string& path) {
   if (address == MAP_FAILED) throw IoError(system_message(path, "map", errno));
   map->data_ = static_cast<const std::byte*>(address);
   map->size_ = file.size;
+  map->cut_short_ = escaped(path, 4096) + ": cannot read: it was cut short, or its disk failed, while it was in use";
+  enter(map->data_, map->size_, map->cut_short_.c_str());
   // A look at a large file would make some of it resident.
   if (map->size_ <= largest_lfs_pointer) refuse_other_content(path, map->text(), Content::any);
   return map;
 }
 
 MappedFile::~MappedFile() {
-  if (data_) ::munmap(const_cast<std::byte*>(data_), size_);
+  if (!data_) return;
+  leave(data_);
+  ::munmap(const_cast<std::byte*>(data_), size_);
 }
 
 void MappedFile::let_go(const std::byte* begin, std::size_t bytes) const {

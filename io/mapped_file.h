@@ -29,8 +29,16 @@ class MappedFile {
   MappedFile() = default;
   const std::byte* data_ = nullptr;
   std::size_t size_ = 0;
-  std::string path_;
+  std::string path_, cut_short_;
 };
+
+/// The line that says which file was cut short, where `address` lies in a MappedFile; else null. Reading a page that
+/// the file no longer has, or whose disk fails, is SIGBUS: this is for a handler of that signal, and may be called in
+/// one. The library installs none.
+const char* cut_short_at(const void* address) noexcept;
+/// The same of the first MappedFile that [begin, begin + bytes) touches: system calls that read such a page end with
+/// EFAULT.
+const char* cut_short_in(const void* begin, std::size_t bytes) noexcept;
 
 /// A whole regular file as a string, for what is parsed and let go (a map would die with SIGBUS if the file were cut
 /// short meanwhile). Errors as MappedFile::open's.

@@ -5,33 +5,73 @@
 
 #include <cerrno>
 #include <filesystem>
+#include <vector>
 
 #include "engine/error.h"
 #include "io/mapped_file.h"
 
 namespace loragrad {
+namespace {
+
+namespace fs = std::filesystem;
+
+// File systems allow names of 255 bytes; a long one leaves no room for what we add.
+constexpr std::size_t longest_name = 200;
+
+/// "lock", "tmp" or "old" for a name that we give to siblings of `path` (for the latter two, with -PID or
+/// -PID.ATTEMPT behind it); else "".
+std::string kind_of(const std::string& path, const std::string& name) {
+  std::string beginning = fs::path(hidden_sibling(path, ".")).filename().string();
+  if (!name.starts_with(beginning)) return "";
+  std::string rest = name.substr(beginning.size()), kind = rest.substr(0, rest.find('-'));
+  if (rest == "lock") return rest;
+  if (rest == kind || (kind != "tmp" && kind != "old")) return "";
+  std::string number = rest.substr(kind.size() + 1), process = number.substr(0, number.find('.'));
+  auto is_number = [](const std::string& text) {
+    return !text.empty() && text.find_first_not_of("0123456789") == std::string::npos;
+  };
+  bool ours = is_number(process) && (number == process || is_number(number.substr(process.size() + 1)));
+  return ours ? kind : "";
+}
+
+}  // namespace
 
 std::string parent_of(const std::string& path) {
-  std::string parent = std::filesystem::path(path).parent_path().string();
+  std::string parent = fs::path(path).parent_path().string();
   return parent.empty() ? "." : parent;
 }
 
 std::string hidden_sibling(const std::string& path, const std::string& ending) {
-  std::filesystem::path target(path);
+  fs::path target(path);
   std::string name = target.filename().string();
   if (name.empty() || name == "." || name == "..") throw IoError(system_message(path, "write", EINVAL));
-  // File systems allow names of 255 bytes; a long one leaves no room for what we add.
-  return (target.parent_path() / ("." + name.substr(0, 200) + ending)).string();
+  return (target.parent_path() / ("." + name.substr(0, longest_name) + ending)).string();
 }
 
-std::string make_sibling(const std::string& path, const std::function<bool(const std::string&)>& create) {
-  std::string base = hidden_sibling(path, ".tmp-" + std::to_string(::getpid()));
+std::string make_sibling(const std::string& path, const std::function<bool(const std::string&)>& create,
+                         const std::string& kind) {
+  std::string base = hidden_sibling(path, "." + kind + "-" + std::to_string(::getpid()));
   for (int attempt = 0; attempt < 100; ++attempt) {
     std::string sibling = attempt ? base + "." + std::to_string(attempt) : base;
     if (create(sibling)) return sibling;
     if (errno != EEXIST) break;
   }
   throw IoError(system_message(path, "write", errno));
+}
+
+bool is_left_over(const std::string& path, const std::string& name) { return !kind_of(path, name).empty(); }
+
+void clear_left_overs(const std::string& path) {
+  // The siblings' names hold no more of a longer one, and may be another output's.
+  if (fs::path(path).filename().string().size() > longest_name) return;
+  std::error_code error;
+  bool in_place = fs::exists(fs::symlink_status(path, error));
+  std::vector<fs::path> left;
+  for (fs::directory_iterator at(parent_of(path), error), end; !error && at != end; at.increment(error)) {
+    std::string kind = kind_of(path, at->path().filename().string());
+    if (kind == "tmp" || (kind == "old" && in_place)) left.push_back(at->path());
+  }
+  for (const fs::path& litter : left) fs::remove_all(litter, error);
 }
 
 void sync_folder(const std::string& folder) {

@@ -12,7 +12,16 @@ std::string hidden_sibling(const std::string& path, const std::string& ending);
 
 /// Creates something new beside `path` and returns its name, `.NAME.tmp-PID` (`.NAME.tmp-PID.1` and on where that is
 /// taken, as after a crash). `create` returns false with errno set; any errno but EEXIST is an IoError about `path`.
-std::string make_sibling(const std::string& path, const std::function<bool(const std::string&)>& create);
+/// `kind` is "tmp" for what is not complete yet, "old" for what it takes the place of.
+std::string make_sibling(const std::string& path, const std::function<bool(const std::string&)>& create,
+                         const std::string& kind = "tmp");
+
+/// Whether make_sibling or OutputLock may have given a sibling of `path` this name.
+bool is_left_over(const std::string& path, const std::string& name);
+
+/// Removes the siblings that dead processes left beside `path`; for who holds its OutputLock. What one had moved aside
+/// stays where nothing is in its place. What cannot be removed stays.
+void clear_left_overs(const std::string& path);
 
 /// Makes renames and new names in `folder` durable. IoError when the system cannot; a file system that knows no such
 /// call is let pass.

@@ -26,4 +26,10 @@ class WrappedDevice : public Device {
   DevicePtr like_;
 };
 
+/// Threads that the kernels of `device` run on.
+inline int kernel_threads(Device& device) {
+  auto* wrapped = dynamic_cast<WrappedDevice*>(&device);
+  return wrapped ? kernel_threads(wrapped->like()) : device.threads().size();
+}
+
 }  // namespace loragrad

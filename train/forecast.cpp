@@ -7,6 +7,7 @@
 #include "engine/error.h"
 #include "io/safetensors.h"
 #include "ops/meta_device.h"
+#include "ops/wrapped_device.h"
 #include "optim/adamw.h"
 #include "train/evaluate.h"
 #include "train/frozen.h"
@@ -135,7 +136,8 @@ Forecast forecast_steps(const CausalLm& model, const Adapter* adapter, const Tra
   Device& meta = *model.device();
   Forecast forecast;
   Batches batches = batches_to_forecast(data, options);
-  forecast.process = resident_bytes() + runtime_bytes + generated_bytes(batches.shapes) + packing_bytes(model, threads);
+  forecast.held = resident_bytes();
+  forecast.process = forecast.held + runtime_bytes + generated_bytes(batches.shapes) + packing_bytes(model, threads);
   forecast.trained = meta.memory().live();
   std::vector<Tensor> trained;
   for (const auto& [name, tensor] : adapter ? adapter->tensors() : model.trainable()) trained.push_back(tensor);
@@ -167,6 +169,8 @@ std::size_t Forecast::total() const {
   return process + (weights_are_released ? std::max(weights + trained, running) : weights + running);
 }
 
+std::size_t Forecast::still_to_come() const { return process - held + trained + optimiser + activations; }
+
 Forecast forecast_training(const std::string& model_folder, LoadOptions load, const LoraConfig* lora,
                            const TrainOptions& options, const Dataset& data, const DevicePtr& like,
                            const Dataset* eval) {
@@ -182,7 +186,7 @@ Forecast forecast_training(const std::string& model_folder, LoadOptions load, co
                            model->compute_dtype() == DType::f64 ? DType::f64 : DType::f32);
     model->attach(adapter);
   }
-  Forecast forecast = forecast_steps(*model, lora ? &adapter : nullptr, options, data, eval, like->threads().size());
+  Forecast forecast = forecast_steps(*model, lora ? &adapter : nullptr, options, data, eval, kernel_threads(*like));
   for (const StoredTensor& tensor : open_model_folder(model_folder).tensors) forecast.weights += tensor.byte_count;
   forecast.weights_are_released = load.trainable;
   return forecast;
@@ -191,7 +195,7 @@ Forecast forecast_training(const std::string& model_folder, LoadOptions load, co
 Forecast forecast_pretraining(const std::string& config_json_file, const TrainOptions& options, const Dataset& data,
                               const DevicePtr& like, const Dataset* eval) {
   std::unique_ptr<CausalLm> model = new_model(config_json_file, meta_device(like), options.seed);
-  return forecast_steps(*model, nullptr, options, data, eval, like->threads().size());
+  return forecast_steps(*model, nullptr, options, data, eval, kernel_threads(*like));
 }
 
 }  // namespace loragrad

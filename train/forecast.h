@@ -18,10 +18,14 @@ struct Forecast {
   /// The most that activations, gradients and scratch space take at once, and the gaps that placing them leaves.
   std::size_t activations = 0;
   std::size_t process = 0;  ///< what the process holds already, and what its libraries will still take
+  std::size_t held = 0;     ///< of `process`, what it holds already
   /// While a fully trained model is being loaded, its files and its copy are there together; later the files are not.
   bool weights_are_released = false;
   MemoryProfile profile;  ///< of the batch that was run
   std::size_t total() const;
+  /// What the system has yet to give: the total without `held` and without `weights`, whose mapped pages it can take
+  /// back and read again.
+  std::size_t still_to_come() const;
 };
 
 /// Runs steps of the micro-batch with the most tokens that comes (of the longest rows, in a run of very many), and if

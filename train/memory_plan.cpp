@@ -21,7 +21,7 @@ class Search {
       : asked_(asked), limit_(limit), forecast_(forecast) {}
 
   MemoryPlan plan(bool checkpoint, std::int64_t rows) const {
-    MemoryPlan plan{asked_, {}};
+    MemoryPlan plan{asked_, {}, 0};
     plan.options.checkpoint_activations = checkpoint;
     plan.options.micro_batch = rows < asked_.rows_at_once() ? rows : asked_.micro_batch;
     plan.forecast = forecast_(plan.options);
@@ -57,6 +57,11 @@ class Search {
   const Forecaster& forecast_;
 };
 
+/// Up to the next MiB but one: what the process holds differs a little from run to run.
+std::size_t least_mebibytes(const TrainOptions& asked, const Forecaster& forecast) {
+  return (Search(asked, 0, forecast).plan(true, 1).forecast.total() >> 20) + 2;
+}
+
 }  // namespace
 
 std::string MemoryPlan::measures(const TrainOptions& asked) const {
@@ -66,17 +71,38 @@ std::string MemoryPlan::measures(const TrainOptions& asked) const {
   return text;
 }
 
-MemoryPlan plan_memory(const TrainOptions& asked, std::size_t limit, std::int64_t longest_row,
-                       const Forecaster& forecast) {
+std::optional<MemoryPlan> fitting_plan(const TrainOptions& asked, std::size_t limit, std::int64_t longest_row,
+                                       const Forecaster& forecast) {
   Search search(asked, limit, forecast);
   std::int64_t good_rows = (good_tokens - 1) / std::max<std::int64_t>(1, longest_row) + 1;
   if (!asked.checkpoint_activations)
-    if (auto plan = search.most_rows(false, std::min(good_rows, asked.rows_at_once()))) return *plan;
-  if (auto plan = search.most_rows(true, 1)) return *plan;
-  // Up to the next MiB but one: what the process holds differs a little from run to run.
-  std::size_t least = (search.plan(true, 1).forecast.total() >> 20) + 2;
+    if (auto plan = search.most_rows(false, std::min(good_rows, asked.rows_at_once()))) return plan;
+  return search.most_rows(true, 1);
+}
+
+MemoryPlan plan_memory(const TrainOptions& asked, std::size_t limit, std::int64_t longest_row,
+                       const Forecaster& forecast) {
+  if (auto plan = fitting_plan(asked, limit, longest_row, forecast)) return *plan;
   throw IoError(fmt::format("max-memory: expected at least {} MiB (checkpointed blocks, 1 row at a time), found {}",
-                            least, bytes_text(limit)));
+                            least_mebibytes(asked, forecast), bytes_text(limit)));
+}
+
+std::string memory_warning(const MemoryPlan& plan, const TrainOptions& asked, std::int64_t longest_row,
+                           const Forecaster& forecast) {
+  const Forecast& f = plan.forecast;
+  std::size_t needed = f.still_to_come(), mapped = f.weights_are_released ? 0 : f.weights;
+  if (needed + mapped <= plan.available) return "";
+  std::string text = fmt::format("memory: {} are available, and {} more will be needed", bytes_text(plan.available),
+                                 bytes_text(needed));
+  if (mapped > 0)
+    text += fmt::format(" beside the base's {} of mapped pages{}", bytes_text(mapped),
+                        needed > plan.available ? "" : ", which will be read from the disk again and again");
+  // A limit counts what the process holds, and the mapped pages.
+  std::size_t limit = (plan.available + f.held) >> 20;
+  if (auto fit = fitting_plan(asked, limit << 20, longest_row, forecast))
+    return text + fmt::format("; --max-memory {}MiB would fit ({})", limit, fit->measures(asked));
+  return text + fmt::format("; the least is {} MiB in all (checkpointed blocks, 1 row at a time)",
+                            least_mebibytes(asked, forecast));
 }
 
 }  // namespace loragrad

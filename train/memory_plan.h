@@ -1,6 +1,7 @@
 #pragma once
 #include <cstddef>
 #include <functional>
+#include <optional>
 #include <string>
 
 #include "train/forecast.h"
@@ -9,14 +10,24 @@ namespace loragrad {
 
 /// How a run is to keep within a limit of memory. What it trains, and the result but for rounding, stay as asked.
 struct MemoryPlan {
-  TrainOptions options;  ///< as asked, but for micro_batch and checkpoint_activations
-  Forecast forecast;     ///< of these options
+  TrainOptions options;       ///< as asked, but for micro_batch and checkpoint_activations
+  Forecast forecast;          ///< of these options
+  std::size_t available = 0;  ///< bytes that the process may still take (train/process_memory.h), when it was made
 
   /// What was changed: "", "1 row at a time", "checkpointed blocks, 2 rows at a time".
   std::string measures(const TrainOptions& asked) const;
 };
 
 using Forecaster = std::function<Forecast(const TrainOptions&)>;
+
+/// The fastest of the ways to run whose forecast is within `limit` bytes, as plan_memory finds it; none when none fits.
+std::optional<MemoryPlan> fitting_plan(const TrainOptions& asked, std::size_t limit, std::int64_t longest_row,
+                                       const Forecaster& forecast);
+
+/// A warning where the plan's forecast is above what is available, with what would fit; "" where it is not. The base's
+/// mapped pages are named apart.
+std::string memory_warning(const MemoryPlan& plan, const TrainOptions& asked, std::int64_t longest_row,
+                           const Forecaster& forecast);
 
 /// The fastest of the ways to run whose forecast is within `limit` bytes: as asked; fewer rows at a time, as many as
 /// fit, while they still have a good number of tokens (up to a quarter more time); checkpointed blocks (a third more or

@@ -3,11 +3,14 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
+#include <variant>
 
 #include "engine/error.h"
 #include "io/json_text.h"
 #include "io/mapped_file.h"
+#include "io/write_all.h"
 
 namespace loragrad {
 
@@ -24,6 +27,22 @@ std::string metrics_row(const StepReport& r) {
   return result_text(row);
 }
 
+bool is_metrics(std::string_view text) {
+  if (text.empty()) return true;
+  try {
+    const Json first = parse_json(text.substr(0, text.find('\n')), "metrics"), ours = parse_json(metrics_row({}), "");
+    for (const auto& [key, value] : std::get<Json::Object>(ours.value()))
+      if (!first.find(key)) return false;
+  } catch (const Error&) {
+    return false;
+  }
+  constexpr std::string_view beginning = "{\"step\": ";
+  for (std::size_t at = 0; at < text.size(); at = std::min(text.find('\n', at), text.size() - 1) + 1)
+    if (std::string_view rest = text.substr(at); !rest.starts_with(beginning) && !beginning.starts_with(rest))
+      return false;
+  return true;
+}
+
 MetricsWriter::MetricsWriter(std::string path) : path_(std::move(path)) {
   fd_ = ::open(path_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
   if (fd_ < 0) throw IoError(system_message(path_, "write", errno));
@@ -35,12 +54,12 @@ MetricsWriter::~MetricsWriter() {
 
 void MetricsWriter::write(const StepReport& report) {
   std::string line = metrics_row(report) + "\n";
-  for (std::size_t done = 0; done < line.size();) {
-    ssize_t count = ::write(fd_, line.data() + done, line.size() - done);
-    if (count < 0 && errno == EINTR) continue;
-    if (count <= 0) throw IoError(system_message(path_, "write", count < 0 ? errno : EIO));
-    done += static_cast<std::size_t>(count);
+  if (int error = write_all(fd_, line)) {
+    // Best effort: a pipe cannot be cut.
+    [[maybe_unused]] int ignored = ::ftruncate(fd_, whole_);
+    throw IoError(system_message(path_, "write", error));
   }
+  whole_ += static_cast<std::int64_t>(line.size());
 }
 
 void MetricsWriter::close() {

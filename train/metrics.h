@@ -1,5 +1,6 @@
 #pragma once
 #include <string>
+#include <string_view>
 
 #include "train/trainer.h"
 
@@ -10,6 +11,10 @@ namespace loragrad {
 /// supervised tokens has "loss": null and "tokens_per_s": null.
 std::string metrics_row(const StepReport& report);
 
+/// Whether a file of this text is metrics that a run wrote: its first row has the keys of metrics_row, and every line
+/// begins as rows do (the last may be cut short). An empty file counts too.
+bool is_metrics(std::string_view text);
+
 /// A metrics.jsonl that grows by one line a step, each handed to the system at once, so that it can be watched. Errors
 /// are IoError.
 class MetricsWriter {
@@ -19,6 +24,7 @@ class MetricsWriter {
   MetricsWriter(const MetricsWriter&) = delete;
   MetricsWriter& operator=(const MetricsWriter&) = delete;
   ~MetricsWriter();
+  /// A line that does not fit whole is taken back where the file allows it.
   void write(const StepReport& report);
   /// Makes it durable; nothing may be written afterwards. Without it the destructor closes what there is.
   void close();
@@ -27,6 +33,7 @@ class MetricsWriter {
  private:
   std::string path_;
   int fd_ = -1;
+  std::int64_t whole_ = 0;  // bytes of whole lines
 };
 
 }  // namespace loragrad

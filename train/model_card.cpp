@@ -107,6 +107,20 @@ std::optional<std::string> card_base_hash(const std::string& adapter_folder) {
   return std::nullopt;
 }
 
+bool is_our_card(std::string_view text) {
+  std::string_view front_matter = text.substr(0, text.find("\n---\n", 3) + 1);
+  return text.starts_with("---\n") && front_matter.find("\n- loragrad\n") != std::string_view::npos;
+}
+
+std::string merged_card(const std::string& base_model, const std::vector<std::string>& adapters) {
+  std::string out = fmt::format(
+      "---\nbase_model: {}\nlibrary_name: transformers\npipeline_tag: text-generation\ntags:\n- merge\n- "
+      "loragrad\n---\n\n# {} with adapters merged into it\n\nMerged with loragrad:\n\n",
+      quoted(base_model), code(last_name(base_model)));
+  for (const std::string& adapter : adapters) out += fmt::format("- {}\n", code(last_name(adapter)));
+  return out + "\n## How to use it\n\n" + usage({}, nullptr);
+}
+
 std::string model_card(const CardFacts& facts, const Adapter* adapter) {
   const TrainResult& r = facts.result;
   std::string out = fmt::format("---\nbase_model: {}\nlibrary_name: {}\npipeline_tag: text-generation\ntags:\n",

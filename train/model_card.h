@@ -1,6 +1,8 @@
 #pragma once
 #include <optional>
 #include <string>
+#include <string_view>
+#include <vector>
 
 #include "lora/adapter.h"
 #include "train/trainer.h"
@@ -24,5 +26,11 @@ std::string model_card(const CardFacts& facts, const Adapter* adapter);
 
 /// The hash of its base that an adapter's card has; nothing where there is no card, or none of ours.
 std::optional<std::string> card_base_hash(const std::string& adapter_folder);
+
+/// README.md of a base with adapters merged into it; `adapters` as the user named them.
+std::string merged_card(const std::string& base_model, const std::vector<std::string>& adapters);
+
+/// Whether this is the text of a model card that loragrad wrote: its front matter has the tag.
+bool is_our_card(std::string_view text);
 
 }  // namespace loragrad

@@ -3,46 +3,63 @@
 #include <algorithm>
 #include <array>
 #include <filesystem>
+#include <system_error>
+#include <vector>
 
 #include "engine/error.h"
 #include "io/json.h"
 #include "io/mapped_file.h"
 #include "lora/adapter_file.h"
 #include "models/model_files.h"
+#include "train/metrics.h"
+#include "train/model_card.h"
 
 namespace loragrad {
 namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::array ours{
-    "adapter_config.json", "adapter_model.safetensors", "README.md", "metrics.jsonl", "report.html", "checkpoints",
-    "config.json",         "model.safetensors"};
+constexpr std::array ours{"adapter_config.json", "adapter_model.safetensors", "README.md", "metrics.jsonl",
+                          "config.json",         "model.safetensors"};
 
 bool is_ours(const std::string& name) {
   auto among = [&](const auto& names) { return std::find(names.begin(), names.end(), name) != names.end(); };
   return among(ours) || among(model_companions);
 }
 
+bool is_marked(const fs::path& folder) {
+  auto has = [&](const char* name, bool (*is)(std::string_view)) {
+    std::error_code error;
+    std::string file = (folder / name).string();
+    return fs::is_regular_file(file, error) && fs::file_size(file, error) > 0 && is(read_file(file));
+  };
+  return has("README.md", is_our_card) || has("metrics.jsonl", is_metrics);
+}
+
+/// What keeps a folder from being an earlier output, "" where nothing does.
+std::string objection(const fs::path& folder, const std::vector<fs::directory_entry>& entries) {
+  std::error_code error;
+  for (const fs::directory_entry& entry : entries)
+    if (std::string name = entry.path().filename().string(); !is_ours(name) || entry.is_directory(error))
+      return escaped(name) + " in it";
+  return is_marked(folder) ? "" : "neither a model card nor metrics of loragrad in it";
+}
+
 AtomicFolder::Existing checked(const std::string& path, bool overwrite) {
   std::error_code error;
-  fs::directory_iterator entries(path, error);
+  std::vector<fs::directory_entry> entries;
+  for (fs::directory_iterator at(path, error), end; !error && at != end; at.increment(error)) entries.push_back(*at);
   // Not there, or no folder: AtomicFolder says so.
-  if (error) return AtomicFolder::Existing::refuse;
-  bool any = false, is_output = false;
-  for (fs::directory_iterator end; entries != end; entries.increment(error)) {
-    std::string name = entries->path().filename().string();
-    any = true;
-    is_output = is_output || name == "adapter_config.json" || name == "config.json";
-    if (overwrite && !is_ours(name))
-      throw IoError(escaped(path, 4096) + ": expected an earlier output to overwrite, found " + escaped(name) +
-                    " in it");
-    if (error) throw IoError(system_message(path, "read", error.value()));
-  }
-  if (!any) return AtomicFolder::Existing::replace;
-  if (overwrite && !is_output)
-    throw IoError(escaped(path, 4096) + ": expected an earlier output to overwrite, found a folder without one");
-  return overwrite ? AtomicFolder::Existing::replace : AtomicFolder::Existing::refuse;
+  if (error == std::errc::no_such_file_or_directory || error == std::errc::not_a_directory)
+    return AtomicFolder::Existing::refuse;
+  if (error) throw IoError(system_message(path, "read", error.value()));
+  if (entries.empty()) return AtomicFolder::Existing::replace;
+  std::string found = objection(path, entries), where = escaped(path, 4096) + ": expected ";
+  if (overwrite && !found.empty()) throw IoError(where + "an earlier output to overwrite, found " + found);
+  if (!overwrite && !found.empty()) throw IoError(where + "a folder that does not exist yet, found " + found);
+  if (!overwrite)
+    throw IoError(where + "a folder that does not exist yet, found an earlier output (--overwrite replaces it)");
+  return AtomicFolder::Existing::replace;
 }
 
 }  // namespace

@@ -11,8 +11,9 @@ namespace loragrad {
 /// run, so that an output that cannot be written is found out first.
 class TrainingOutput {
  public:
-  /// IoError when `path` exists and `overwrite` is not set. With it, a folder is replaced at commit() only if it is
-  /// empty or holds nothing but what loragrad writes; else IoError names what it holds.
+  /// IoError when `path` exists, unless it is an empty folder, or an earlier output and `overwrite` is set. An earlier
+  /// output is known by its content: no folders, no files of names that loragrad does not write, and among them a model
+  /// card (README.md) with our tag or metrics of ours. So a model that was downloaded is none.
   TrainingOutput(const std::string& path, bool overwrite);
 
   /// Where to write a file that belongs in the folder ("metrics.jsonl").

@@ -1,11 +1,16 @@
 #include <doctest/doctest.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <atomic>
 #include <chrono>
 #include <cmath>
 #include <limits>
+#include <string>
 
 #include "engine/dtype.h"
+#include "engine/error.h"
 #include "engine/random.h"
 #include "engine/threads.h"
 
@@ -93,4 +98,22 @@ TEST_CASE("parallel_for wakes threads that have gone to sleep") {
     CHECK(count == 3);
     std::this_thread::sleep_for(std::chrono::milliseconds(1));
   }
+}
+
+TEST_CASE("threads that cannot be started are an error, and those that were are ended") {
+  pid_t child = ::fork();
+  if (child == 0) {
+    // Stacks are addresses too.
+    rlimit limit{.rlim_cur = std::size_t{1} << 30, .rlim_max = std::size_t{1} << 30};
+    ::setrlimit(RLIMIT_AS, &limit);
+    try {
+      ThreadPool pool(4000);
+      ::_exit(1);
+    } catch (const IoError& error) {
+      ::_exit(std::string(error.what()).starts_with("threads: expected 4000 that can be started, found ") ? 0 : 2);
+    }
+  }
+  int status = 0;
+  REQUIRE(::waitpid(child, &status, 0) == child);
+  CHECK(status == 0);
 }

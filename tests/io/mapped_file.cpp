@@ -3,6 +3,7 @@
 #include <fstream>
 #include <numeric>
 
+#include "io/atomic.h"
 #include "tests/io/support.h"
 
 using namespace loragrad;
@@ -36,4 +37,33 @@ TEST_CASE("pages of a mapped file that are let go leave resident memory, and are
   file->let_go(file->data() + 100, size - 200);
   CHECK(resident_file_kib() < before + 1024);
   CHECK(sum() == all);
+}
+
+TEST_CASE("an address tells which mapped file it lies in") {
+  TempFolder folder;
+  put(folder / "a", std::string(10'000, 'a'));
+  put(folder / "b", std::string(10, 'b'));
+  auto a = MappedFile::open(folder / "a"), b = MappedFile::open(folder / "b");
+  CHECK(contains(cut_short_at(a->data()), folder / "a"));
+  CHECK(contains(cut_short_at(a->data() + 9'999), folder / "a"));
+  CHECK(contains(cut_short_at(b->data() + 9), folder / "b"));
+  CHECK(contains(cut_short_in(a->data() - 1, 2), folder / "a"));
+  int elsewhere = 0;
+  CHECK(cut_short_at(&elsewhere) == nullptr);
+  CHECK(cut_short_at(nullptr) == nullptr);
+  const std::byte* gone = a->data();
+  a.reset();
+  CHECK(cut_short_at(gone) == nullptr);
+  auto c = MappedFile::open(folder / "a");
+  CHECK(contains(cut_short_at(c->data()), folder / "a"));
+}
+
+TEST_CASE("writing what a mapped file no longer has names that file") {
+  TempFolder folder;
+  put(folder / "a", std::string(100'000, 'a'));
+  auto a = MappedFile::open(folder / "a");
+  std::filesystem::resize_file(folder / "a", 0);
+  CHECK(message_of<IoError>([&] { write_file(folder / "out", a->text()); }) ==
+        (folder / "a") + ": cannot read: it was cut short, or its disk failed, while it was in use");
+  CHECK(folder.names() == std::set<std::string>{"a"});
 }

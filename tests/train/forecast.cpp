@@ -2,6 +2,7 @@
 
 #include <chrono>
 
+#include "ops/timed_device.h"
 #include "tests/train/support.h"
 #include "train/process_memory.h"
 
@@ -188,6 +189,17 @@ TEST_CASE("the gradient of a large head exists once, in the forecast as in a run
   // The last token of a row has no label, and is counted as if it had one.
   CHECK(static_cast<double>(device_bytes(forecast)) ==
         doctest::Approx(static_cast<double>(measured(folder, nullptr, options, data))).epsilon(0.03));
+}
+
+TEST_CASE("a device that is timed is forecast with its own threads") {
+  TinyModel folder;
+  LoraConfig lora = lora_config({"q_proj"});
+  auto to_come = [&](const DevicePtr& device) {
+    return forecast_training(folder.path(), {}, &lora, {.steps = 1}, tiny_data(4), device).still_to_come();
+  };
+  DevicePtr one = cpu_device(1), three = cpu_device(3);
+  CHECK(to_come(timed_device(three, [](const KernelCall&) {})) == to_come(three));
+  CHECK(to_come(three) > to_come(one));
 }
 
 TEST_CASE("a forecast of a model of real size is quick") {

@@ -72,3 +72,37 @@ TEST_CASE("a plan says what it changed") {
   CHECK(measures(260) == "1 row at a time");
   CHECK(measures(140) == "checkpointed blocks, 2 rows at a time");
 }
+
+TEST_CASE("a forecast above what is available is warned of, with what would fit") {
+  constexpr std::size_t mebi = 1 << 20;
+  auto in_mebi = [](const TrainOptions& options) {
+    Forecast forecast = Made()(options);
+    forecast.weights *= mebi;
+    forecast.activations *= mebi;
+    forecast.held = 10 * mebi;
+    forecast.process = 15 * mebi;
+    return forecast;
+  };
+  TrainOptions asked{.batch_size = 8};
+  MemoryPlan plan{asked, in_mebi(asked), 0};
+  CHECK(plan.forecast.still_to_come() == 805 * mebi);
+  auto warning = [&](std::size_t available) {
+    plan.available = available * mebi;
+    return memory_warning(plan, asked, 512, in_mebi);
+  };
+  CHECK(warning(905) == "");
+  // The base's pages can be read again: slow, but it goes on.
+  CHECK(
+      warning(904) ==
+      "memory: 904 MiB are available, and 805 MiB more will be needed beside the base's 100 MiB of mapped pages, which "
+      "will be read from the disk again and again; --max-memory 914MiB would fit (4 rows at a time)");
+  CHECK(warning(805).find("again and again") != std::string::npos);
+  CHECK(warning(804).find("again and again") == std::string::npos);
+  CHECK(contains(warning(200), "--max-memory 210MiB would fit (checkpointed blocks, 4 rows at a time)"));
+  CHECK(plan_memory(asked, 210 * mebi, 512, in_mebi).options.rows_at_once() == 4);
+  plan.forecast.weights_are_released = true;
+  CHECK(warning(805) == "");
+  CHECK(warning(804).find("mapped") == std::string::npos);
+  plan.forecast.weights_are_released = false;
+  CHECK(contains(warning(100), "the least is 137 MiB in all (checkpointed blocks, 1 row at a time)"));
+}

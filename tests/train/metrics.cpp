@@ -1,5 +1,7 @@
 #include "train/metrics.h"
 
+#include <sys/resource.h>
+
 #include <limits>
 
 #include "io/json.h"
@@ -55,4 +57,37 @@ TEST_CASE("metrics that cannot be written") {
                  "no/metrics.jsonl: cannot write"));
   MetricsWriter full("/dev/full");
   CHECK(contains(message_of<IoError>([&] { full.write(sample()); }), "/dev/full: cannot write"));
+}
+
+TEST_CASE("metrics are known by their rows") {
+  std::string row = metrics_row(sample()) + "\n";
+  StepReport skipped = sample();
+  skipped.updated = false;
+  for (const std::string& text : {std::string(), row, row + row, metrics_row(skipped) + "\n" + row,
+                                  row + row.substr(0, 30), row + "{", metrics_row(sample())})
+    CHECK(is_metrics(text));
+  for (const std::string& text : {std::string("\n"), std::string("{}"), std::string(R"({"step": 1, "text": "a row"})"),
+                                  row + "notes\n", "notes\n" + row, row + "\n" + row, row.substr(0, 40),
+                                  row +
+                                      R"({"text": "a row"})"
+                                      "\n" +
+                                      row,
+                                  std::string("{\"step\": ")})
+    CHECK_FALSE(is_metrics(text));
+}
+
+TEST_CASE("a row that does not fit is taken back") {
+  TempFolder folder;
+  MetricsWriter writer(folder / "m");
+  writer.write(sample());
+  std::string row = get(folder / "m");
+  rlimit before{};
+  ::getrlimit(RLIMIT_FSIZE, &before);
+  rlimit limit = before;
+  limit.rlim_cur = row.size() + 7;
+  REQUIRE(::setrlimit(RLIMIT_FSIZE, &limit) == 0);
+  std::string message = message_of<IoError>([&] { writer.write(sample()); });
+  ::setrlimit(RLIMIT_FSIZE, &before);
+  CHECK(message == (folder / "m") + ": cannot write: File too large");
+  CHECK(get(folder / "m") == row);
 }

@@ -4,6 +4,7 @@
 #include "io/safetensors.h"
 #include "lora/adapter_file.h"
 #include "tests/train/support.h"
+#include "train/metrics.h"
 #include "train/model_card.h"
 
 using namespace loragrad;
@@ -63,12 +64,13 @@ TEST_CASE("only an earlier output is overwritten, and only when asked to") {
   auto write = [&](bool overwrite, const std::string& name) {
     TrainingOutput output(path, overwrite);
     put(output.file(name), "new");
+    put(output.file("README.md"), "---\ntags:\n- loragrad\n---\n");
     output.commit();
   };
   fs::create_directory(path);
   write(false, "adapter_config.json");  // an empty folder is nobody's
   CHECK(contains(message_of<IoError>([&] { write(false, "adapter_config.json"); }),
-                 "expected a folder that does not exist yet"));
+                 "expected a folder that does not exist yet, found an earlier output"));
   write(true, "config.json");
   CHECK(fs::exists(path + "/config.json"));
   CHECK_FALSE(fs::exists(path + "/adapter_config.json"));
@@ -79,7 +81,15 @@ TEST_CASE("only an earlier output is overwritten, and only when asked to") {
   fs::remove_all(path);
   fs::create_directory(path);
   put(path + "/README.md", "of something else");
-  CHECK(contains(message_of<IoError>([&] { write(true, "config.json"); }), "found a folder without one"));
+  put(path + "/config.json", "{}");
+  std::string other = "found neither a model card nor metrics of loragrad in it";
+  for (bool overwrite : {true, false})
+    CHECK(contains(message_of<IoError>([&] { write(overwrite, "config.json"); }), other.c_str()));
+  // Metrics alone make it ours too; a folder among the files does not.
+  put(path + "/metrics.jsonl", metrics_row({}) + "\n");
+  write(true, "config.json");
+  fs::create_directory(path + "/metrics.jsonl");
+  CHECK(contains(message_of<IoError>([&] { write(true, "config.json"); }), "found metrics.jsonl in it"));
   fs::remove_all(path);
   put(path, "a file");
   CHECK_FALSE(message_of<IoError>([&] { write(true, "config.json"); }).empty());
@@ -127,4 +137,13 @@ TEST_CASE("a model card says what was done") {
   CardFacts stopped = facts();
   stopped.result.stopped = true;
   CHECK(contains(model_card(stopped, &adapter), "9 steps (interrupted)"));
+}
+
+TEST_CASE("a card of ours is known by its tag") {
+  CHECK(is_our_card(model_card(facts(), nullptr)));
+  CHECK(is_our_card(merged_card("some-org/tiny", {"a", "b:0.5"})));
+  CHECK(contains(merged_card("some-org/tiny", {"x/a", "b:0.5"}), "- `a`\n- `b:0.5`\n"));
+  for (const char* text :
+       {"", "---", "- loragrad\n", "---\ntags:\n- other\n---\n\n- loragrad\n", "text\n---\n- loragrad\n---\n"})
+    CHECK_FALSE(is_our_card(text));
 }
