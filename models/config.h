@@ -27,8 +27,8 @@ struct ModelConfig {
   RopeFrequencies rope_frequencies;                                         ///< Llama
   std::vector<std::int32_t> eos_token_ids;  ///< generation_config.json's, else config.json's
   std::optional<std::int32_t> bos_token_id;
-  std::vector<std::string>
-      warnings;  ///< what the files say that counts for nothing, or is not what it seems: a line each
+  /// What the files say that counts for nothing, or is not what it seems: a line each.
+  std::vector<std::string> warnings;
 
   AttentionConfig attention() const;
 };

@@ -80,7 +80,8 @@ void check_computes(const ModelConfig& config, const JsonRef& base, const std::o
 
 TEST_CASE("every key of config.json means what it means to transformers, or is refused by name") {
   Json golden = config_golden();
-  for (const auto& [family, keys] : JsonRef(golden, "golden").at("keys").members()) {
+  for (const auto& [name, keys] : JsonRef(golden, "golden").at("keys").members()) {
+    const std::string& family = name;  // as clang 14 wants it for CAPTURE
     CAPTURE(family);
     std::set<std::string> read_keys, rows;
     for (const JsonRef& change : keys.at("cases").elements()) {
@@ -106,10 +107,8 @@ TEST_CASE("every key of config.json means what it means to transformers, or is r
       if (refused) CHECK_MESSAGE(message.find(", found ") != std::string::npos, message);
       read_keys.insert(read.keys().begin(), read.keys().end());
     }
-    for (const std::string& name : read_keys) {
-      const std::string& key = name;  // as clang 14 wants it for CHECK_MESSAGE
+    for (const std::string& key : read_keys)
       CHECK_MESSAGE(rows.contains(key), "no row in make_config_golden.py for ", key);
-    }
   }
 }
 
