@@ -11,6 +11,7 @@
 
 #include "data/unicode.h"
 #include "engine/error.h"
+#include "io/message.h"
 #include "io/utf8.h"
 
 namespace loragrad {
@@ -83,7 +84,7 @@ void note(const std::string& line) {
   fmt::print(stderr, "{}\n", line);
 }
 
-void warn(const std::string& message) { note("warning: " + escaped(message, std::string::npos)); }
+void warn(const std::string& message) { note("warning: " + line_text(message)); }
 
 void show_progress(const Progress& progress) {
   if (!isatty(STDERR_FILENO)) return note(progress_text(progress));

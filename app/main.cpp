@@ -7,6 +7,7 @@
 #include "app/interrupt.h"
 #include "engine/error.h"
 #include "io/json.h"
+#include "io/message.h"
 
 namespace loragrad {
 namespace {
@@ -56,7 +57,7 @@ int dispatch(const Words& words) {
 
 int fail(int code, const std::string& message) {
   end_progress_line();
-  std::fprintf(stderr, "error: %s\n", escaped(message, std::string::npos).c_str());
+  std::fprintf(stderr, "error: %s\n", line_text(message).c_str());
   return code;
 }
 

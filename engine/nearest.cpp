@@ -1,9 +1,16 @@
 #include "engine/nearest.h"
 
 #include <algorithm>
+#include <unordered_set>
 #include <utility>
 
 namespace loragrad {
+namespace {
+
+/// What is longer is no name that a person has mistyped.
+constexpr std::size_t longest_name = 500;
+
+}  // namespace
 
 std::size_t edit_distance(std::string_view a, std::string_view b) {
   // Rows i - 2, i - 1 and i of the table of distances between the first i of a and the first j of b.
@@ -24,10 +31,13 @@ std::size_t edit_distance(std::string_view a, std::string_view b) {
 std::vector<std::string> nearest_names(std::string_view wanted, const std::vector<std::string>& names,
                                        std::size_t count) {
   std::vector<std::pair<std::size_t, std::string>> found;
+  std::unordered_set<std::string_view> seen;
   for (const std::string& name : names) {
-    if (std::any_of(found.begin(), found.end(), [&](const auto& other) { return other.second == name; })) continue;
+    std::size_t longer = std::max(wanted.size(), name.size()), shorter = std::min(wanted.size(), name.size());
+    // The distance is at least the difference of the lengths; to know it costs their product.
+    if (!seen.insert(name).second || 2 * (longer - shorter) > longer || shorter > longest_name) continue;
     std::size_t distance = edit_distance(wanted, name);
-    if (2 * distance <= std::max(wanted.size(), name.size())) found.emplace_back(distance, name);
+    if (2 * distance <= longer) found.emplace_back(distance, name);
   }
   std::stable_sort(found.begin(), found.end(), [](const auto& x, const auto& y) { return x.first < y.first; });
   std::vector<std::string> result;

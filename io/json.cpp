@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "engine/error.h"
+#include "io/file_content.h"
 #include "io/mapped_file.h"
 
 namespace loragrad {
@@ -152,6 +153,10 @@ Json parse_json(std::string_view text, const std::string& where) {
   return builder.take();
 }
 
-Json read_json_file(const std::string& path) { return parse_json(read_file(path), path); }
+Json read_json_file(const std::string& path) {
+  std::string text = read_file(path);
+  refuse_other_content(path, text, Content::json);
+  return parse_json(text, path);
+}
 
 }  // namespace loragrad

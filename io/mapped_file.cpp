@@ -9,6 +9,7 @@
 #include <system_error>
 
 #include "engine/error.h"
+#include "io/file_content.h"
 #include "io/json.h"
 
 namespace loragrad {
@@ -52,6 +53,8 @@ std::shared_ptr<const MappedFile> MappedFile::open(const std::string& path) {
   if (address == MAP_FAILED) throw IoError(system_message(path, "map", errno));
   map->data_ = static_cast<const std::byte*>(address);
   map->size_ = file.size;
+  // A look at a large file would make some of it resident.
+  if (map->size_ <= largest_lfs_pointer) refuse_other_content(path, map->text(), Content::any);
   return map;
 }
 
@@ -79,6 +82,7 @@ std::string read_file(const std::string& path) {
     done += static_cast<std::size_t>(count);
   }
   text.resize(done);
+  refuse_other_content(path, text, Content::any);
   return text;
 }
 

@@ -10,7 +10,8 @@ namespace loragrad {
 /// on destruction.
 class MappedFile {
  public:
-  /// Throws IoError (missing, a folder, unreadable), with the path and the system's reason.
+  /// Throws IoError (missing, a folder, unreadable), with the path and the system's reason, and InputError for a Git
+  /// LFS pointer (io/file_content.h).
   static std::shared_ptr<const MappedFile> open(const std::string& path);
   MappedFile(const MappedFile&) = delete;
   MappedFile& operator=(const MappedFile&) = delete;
@@ -32,7 +33,7 @@ class MappedFile {
 };
 
 /// A whole regular file as a string, for what is parsed and let go (a map would die with SIGBUS if the file were cut
-/// short meanwhile). IoError as MappedFile::open.
+/// short meanwhile). Errors as MappedFile::open's.
 std::string read_file(const std::string& path);
 
 /// "PATH: cannot DO: REASON", for an IoError; REASON is what the system says of `error` (an errno).

@@ -1,5 +1,4 @@
 #include <fmt/format.h>
-#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <filesystem>
@@ -7,6 +6,7 @@
 
 #include "engine/error.h"
 #include "io/json.h"
+#include "io/message.h"
 #include "io/safetensors.h"
 
 namespace loragrad {
@@ -20,13 +20,6 @@ constexpr std::string_view index_name = "model.safetensors.index.json";
 bool is_there(const fs::path& path) {
   std::error_code error;
   return fs::exists(fs::symlink_status(path, error));
-}
-
-/// For a POSIX shell.
-std::string quoted(const std::string& text) {
-  std::string out = "'";
-  for (char c : text) out += c == '\'' ? "'\\''" : std::string(1, c);
-  return out + "'";
 }
 
 /// Refuses a shard that lies outside the model's folder, by name or by link.
@@ -87,8 +80,7 @@ SafetensorsFile open_shards(const fs::path& folder) {
     if (!found_in.contains(tensor)) wrong.push_back(fmt::format("no {} in {}", tensor, shard));
   if (!wrong.empty())
     throw InputError(fmt::format("{}: weight_map: expected every tensor in exactly the shard listed, found {}",
-                                 escaped((folder / index_name).string(), 4096),
-                                 escaped(fmt::format("{}", fmt::join(wrong, "; ")), 1'000'000)));
+                                 escaped((folder / index_name).string(), 4096), list_text(wrong, 240, "; ")));
   std::sort(result.tensors.begin(), result.tensors.end(),
             [](const StoredTensor& a, const StoredTensor& b) { return a.name < b.name; });
   return result;
@@ -111,15 +103,12 @@ SafetensorsFile open_shards(const fs::path& folder) {
   if (pickled)
     throw InputError(
         where +
-        "expected model.safetensors, found pytorch_model.bin, which can run code when read; convert it "
-        "with: cd " +
-        escaped(quoted(folder.string()), 4096) +
-        " && python3 -c \"import glob, torch; from safetensors.torch import save_file; save_file({k: "
-        "v.clone().contiguous() for f in sorted(glob.glob('pytorch_model*.bin')) for k, v in torch.load(f, "
-        "map_location='cpu', weights_only=True).items()}, 'model.safetensors', {'format': 'pt'})\"");
-  throw IoError(
-      where + fmt::format("expected model.safetensors or {}, found {}", index_name,
-                          others.empty() ? "no model file" : escaped(fmt::format("{}", fmt::join(others, ", ")), 400)));
+        "expected model.safetensors, found pytorch_model.bin; convert it there: python3 -c \"import "
+        "glob,torch,safetensors.torch as s;s.save_file({k:v.clone().contiguous() for f in "
+        "glob.glob('pytorch_model*.bin') "
+        "for k,v in torch.load(f,'cpu',weights_only=True).items()},'model.safetensors',{'format':'pt'})\"");
+  throw IoError(where + fmt::format("expected model.safetensors or {}, found {}", index_name,
+                                    others.empty() ? "no model file" : list_text({others.begin(), others.end()}, 160)));
 }
 
 }  // namespace

@@ -8,6 +8,7 @@
 #include <limits>
 
 #include "engine/error.h"
+#include "io/file_content.h"
 #include "io/json.h"
 
 namespace loragrad {
@@ -136,6 +137,7 @@ const StoredTensor* SafetensorsFile::find(std::string_view name) const {
 
 SafetensorsFile open_safetensors(const std::string& path) {
   auto file = MappedFile::open(path);
+  refuse_other_content(path, file->text(), Content::safetensors);
   std::string where = escaped(path, 4096) + ": ";
   if (file->size() < 8) throw InputError(where + fmt::format("expected at least 8 bytes, found {}", file->size()));
   std::uint64_t header_bytes = 0;

@@ -7,7 +7,9 @@
 #include "engine/error.h"
 #include "io/atomic.h"
 #include "io/json.h"
+#include "io/message.h"
 #include "io/safetensors.h"
+#include "io/tensor_complaints.h"
 #include "lora/adapter_config_json.h"
 #include "lora/matching.h"
 #include "lora/patterns.h"
@@ -22,34 +24,6 @@ constexpr const char* tensor_file = "/adapter_model.safetensors";
 bool is_finite(const Tensor& tensor) {
   return std::isfinite(tensor.device()->kernels().squared_norm(*tensor.device(), tensor.matrix()));
 }
-
-/// What is wrong with a file's tensors, all of it.
-class Complaints {
- public:
-  void missing(const std::string& key) { missing_.push_back(key); }
-  void unexpected(const std::string& key) { unexpected_.push_back(key); }
-  void shape(const std::string& key, const Shape& expected, const StoredTensor& found) {
-    shapes_.push_back(key + " (expected " + expected.text() + ", found " + found.shape_text() + ")");
-  }
-  void raise(const std::string& path) const {
-    std::string text;
-    add(text, "missing", missing_);
-    add(text, "unexpected", unexpected_);
-    add(text, "of another shape", shapes_);
-    if (text.empty()) return;
-    throw InputError(path + ": expected A and B of the modules that " + (config_file + 1) +
-                     " selects from the model, found " + text);
-  }
-
- private:
-  static void add(std::string& text, const char* what, const std::vector<std::string>& items) {
-    if (items.empty()) return;
-    if (!text.empty()) text += "; ";
-    text += std::string(what) + ": ";
-    for (std::size_t i = 0; i < items.size(); ++i) text += (i ? ", " : "") + items[i];
-  }
-  std::vector<std::string> missing_, unexpected_, shapes_;
-};
 
 /// The number in a module's name that PEFT takes for its layer: the last that stands behind two words, the nearer of
 /// which is one of `patterns` where there are any. None: -1.
@@ -95,9 +69,12 @@ std::vector<LinearShape> select_modules(AdapterConfigFile& file, const std::stri
     throw InputError(path + ": target_modules: expected modules of this model, found \"" + escaped(first, 200) +
                      "\", which gives none" + nearest_targets_text(targets, first, all));
   }
-  if (warnings)
-    for (const std::string& name : selection.unmatched)
-      warnings->push_back(path + ": target_modules: \"" + escaped(name, 200) + "\" matches no module of the model");
+  if (warnings && !selection.unmatched.empty()) {
+    std::vector<std::string> names;
+    for (const std::string& name : selection.unmatched) names.push_back('"' + name + '"');
+    warnings->push_back(path + ": target_modules: " + list_text(names, 200) +
+                        (names.size() == 1 ? " matches" : " match") + " no module of the model");
+  }
   if (file.excludes || file.layers) {
     targets = {};
     for (const LinearShape& shape : modules) targets.names.push_back(shape.name);
@@ -135,13 +112,14 @@ Adapter load_adapter(const std::string& folder, const DevicePtr& device, const s
   std::vector<LinearShape> modules = select_modules(file, folder + config_file, all, warnings);
   ModuleRanks ranks(file.config);
 
-  Complaints complaints;
+  TensorComplaints complaints;
   std::set<std::string> expected;
   auto check = [&](const std::string& key, const Shape& shape) {
     expected.insert(key);
     const StoredTensor* tensor = stored.find(key);
     if (!tensor) return complaints.missing(key);
-    if (tensor->shape != std::vector<std::int64_t>{shape.rows, shape.cols}) complaints.shape(key, shape, *tensor);
+    if (tensor->shape != std::vector<std::int64_t>{shape.rows, shape.cols})
+      complaints.shape(key, shape.text(), tensor->shape_text());
   };
   for (const LinearShape& shape : modules) {
     std::int64_t rank = ranks.rank(shape.name);
@@ -149,8 +127,10 @@ Adapter load_adapter(const std::string& folder, const DevicePtr& device, const s
     check(prefix + shape.name + ".lora_B.weight", {shape.out, rank});
   }
   for (const StoredTensor& tensor : stored.tensors)
-    if (!expected.count(tensor.name)) complaints.unexpected(escaped(tensor.name, 200));
-  complaints.raise(path);
+    if (!expected.count(tensor.name)) complaints.unexpected(tensor.name);
+  if (std::string wrong = complaints.text(); !wrong.empty())
+    throw InputError(path + ": expected A and B of the modules that " + (config_file + 1) +
+                     " selects from the model, found " + wrong);
 
   Adapter adapter;
   adapter.config = file.config;

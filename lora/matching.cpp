@@ -1,10 +1,12 @@
 #include "lora/matching.h"
 
 #include <algorithm>
+#include <unordered_set>
 
 #include "engine/error.h"
 #include "engine/nearest.h"
 #include "io/json.h"
+#include "io/message.h"
 #include "lora/patterns.h"
 
 namespace loragrad {
@@ -53,19 +55,16 @@ TargetSelection select_targets(const TargetModules& targets, const std::vector<L
 std::string nearest_targets_text(const TargetModules& targets, const std::string& target,
                                  const std::vector<LinearShape>& all) {
   std::vector<std::string> names;
+  std::unordered_set<std::string> seen;
   bool regex = targets.kind == TargetModules::Kind::regex;
   auto parts = regex ? 1 : 1 + static_cast<std::size_t>(std::count(target.begin(), target.end(), '.'));
   for (const LinearShape& shape : all) {
     std::string name = last_parts(shape.name, parts);
-    if (std::find(names.begin(), names.end(), name) == names.end()) names.push_back(name);
+    if (seen.insert(name).second) names.push_back(name);
   }
   std::string near = regex ? "" : nearest_text(target, names);
   if (!near.empty() || all.empty()) return near;
-  // Nothing is alike: say what there is, at most a line of it.
-  std::string text;
-  constexpr std::size_t most = 12;
-  for (std::size_t i = 0; i < std::min(names.size(), most); ++i) text += (i ? ", " : "") + names[i];
-  return " (the model has " + text + (names.size() > most ? ", ...)" : ")");
+  return " (the model has " + list_text(names, 160) + ")";  // nothing is alike: say what there is
 }
 
 std::vector<LinearShape> match_targets(const TargetModules& targets, const std::vector<LinearShape>& all) {

@@ -4,6 +4,7 @@
 
 #include "engine/error.h"
 #include "io/safetensors.h"
+#include "io/tensor_complaints.h"
 #include "models/parameter.h"
 #include "models/parameter_source.h"
 
@@ -54,12 +55,9 @@ class CheckpointSource final : public ParameterSource {
 
   void finish() override {
     for (const StoredTensor& tensor : file_.tensors)
-      if (!used_.contains(tensor.name) && !is_known_buffer(tensor.name))
-        problems_.push_back("unexpected " + tensor.name + " " + tensor.shape_text());
-    if (problems_.empty()) return;
-    std::string all;
-    for (const auto& problem : problems_) all += (all.empty() ? "" : "; ") + problem;
-    throw InputError(folder_ + ": the tensors do not fit config.json: " + all);
+      if (!used_.contains(tensor.name) && !is_known_buffer(tensor.name)) complaints_.unexpected(tensor.name);
+    if (std::string wrong = complaints_.text(); !wrong.empty())
+      throw InputError(folder_ + ": expected the tensors that config.json calls for, found " + wrong);
   }
 
  private:
@@ -73,8 +71,10 @@ class CheckpointSource final : public ParameterSource {
 
   Parameter missing(const std::string& name, const StoredTensor* stored, Shape shape) {
     std::string expected = shape.rows == 1 ? "[" + std::to_string(shape.cols) + "]" : shape.text();
-    problems_.push_back(stored ? name + ": expected " + expected + ", found " + stored->shape_text()
-                               : "missing " + name + " " + expected);
+    if (stored)
+      complaints_.shape(name, expected, stored->shape_text());
+    else
+      complaints_.missing(name);
     return Weight();
   }
 
@@ -103,7 +103,7 @@ class CheckpointSource final : public ParameterSource {
   DType vectors_;
   std::string prefix_;
   std::set<std::string> used_;
-  std::vector<std::string> problems_;
+  TensorComplaints complaints_;
 };
 
 }  // namespace

@@ -1,4 +1,5 @@
 #include "engine/error.h"
+#include "io/needed_folder.h"
 #include "models/config_reader.h"
 #include "models/family.h"
 
@@ -54,6 +55,7 @@ class ModelAssembly {
 };
 
 std::unique_ptr<CausalLm> load_model(const std::string& folder, const DevicePtr& device, const LoadOptions& options) {
+  require_folder_with(folder, "config.json");
   std::string file = folder + "/config.json";
   Json json = read_json_file(file);
   JsonRef root(json, file);

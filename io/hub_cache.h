@@ -1,0 +1,21 @@
+#pragma once
+#include <string>
+
+namespace loragrad {
+
+enum class HubKind { model, dataset };
+
+/// The folder of the hub's cache: HF_HUB_CACHE, else HF_HOME/hub, else XDG_CACHE_HOME/huggingface/hub, else
+/// ~/.cache/huggingface/hub. It need not exist; "" when none of these is set.
+std::string hub_cache_folder();
+
+/// The snapshot of a repository's folder in the cache (models--ORG--NAME, with refs/, snapshots/ and blobs/) that
+/// refs/main names, or the only one; "" when there is none, or several and no refs/main.
+std::string hub_snapshot(const std::string& repository);
+
+/// For the end of an error about `path`, where something of the hub was meant: a repository's folder in the cache
+/// instead of a snapshot in it, or its blobs/, refs/ or snapshots/; the cache itself; a name like ORG/NAME or its
+/// address where no such folder is. ": ..." with the snapshot to use, or the command that downloads it; else "".
+std::string hub_hint(const std::string& path, HubKind kind);
+
+}  // namespace loragrad
