@@ -10,6 +10,7 @@
 #include "app/inputs.h"
 #include "app/interrupt.h"
 #include "app/text_stream.h"
+#include "data/unknown_id.h"
 #include "engine/error.h"
 
 namespace loragrad {
@@ -18,9 +19,15 @@ namespace {
 /// The prompt's ids; an empty one is the model's beginning of a text.
 std::vector<TokenId> prompt_ids(const Tokenizer& tokenizer, const std::string& prompt, const ModelConfig& config) {
   std::vector<TokenId> ids = tokenizer.encode(prompt);
+  try {
+    expect_in_vocabulary(ids, config.vocab_size, "--prompt");
+  } catch (const UnknownId& error) {
+    throw blame_tokenizer(tokenizer, error);
+  }
   if (!ids.empty()) return ids;
   if (!config.bos_token_id)
     throw UsageError("--prompt: expected a text, as the model has no beginning-of-sequence token, found \"\"");
+  expect_in_vocabulary({*config.bos_token_id}, config.vocab_size, "config.json: bos_token_id");
   return {*config.bos_token_id};
 }
 
@@ -47,7 +54,7 @@ int run_generate(const Words& words) {
   flags.require({"model", "prompt"});
   if (!flags.parse(words)) return print(flags.help()), 0;
   options.check();
-  require_folder(model_folder);
+  require_folder_with(model_folder, "config.json");
 
   std::unique_ptr<CausalLm> model = load_model(model_folder, compute.device(), compute.load_options());
   Tokenizer tokenizer = Tokenizer::from_folder(model_folder);

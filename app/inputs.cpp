@@ -63,7 +63,7 @@ std::vector<WeightedAdapter> open_adapters(const std::vector<std::string>& argum
   std::vector<WeightedAdapter> adapters;
   for (const std::string& text : arguments) {
     AdapterArgument argument = AdapterArgument::parse(text);
-    require_folder(argument.folder);
+    require_folder_with(argument.folder, "adapter_config.json");
     std::vector<std::string> warnings;
     Adapter adapter = load_adapter(argument.folder, model.device(), model.linear_shapes(), false, &warnings);
     for (const std::string& warning : warnings) warn(warning);

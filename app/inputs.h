@@ -8,6 +8,7 @@
 #include "app/flags.h"
 #include "data/dataset.h"
 #include "data/tokenizer.h"
+#include "io/needed_folder.h"
 #include "models/merge_checkpoint.h"
 #include "models/model.h"
 

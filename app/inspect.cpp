@@ -4,13 +4,13 @@
 #include <filesystem>
 #include <map>
 #include <set>
-#include <sstream>
 
 #include "app/commands.h"
 #include "app/console.h"
 #include "app/inputs.h"
+#include "data/jsonl.h"
 #include "engine/error.h"
-#include "io/mapped_file.h"
+#include "io/hub_cache.h"
 #include "io/safetensors.h"
 #include "lora/adapter_file.h"
 #include "ops/cpu/cpu_device.h"
@@ -125,36 +125,32 @@ Facts inspect_safetensors(const std::string& path) {
 
 /// The fields of a data row tell its format (data/dataset.h).
 std::string format_of(const JsonRef& row) {
+  constexpr const char* expected = "an object with text, prompt and completion, or input_ids";
+  if (!row.is_object()) row.fail(expected);
   for (auto [field, format] :
        {std::pair("input_ids", "input_ids"), {"completion", "prompt/completion"}, {"text", "text"}})
     if (row.find(field)) return format;
-  row.fail("an object with text, prompt and completion, or input_ids");
+  row.fail(expected);
 }
 
 Facts inspect_data(const std::string& path) {
-  std::string text = read_file(path);
-  Facts facts{{"kind", "data"}, {"path", path}, {"bytes", text.size()}};
+  std::string text = read_data_text(path);
+  Facts facts{{"kind", "data"}, {"path", path}, {"bytes", fs::file_size(path)}};
   if (fs::path(path).extension() == ".txt") {
     facts.emplace_back("format", "txt");
     facts.emplace_back("lines", std::count(text.begin(), text.end(), '\n'));
     return facts;
   }
-  if (text.starts_with("\xef\xbb\xbf")) text.erase(0, 3);
-  std::istringstream lines(text);
-  std::string line, format;
-  std::int64_t rows = 0, number = 0;
+  std::string format;
+  std::int64_t rows = 0;
   std::size_t longest = 0;
-  while (std::getline(lines, line)) {
-    ++number;
-    if (line.find_first_not_of(" \t\r") == std::string::npos) continue;
-    std::string where = fmt::format("{}:{}", path, number);
-    Json json = parse_json(line, where);
-    std::string found = format_of(JsonRef(json, where));
+  for_each_line(text, path, [&](const JsonRef& row, std::string_view line) {
+    std::string found = format_of(row);
     if (rows++ > 0 && found != format)
-      throw InputError(fmt::format("{}: expected a row of {} as before, found {}", where, format, found));
+      throw InputError(fmt::format("{}: expected a row of {} as before, found {}", row.where(), format, found));
     format = found;
     longest = std::max(longest, line.size());
-  }
+  });
   if (rows == 0) throw InputError(path + ": expected at least one row, found none");
   facts.insert(facts.end(), {{"format", format}, {"rows", rows}, {"longest_row_bytes", longest}});
   return facts;
@@ -171,12 +167,15 @@ Facts inspect_data_folder(const std::string& folder) {
 
 Facts inspect(const std::string& path) {
   fs::path at(path);
-  if (!fs::exists(at)) throw IoError(path + ": expected a file or folder, found nothing");
+  if (!fs::exists(at))
+    throw IoError(path + ": expected a file or folder, found nothing" + hub_hint(path, HubKind::model));
   if (fs::is_directory(at)) {
     if (fs::exists(at / "adapter_config.json")) return inspect_adapter(path);
     if (fs::exists(at / "config.json")) return inspect_model(path);
     for (const char* split : {"train.jsonl", "valid.jsonl", "test.jsonl"})
       if (fs::exists(at / split)) return inspect_data_folder(path);
+    if (std::string hint = hub_hint(path, HubKind::model); !hint.empty())
+      throw IoError(path + ": expected a model's or adapter's folder, found " + hint.substr(2));
     throw InputError(path +
                      ": expected config.json (a model), adapter_config.json (an adapter) or train.jsonl (data) in this "
                      "folder, found none");
@@ -184,7 +183,8 @@ Facts inspect(const std::string& path) {
   std::string extension = at.extension().string();
   if (extension == ".safetensors") return inspect_safetensors(path);
   if (extension == ".jsonl" || extension == ".txt") return inspect_data(path);
-  throw InputError(path + ": expected a folder or a .safetensors, .jsonl or .txt file");
+  throw InputError(fmt::format("{}: expected a folder or a .safetensors, .jsonl or .txt file, found \"{}\"", path,
+                               escaped(extension)));
 }
 
 std::string shown(const std::string& key, const Json& value) {

@@ -23,7 +23,7 @@ int run_merge(const Words& words) {
   flags.toggle("json", json, "print the result as JSON");
   flags.require({"model", "adapter", "output"});
   if (!flags.parse(words)) return print(flags.help()), 0;
-  require_folder(model_folder);
+  require_folder_with(model_folder, "config.json");
   std::vector<std::string> inputs{model_folder};
   for (const std::string& argument : adapter_arguments) inputs.push_back(AdapterArgument::parse(argument).folder);
   require_apart(output_folder, inputs);

@@ -32,8 +32,8 @@ void TrainFlags::add(Flags& flags) {
 void TrainFlags::finish(const Flags& flags) {
   training.finish();
   lora.check(flags);
-  require_folder(model_folder);
-  if (lora.init_adapter) require_folder(*lora.init_adapter);
+  require_folder_with(model_folder, "config.json");
+  if (lora.init_adapter) require_folder_with(*lora.init_adapter, "adapter_config.json");
   require_apart(training.output, {model_folder, lora.init_adapter.value_or(model_folder)});
 }
 

@@ -5,6 +5,7 @@
 #include "app/flags.h"
 #include "app/inputs.h"
 #include "engine/error.h"
+#include "io/file_content.h"
 
 namespace loragrad {
 
@@ -19,12 +20,13 @@ int run_tokenize(const Words& words) {
   flags.toggle("json", json, "as ever: the output is JSON anyway");
   flags.require({"model"});
   if (!flags.parse(words)) return print(flags.help()), 0;
-  require_folder(model);
+  require_folder_with(model, "");
   Tokenizer tokenizer = Tokenizer::from_folder(model);
 
   std::string line;
   for (std::size_t number = 1; std::getline(std::cin, line); ++number) {
     std::string where = "stdin:" + std::to_string(number);
+    if (number == 1 && !line.empty()) refuse_other_content(where, line, Content::json);
     Json text = parse_json(line, where);
     std::vector<TokenId> ids;
     try {

@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "data/data_files.h"
 #include "data/tokenizer.h"
 
 namespace loragrad {
@@ -35,10 +36,6 @@ struct Dataset {
 
 /// Number of labels that count in the loss: labels[1:] that are not -100.
 std::int64_t supervised_tokens(const Row& row);
-
-/// Which file a PATH means: itself, or for a folder train.jsonl / valid.jsonl / test.jsonl (`split` is "train", "valid"
-/// or "test").
-std::string dataset_file(const std::string& path, const std::string& split);
 
 /// Reads a .jsonl or .txt file; the format is told from the first row (CLI contract, "data"). `tokenizer` may be null
 /// for input_ids only. InputError as FILE:LINE: KEY for bad UTF-8, bad JSON, a missing field, a wrong type, mixed

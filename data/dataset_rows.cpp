@@ -4,19 +4,13 @@
 
 #include <algorithm>
 
+#include "data/unknown_id.h"
 #include "engine/error.h"
 
 namespace loragrad {
 namespace {
 
 bool has(const JsonRef& row, std::string_view key) { return row.json().find(key) != nullptr; }
-
-void expect_in_vocabulary(const std::vector<TokenId>& ids, std::int64_t vocab_size, const std::string& place) {
-  for (TokenId id : ids)
-    if (id >= vocab_size)
-      throw InputError(
-          fmt::format("{}: expected token ids below the model's vocabulary of {}, found {}", place, vocab_size, id));
-}
 
 std::string place_of(const JsonRef& json) { return json.where() + ": " + json.path(); }
 

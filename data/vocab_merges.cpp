@@ -8,6 +8,7 @@
 #include "data/tokenizer_read.h"
 #include "data/unicode.h"
 #include "engine/error.h"
+#include "io/file_content.h"
 #include "io/mapped_file.h"
 
 namespace loragrad {
@@ -15,6 +16,7 @@ namespace {
 
 void read_merges_file(const std::string& path, Bpe& model) {
   std::string text = read_file(path);
+  refuse_other_content(path, text, Content::text);
   if (std::size_t at = invalid_utf8(text); at != std::string::npos)
     throw InputError(fmt::format("{}: byte {}: expected UTF-8", path, at + 1));
   model.merges = MergeTable(static_cast<std::size_t>(std::count(text.begin(), text.end(), '\n')) + 1);
