@@ -8,6 +8,7 @@
 #include <cmath>
 #include <numeric>
 
+#include "app/known_names.h"
 #include "engine/error.h"
 #include "engine/nearest.h"
 #include "io/json.h"
@@ -25,6 +26,8 @@ struct Flags::Entry {
 };
 
 namespace {
+
+constexpr std::size_t longest_flag = 40;
 
 [[noreturn]] void wrong(const std::string& name, const std::string& expected, const std::string& found) {
   throw UsageError(fmt::format("--{}: expected {}, found \"{}\"", name, expected, escaped(found)));
@@ -69,12 +72,15 @@ std::size_t read_bytes(const std::string& name, const std::string& text) {
 }  // namespace
 
 std::string nearest(const std::string& name, const std::vector<std::string>& names) {
+  std::size_t letters = name.size() - std::min(name.find_first_not_of('-'), name.size());
+  if (letters > longest_flag) return "";  // a text, not a flag
   std::string best;
-  std::size_t least = std::max<std::size_t>(2, name.size() / 2);
+  std::size_t least = std::max<std::size_t>(1, letters / 3);
   for (const std::string& candidate : names) {
-    // A name cut short or run on ("--epoch", "--learning-rate") counts as near.
-    std::size_t distance =
-        candidate.starts_with(name) || name.starts_with(candidate) ? 1 : edit_distance(name, candidate);
+    // A word cut short or run on ("--epoch", "evaluate") counts as near; one more word is another thing.
+    bool cut = letters > 2 && candidate.starts_with(name);
+    bool run_on = name.starts_with(candidate) && name[std::min(candidate.size(), name.size() - 1)] != '-';
+    std::size_t distance = cut || run_on ? 1 : edit_distance(name, candidate);
     if (distance <= least && (best.empty() || distance < least)) {
       best = candidate;
       least = distance;
@@ -217,16 +223,24 @@ bool Flags::parse(const std::vector<std::string>& words) {
 void Flags::check_words(const std::vector<std::string>& extras) const {
   if (extras.empty()) return;
   const std::string& word = extras.front();
-  if (!word.starts_with("-"))
-    throw UsageError(
-        fmt::format("{}: unexpected word \"{}\" (see loragrad {} --help)", command_, escaped(word), command_));
+  std::string known = known_name_hint(flag_name(word), [&](const std::string& name) {
+    const Entry* entry = find(name);
+    return entry && !entry->positional;
+  });
+  if (!word.starts_with("-")) {
+    // "learning_rate=1e-4", as Hydra's programs take it.
+    std::string hint = word.find('=') == std::string::npos || known.empty()
+                           ? fmt::format(" (see loragrad {} --help)", command_)
+                           : known;
+    throw UsageError(fmt::format("{}: unexpected word \"{}\"{}", command_, escaped(word), hint));
+  }
   std::vector<std::string> names;
   for (const auto& entry : entries_)
     if (!entry->positional) names.push_back(entry->label());
   std::string name = word.substr(0, word.find('='));
-  std::string near = nearest(name, names);
+  std::string near = known.empty() ? nearest(name, names) : "";
   throw UsageError(fmt::format("{}: unknown flag {}{}", command_, escaped(name),
-                               near.empty() ? "" : ": did you mean " + near + "?"));
+                               near.empty() ? known : ": did you mean " + near + "?"));
 }
 
 std::string Flags::help() const {
