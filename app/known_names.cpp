@@ -7,9 +7,8 @@ namespace loragrad {
 namespace {
 
 /// A name from elsewhere, what it is here, and what differs. A flag may stand with its value. Where it is "", only the
-/// note is said: it keeps a name that merely looks like ours (--top-k, --top-p) from being suggested. A name that means
-/// one thing to one subcommand and another to the next has several lines; the first whose flag the subcommand has
-/// counts.
+/// note is said: it keeps a name that merely looks like ours (--top-k, --top-p) from being suggested. A line counts for
+/// subcommands that have its flag and all that its note names; of several lines for a name, the first that does.
 struct KnownName {
   std::string_view name, flag, note;
 };
@@ -172,15 +171,25 @@ constexpr KnownName known_names[] = {
     {"eval-interval", "eval-every", ""},
     {"eval-strategy", "eval-every", "a number of steps"},
     {"evaluation-strategy", "eval-every", "a number of steps"},
-    {"logging-steps", "", "metrics.jsonl has a line for every step"},
-    {"steps-per-report", "", "metrics.jsonl has a line for every step"},
-    {"log-interval", "", "metrics.jsonl has a line for every step"},
+    {"logging-steps", "", "--metrics has a line for every step"},
+    {"steps-per-report", "", "--metrics has a line for every step"},
+    {"log-interval", "", "--metrics has a line for every step"},
+    {"save-steps", "", "--output is written at the end, and on SIGINT or SIGTERM"},
+    {"save-strategy", "", "--output is written at the end, and on SIGINT or SIGTERM"},
+    {"save-total-limit", "", "--output is written at the end, and on SIGINT or SIGTERM"},
+    {"val-batches", "", "evaluation takes all rows of --eval-data"},
+    {"do-train", "", "the subcommand says what is done: train, eval, generate"},
+    {"do-eval", "", "the subcommand says what is done: train, eval, generate"},
+    {"train", "", "the subcommand says what is done: train, eval, generate"},
+    {"test", "", "the subcommand says what is done: train, eval, generate"},
     {"logging-dir", "metrics", "a file"},
-    {"report-to", "", "metrics.jsonl has a line for every step"},
+    {"report-to", "", "--metrics has a line for every step"},
     {"random-seed", "seed", ""},
+    {"random-state", "seed", ""},
     {"data-seed", "seed", "of everything"},
     {"s", "seed", ""},
     {"shuffle", "", "rows are shuffled unless --no-shuffle is given"},
+    {"max-grad-value", "", "there is --clip, of the norm of all gradients together"},
     {"packing", "", "rows are never padded, so nothing is gained by it"},
     {"sample-packing", "", "rows are never padded, so nothing is gained by it"},
     {"pad-to-sequence-len", "", "rows are never padded"},
@@ -188,6 +197,7 @@ constexpr KnownName known_names[] = {
     {"train-on-inputs", "", "rows of text have loss on every token, prompt and completion on the completion"},
     {"completion-only-loss", "", "rows of prompt and completion have loss on the completion alone"},
     {"mask-prompt", "", "rows of prompt and completion have loss on the completion alone"},
+    {"dataset-text-field", "", "rows have their text as \"text\""},
     {"add-eos-token", "", "rows end with it unless --no-eos is given"},
     // How it is computed.
     {"bf16", "precision bf16", ""},
@@ -197,6 +207,7 @@ constexpr KnownName known_names[] = {
     {"dtype", "precision", "auto, f32 or bf16"},
     {"torch-dtype", "precision", "auto, f32 or bf16"},
     {"mixed-precision", "precision", "auto, f32 or bf16"},
+    {"use-gradient-checkpointing", "checkpoint-activations", ""},
     {"gradient-checkpointing", "checkpoint-activations", ""},
     {"grad-checkpoint", "checkpoint-activations", ""},
     {"activation-checkpointing", "checkpoint-activations", ""},
@@ -225,9 +236,19 @@ constexpr KnownName known_names[] = {
     {"num-beams", "", "there is --temperature, and no beams"},
     {"repetition-penalty", "", "there is --temperature, and no penalty"},
     {"repeat-penalty", "", "there is --temperature, and no penalty"},
-    {"c", "", "the model's own length of context is used"},
-    {"ctx-size", "", "the model's own length of context is used"},
+    {"c", "", "the model's own length of context is used; --max-tokens ends before it"},
+    {"ctx-size", "", "the model's own length of context is used; --max-tokens ends before it"},
 };
+
+/// Whether the subcommand has every flag that a text names.
+bool has_all(std::string_view text, const std::function<bool(const std::string&)>& has) {
+  for (std::size_t at; (at = text.find("--")) != std::string_view::npos;) {
+    text.remove_prefix(at + 2);
+    if (!has(std::string(text.substr(0, text.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789-")))))
+      return false;
+  }
+  return true;
+}
 
 }  // namespace
 
@@ -242,8 +263,9 @@ std::string known_name_hint(const std::string& name, const std::function<bool(co
   if (has(name)) return ": did you mean --" + name + "?";
   for (const KnownName& known : known_names) {
     std::string flag(known.flag), note(known.note);
-    if (known.name != name || (!flag.empty() && !has(flag.substr(0, flag.find(' '))))) continue;
+    if (known.name != name || !has_all(note, has)) continue;
     if (flag.empty()) return ": " + note;
+    if (!has(flag.substr(0, flag.find(' ')))) continue;
     return ": did you mean --" + flag + "?" + (note.empty() ? "" : " (" + note + ")");
   }
   return "";

@@ -69,18 +69,15 @@ std::string broken_line(std::string_view line, std::string_view rest, const std:
   return expected + "an object over several lines: " + command(".", name);
 }
 
-bool is_list_of_objects(const JsonRef& row) {
-  if (!row.is_array()) return false;
-  std::vector<JsonRef> items = row.elements();
-  return std::any_of(items.begin(), items.end(), [](const JsonRef& item) { return item.is_object(); });
-}
+bool is_list_of_objects(const JsonRef& row) { return row.is_array() && row.size() > 0 && row[0].is_object(); }
 
 }  // namespace
 
 std::string read_data_text(const std::string& path) {
   std::string text = read_file(path);
   bool json = std::filesystem::path(path).extension() == ".jsonl";
-  refuse_other_content(path, text, json ? Content::json : Content::text);
+  // Of an empty file it is said that it has no row.
+  if (!text.empty()) refuse_other_content(path, text, json ? Content::json : Content::text);
   if (text.starts_with("\xef\xbb\xbf")) text.erase(0, 3);
   std::size_t at = invalid_utf8(text);
   if (at == std::string::npos) return text;

@@ -172,7 +172,7 @@ TEST_CASE("bad bytes and bad JSON are reported by line; a byte order mark and em
 }
 
 TEST_CASE("nothing to learn from is an error") {
-  CHECK(contains(refused(""), ": expected JSON, found an empty file"));
+  CHECK(contains(refused(""), ": expected at least one row, found none"));
   CHECK(contains(refused(" \n\n"), ": expected at least one row, found none"));
   CHECK(contains(Data("a", "d.txt").refusal(), ": expected at least one row, found none"));
   CHECK(contains(refused(R"({"input_ids":[1,2],"labels":[1,-100]})"),
