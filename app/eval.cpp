@@ -6,6 +6,7 @@
 
 #include "app/commands.h"
 #include "app/console.h"
+#include "app/end_tokens.h"
 #include "app/inputs.h"
 #include "app/interrupt.h"
 #include "app/training.h"
@@ -82,7 +83,8 @@ int run_eval(const Words& words) {
   std::unique_ptr<CausalLm> model = load_model(model_folder, compute.device(), compute.load_options());
   for (const WeightedAdapter& a : open_adapters(adapter_arguments, *model)) model->attach(a.adapter, a.weight);
   std::optional<Tokenizer> tokenizer = find_tokenizer(model_folder);
-  Dataset data = data_flags.open(data_path, split, pointer(tokenizer), model->config());
+  Dataset data = data_flags.open(data_path, split, pointer(tokenizer), model->config(), model_folder);
+  if (!data_flags.no_eos) warn_of_end_tokens(model->config(), pointer(tokenizer), data);
   if (data.cut_rows > 0)
     warn(fmt::format("{}: {} of {} rows were longer than --seq-len and lost their end", data.path, data.cut_rows,
                      data.rows.size()));

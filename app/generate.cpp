@@ -7,6 +7,7 @@
 
 #include "app/commands.h"
 #include "app/console.h"
+#include "app/end_tokens.h"
 #include "app/inputs.h"
 #include "app/interrupt.h"
 #include "app/text_stream.h"
@@ -50,9 +51,11 @@ int run_generate(const Words& words) {
   require_folder(model_folder);
 
   std::unique_ptr<CausalLm> model = load_model(model_folder, compute.device(), compute.load_options());
-  Tokenizer tokenizer = Tokenizer::from_folder(model_folder);
+  Tokenizer tokenizer = open_tokenizer(model_folder);
   for (const WeightedAdapter& a : open_adapters(adapter_arguments, *model)) model->attach(a.adapter, a.weight);
   std::vector<TokenId> ids = prompt_ids(tokenizer, prompt, model->config());
+  options.end_tokens = end_tokens(model->config(), &tokenizer);
+  warn_of_end_tokens(model->config(), &tokenizer, "generation ends after --max-tokens");
 
   catch_interrupts();
   TextStream stream(tokenizer, ids);
@@ -65,8 +68,7 @@ int run_generate(const Words& words) {
   };
   auto start = std::chrono::steady_clock::now();
   std::vector<TokenId> added = generate(*model, ids, options, [&](TokenId id) {
-    // A vocabulary padded beyond the tokenizer's has ids without a text.
-    if (id < tokenizer.vocab_size()) give(stream.push(id));
+    give(stream.push(id));
     return interrupted_by() == 0;
   });
   double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();

@@ -7,6 +7,7 @@
 #include <limits>
 
 #include "app/console.h"
+#include "app/end_tokens.h"
 #include "app/interrupt.h"
 #include "engine/error.h"
 #include "io/mapped_file.h"
@@ -77,9 +78,10 @@ void TrainingFlags::finish() {
 }
 
 TrainingData open_training_data(const TrainingFlags& flags, const DataFlags& data, const Tokenizer* tokenizer,
-                                const ModelConfig& config) {
-  TrainingData sets{data.open(flags.data, "train", tokenizer, config), std::nullopt};
-  if (flags.eval_data) sets.eval = data.open(*flags.eval_data, "valid", tokenizer, config);
+                                const ModelConfig& config, const std::string& folder) {
+  TrainingData sets{data.open(flags.data, "train", tokenizer, config, folder), std::nullopt};
+  if (flags.eval_data) sets.eval = data.open(*flags.eval_data, "valid", tokenizer, config, folder);
+  if (!data.no_eos) warn_of_end_tokens(config, tokenizer, sets.train);
   return sets;
 }
 

@@ -22,9 +22,10 @@ struct ModelConfig {
   bool tie_word_embeddings = true;
   bool do_layer_norm_before = true;  ///< OPT-350M: false
   bool attention_bias = false, mlp_bias = false;
-  RopeFrequencies rope_frequencies;         ///< Llama
-  std::vector<std::int32_t> eos_token_ids;  ///< generation_config.json's, else config.json's
-  std::optional<std::int32_t> bos_token_id;
+  RopeFrequencies rope_frequencies;  ///< Llama
+  /// generation_config.json's, or, where it has none (null, []), config.json's. All are below vocab_size.
+  std::vector<std::int32_t> eos_token_ids;
+  std::optional<std::int32_t> bos_token_id;  ///< from the same places; nullopt where it is no id of the vocabulary
 
   AttentionConfig attention() const;
 };
