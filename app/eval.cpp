@@ -7,6 +7,7 @@
 #include "app/adapters.h"
 #include "app/commands.h"
 #include "app/console.h"
+#include "app/end_tokens.h"
 #include "app/inputs.h"
 #include "app/interrupt.h"
 #include "app/learnable.h"
@@ -94,7 +95,8 @@ int run_eval(const Words& words) {
   for (const WeightedAdapter& a : open_adapters(adapter_arguments, {*model, model_folder}))
     model->attach(a.adapter, a.weight);
   std::optional<Tokenizer> tokenizer = find_tokenizer(model_folder);
-  Dataset data = data_flags.open(data_path, split, pointer(tokenizer), model->config());
+  Dataset data = data_flags.open(data_path, split, pointer(tokenizer), model->config(), model_folder);
+  if (!data_flags.no_eos) warn_of_end_tokens(model->config(), pointer(tokenizer), data);
   warn_of_rows(data);
 
   catch_interrupts();

@@ -1,6 +1,6 @@
 #include "app/fresh_folder.h"
 
-#include <limits>
+#include <filesystem>
 
 #include "data/byte_level.h"
 #include "engine/error.h"
@@ -53,23 +53,12 @@ const char* class_of(const std::string& model_type) {
   throw InputError("architectures: no class is known for model type " + model_type);
 }
 
-std::vector<TokenId> read_ids(const JsonRef& value) {
-  constexpr std::int64_t largest = std::numeric_limits<TokenId>::max();
-  std::vector<TokenId> ids;
-  for (const JsonRef& id : value.one_or_more()) ids.push_back(static_cast<TokenId>(id.integer(0, largest)));
-  return ids;
-}
-
 }  // namespace
 
-FreshFolder::FreshFolder(const std::string& config_file, Tokenizer tokenizer)
-    : tokenizer_(std::move(tokenizer)), config_(read_json_file(config_file)) {
-  JsonRef root(config_, config_file);
-  std::string type = root.at("model_type").string();
-  if (auto ids = root.find("eos_token_id"))
-    end_tokens_ = read_ids(*ids);
-  else if (tokenizer_.source().empty())
-    end_tokens_ = {end_of_bytes};
+FreshFolder::FreshFolder(const std::string& config_file, Tokenizer tokenizer, std::vector<TokenId> config_ends)
+    : tokenizer_(std::move(tokenizer)), config_(read_json_file(config_file)), end_tokens_(std::move(config_ends)) {
+  std::string type = JsonRef(config_, config_file).at("model_type").string();
+  if (auto own = tokenizer_.end_token(); own && end_tokens_.empty()) end_tokens_ = {*own};
   config_.set("architectures", Json::Array{class_of(type)});
   // An absent key would mean the family's own tokens to transformers, which another vocabulary has not.
   for (const char* key : {"bos_token_id", "eos_token_id"})
@@ -85,10 +74,23 @@ void FreshFolder::write(const std::string& folder) const {
     if (const Json* value = config_.find(key); value && !std::holds_alternative<std::nullptr_t>(value->value()))
       generation.set(key, *value);
   write_file(folder + "/generation_config.json", generation.dump(2) + "\n");
-  if (!tokenizer_.source().empty()) return write_file(folder + "/tokenizer.json", read_file(tokenizer_.source()));
-  write_file(folder + "/tokenizer.json", bytes_tokenizer_json().dump(2) + "\n");
-  Json::Object settings{
-      {"tokenizer_class", "PreTrainedTokenizerFast"}, {"eos_token", end_text}, {"clean_up_tokenization_spaces", false}};
+  write_tokenizer(folder);
+}
+
+void FreshFolder::write_tokenizer(const std::string& folder) const {
+  namespace fs = std::filesystem;
+  const std::vector<std::string>& files = tokenizer_.files();
+  bool alone = files.size() == 1 && fs::path(files[0]).filename() != "tokenizer.json";
+  if (!files.empty() && !alone) {
+    for (const std::string& file : files)
+      write_file((fs::path(folder) / fs::path(file).filename()).string(), read_file(file));
+    return;
+  }
+  write_file(folder + "/tokenizer.json", alone ? read_file(files[0]) : bytes_tokenizer_json().dump(2) + "\n");
+  // Without a class of its own it would get the tokens of the model's.
+  Json::Object settings{{"tokenizer_class", "PreTrainedTokenizerFast"}};
+  if (!alone) settings.emplace_back("eos_token", end_text);
+  settings.emplace_back("clean_up_tokenization_spaces", false);
   write_file(folder + "/tokenizer_config.json", Json(settings).dump(2) + "\n");
 }
 

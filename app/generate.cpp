@@ -8,6 +8,7 @@
 #include "app/adapters.h"
 #include "app/commands.h"
 #include "app/console.h"
+#include "app/end_tokens.h"
 #include "app/inputs.h"
 #include "app/interrupt.h"
 #include "app/text_stream.h"
@@ -27,8 +28,7 @@ std::vector<TokenId> prompt_ids(const Tokenizer& tokenizer, const std::string& p
   }
   if (!ids.empty()) return ids;
   if (!config.bos_token_id)
-    throw UsageError("--prompt: expected a text, as the model has no beginning-of-sequence token, found \"\"");
-  expect_in_vocabulary({*config.bos_token_id}, config.vocab_size, "config.json: bos_token_id");
+    throw UsageError("--prompt: expected a text, as the model has no bos_token_id in its vocabulary, found \"\"");
   return {*config.bos_token_id};
 }
 
@@ -58,10 +58,12 @@ int run_generate(const Words& words) {
   require_folder_with(model_folder, "config.json");
 
   std::unique_ptr<CausalLm> model = compute.load(model_folder);
-  Tokenizer tokenizer = Tokenizer::from_folder(model_folder);
+  Tokenizer tokenizer = open_tokenizer(model_folder);
   for (const WeightedAdapter& a : open_adapters(adapter_arguments, {*model, model_folder}))
     model->attach(a.adapter, a.weight);
   std::vector<TokenId> ids = prompt_ids(tokenizer, prompt, model->config());
+  options.end_tokens = end_tokens(model->config(), &tokenizer);
+  warn_of_end_tokens(model->config(), &tokenizer, "generation ends after --max-tokens");
 
   catch_interrupts();
   TextStream stream(tokenizer, ids);
@@ -74,8 +76,7 @@ int run_generate(const Words& words) {
   };
   auto start = std::chrono::steady_clock::now();
   std::vector<TokenId> added = generate(*model, ids, options, [&](TokenId id) {
-    // A vocabulary padded beyond the tokenizer's has ids without a text.
-    if (id < tokenizer.vocab_size()) give(stream.push(id));
+    give(stream.push(id));
     return interrupted_by() == 0;
   });
   double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();

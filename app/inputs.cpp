@@ -8,6 +8,7 @@
 #include <limits>
 
 #include "app/console.h"
+#include "app/end_tokens.h"
 #include "engine/error.h"
 #include "models/parameter.h"
 #include "ops/cpu/cpu_device.h"
@@ -52,12 +53,13 @@ void DataFlags::add(Flags& flags) {
 }
 
 Dataset DataFlags::open(const std::string& path, const std::string& split, const Tokenizer* tokenizer,
-                        const ModelConfig& config) const {
+                        const ModelConfig& config, const std::string& folder) const {
   DatasetOptions options{.seq_len = seq_len,
                          .eos = std::nullopt,
                          .vocab_size = config.vocab_size,
                          .max_positions = config.max_position_embeddings};
-  if (!no_eos && !config.eos_token_ids.empty()) options.eos = config.eos_token_ids.front();
+  if (!tokenizer) options.no_tokenizer = Tokenizer::lack(folder).value_or("");
+  if (std::vector<TokenId> ends = end_tokens(config, tokenizer); !no_eos && !ends.empty()) options.eos = ends.front();
   return load_dataset(dataset_file(path, split), tokenizer, options);
 }
 
@@ -79,11 +81,15 @@ std::vector<InputPath> input_paths(const std::string& model_folder, const std::v
   return inputs;
 }
 
+Tokenizer open_tokenizer(const std::string& folder) {
+  Tokenizer tokenizer = Tokenizer::from_folder(folder);
+  for (const std::string& warning : tokenizer.warnings()) warn(warning);
+  return tokenizer;
+}
+
 std::optional<Tokenizer> find_tokenizer(const std::string& folder) {
-  fs::path base(folder);
-  if (fs::exists(base / "tokenizer.json") || fs::exists(base / "vocab.json") || fs::exists(base / "merges.txt"))
-    return Tokenizer::from_folder(folder);
-  return std::nullopt;
+  if (Tokenizer::lack(folder)) return std::nullopt;
+  return open_tokenizer(folder);
 }
 
 void require_folder(const std::string& path) {

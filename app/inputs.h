@@ -35,9 +35,9 @@ struct DataFlags {
   bool no_eos = false;
 
   void add(Flags& flags);
-  /// Reads one split of `path` for a model of this config.
-  Dataset open(const std::string& path, const std::string& split, const Tokenizer* tokenizer,
-               const ModelConfig& config) const;
+  /// Reads one split of `path` for a model of this config. `folder` is the model's, to say why it has no tokenizer.
+  Dataset open(const std::string& path, const std::string& split, const Tokenizer* tokenizer, const ModelConfig& config,
+               const std::string& folder) const;
 };
 
 /// "DIR" or "DIR:WEIGHT"; a folder whose own name ends like that is meant as it stands.
@@ -51,7 +51,9 @@ struct AdapterArgument {
 /// --model and --adapter as what a command reads.
 std::vector<InputPath> input_paths(const std::string& model_folder, const std::vector<std::string>& adapters);
 
-/// The model folder's tokenizer, or none where the folder has no tokenizer's files (pre-tokenised rows need none).
+/// The model folder's tokenizer. Prints what there is to warn of.
+Tokenizer open_tokenizer(const std::string& folder);
+/// The same, or none where the folder has no tokenizer that is read: pre-tokenised rows need none.
 std::optional<Tokenizer> find_tokenizer(const std::string& folder);
 template <class T>
 const T* pointer(const std::optional<T>& value) {

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "app/console.h"
+#include "app/end_tokens.h"
 #include "models/head_row.h"
 
 namespace loragrad {
@@ -59,8 +60,8 @@ void warn_of_rows(const Dataset& data) {
 }
 
 void warn_of_untrained_ends(const CausalLm& model, const Dataset& data, const Tokenizer* tokenizer) {
-  for (TokenId id : model.config().eos_token_ids) {
-    if (id < 0 || id >= model.config().vocab_size || !is_supervised(data, id)) continue;
+  for (TokenId id : end_tokens(model.config(), tokenizer)) {
+    if (!is_supervised(data, id)) continue;
     HeadRow row = head_row(model, id);
     if (row.equal == 0 && !row.zero) continue;
     warn(

@@ -59,7 +59,8 @@ TrainingPlan plan_training(const TrainFlags& flags, const DevicePtr& device) {
     check_targets(lora->target_modules, outline->linear_shapes());
   }
   plan.tokenizer = find_tokenizer(flags.model_folder);
-  plan.data = open_training_data(flags.training, flags.data, pointer(plan.tokenizer), outline->config());
+  plan.data =
+      open_training_data(flags.training, flags.data, pointer(plan.tokenizer), outline->config(), flags.model_folder);
   plan.memory = plan_within_limit(flags.training, plan.data.train, [&](const TrainOptions& options) {
     return forecast_training(flags.model_folder, plan.load, lora ? &*lora : nullptr, options, plan.data.train,
                              plan.device, pointer(plan.data.eval));

@@ -1,5 +1,7 @@
 #include <fmt/format.h>
 
+#include <filesystem>
+
 #include "app/commands.h"
 #include "app/console.h"
 #include "app/fresh_folder.h"
@@ -13,16 +15,21 @@
 namespace loragrad {
 namespace {
 
-Tokenizer open_tokenizer(const std::optional<std::string>& file) {
-  return file ? Tokenizer::from_file(*file) : Tokenizer::bytes();
+/// From a folder, or from a tokenizer.json with the files beside it, read as they are read in the folder of the model
+/// that is made; a file of another name stands alone.
+Tokenizer given_tokenizer(const std::optional<std::string>& path, const std::string& config_file) {
+  if (!path) return Tokenizer::bytes();
+  std::filesystem::path given(*path);
+  Tokenizer tokenizer =
+      std::filesystem::is_directory(given) ? Tokenizer::from_folder(*path, config_file)
+      : given.filename() == "tokenizer.json"
+          ? Tokenizer::from_folder(given.has_parent_path() ? given.parent_path().string() : ".", config_file)
+          : Tokenizer::from_file(*path);
+  for (const std::string& warning : tokenizer.warnings()) warn(warning);
+  return tokenizer;
 }
 
-void check_vocabulary(const std::string& config_file, std::int64_t vocab_size, const FreshFolder& folder) {
-  for (TokenId id : folder.end_tokens())
-    if (id >= vocab_size)
-      throw InputError(
-          fmt::format("{}: eos_token_id: expected an id below vocab_size ({}), found {}", config_file, vocab_size, id));
-  const Tokenizer& tokenizer = folder.tokenizer();
+void check_vocabulary(const std::string& config_file, std::int64_t vocab_size, const Tokenizer& tokenizer) {
   if (vocab_size >= tokenizer.vocab_size()) return;
   throw InputError(fmt::format("{}: vocab_size: expected at least the {} tokens of {}, found {}", config_file,
                                tokenizer.vocab_size(),
@@ -62,7 +69,8 @@ int run_pretrain(const Words& words) {
   DataFlags data_flags;
   std::int64_t threads = 0;
   flags.text("config-json", config_file, "FILE", "config.json of the model to make");
-  flags.text("tokenizer", tokenizer_file, "FILE", "tokenizer.json (default: 256 bytes and an end token)");
+  flags.text("tokenizer", tokenizer_file, "PATH",
+             "tokenizer.json, or a folder with a tokenizer's files (default: 256 bytes and an end token)");
   training.add(flags);
   flags.require({"config-json", "output"});
   data_flags.add(flags);
@@ -80,11 +88,11 @@ int run_pretrain(const Words& words) {
   // What can be checked is checked, and the forecast made, before the parameters are.
   std::unique_ptr<CausalLm> outline = new_model(config_file, meta_device(device), training.options.seed);
   warn_of_config(*outline);
-  FreshFolder folder(config_file, open_tokenizer(tokenizer_file));
-  check_vocabulary(config_file, outline->config().vocab_size, folder);
+  FreshFolder folder(config_file, given_tokenizer(tokenizer_file, config_file), outline->config().eos_token_ids);
+  check_vocabulary(config_file, outline->config().vocab_size, folder.tokenizer());
   ModelConfig config = outline->config();
   config.eos_token_ids = folder.end_tokens();
-  TrainingData data = open_training_data(training, data_flags, &folder.tokenizer(), config);
+  TrainingData data = open_training_data(training, data_flags, &folder.tokenizer(), config, "");
   TrainingOutput output(training.output, training.overwrite);
   folder.write(output.file(""));
   MemoryPlan memory = plan_within_limit(training, data.train, [&](const TrainOptions& options) {

@@ -21,7 +21,7 @@ int run_tokenize(const Words& words) {
   flags.require({"model"});
   if (!flags.parse(words)) return print(flags.help()), 0;
   require_folder_with(model, "");
-  Tokenizer tokenizer = Tokenizer::from_folder(model);
+  Tokenizer tokenizer = open_tokenizer(model);
 
   std::string line;
   for (std::size_t number = 1; std::getline(std::cin, line); ++number) {

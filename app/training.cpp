@@ -7,6 +7,7 @@
 #include <limits>
 
 #include "app/console.h"
+#include "app/end_tokens.h"
 #include "app/interrupt.h"
 #include "app/learnable.h"
 #include "engine/error.h"
@@ -120,10 +121,11 @@ void TrainingFlags::finish(std::vector<InputPath> inputs) {
 }
 
 TrainingData open_training_data(const TrainingFlags& flags, const DataFlags& data, const Tokenizer* tokenizer,
-                                const ModelConfig& config) {
-  TrainingData sets{data.open(flags.data, "train", tokenizer, config), std::nullopt};
-  if (flags.eval_data) sets.eval = data.open(*flags.eval_data, "valid", tokenizer, config);
+                                const ModelConfig& config, const std::string& folder) {
+  TrainingData sets{data.open(flags.data, "train", tokenizer, config, folder), std::nullopt};
+  if (flags.eval_data) sets.eval = data.open(*flags.eval_data, "valid", tokenizer, config, folder);
   check_rates(flags.options, static_cast<std::int64_t>(sets.train.rows.size()));
+  if (!data.no_eos) warn_of_end_tokens(config, tokenizer, sets.train);
   warn_of_rows(sets.train);
   if (sets.eval) warn_of_rows(*sets.eval);
   return sets;

@@ -35,8 +35,9 @@ struct TrainingData {
   std::optional<Dataset> eval;
 };
 /// Opens them, and says what of them cannot be learnt; UsageError when the schedule leaves no step a learning rate.
+/// `folder` is the model's, empty for a new one.
 TrainingData open_training_data(const TrainingFlags& flags, const DataFlags& data, const Tokenizer* tokenizer,
-                                const ModelConfig& config);
+                                const ModelConfig& config, const std::string& folder);
 
 /// What is known before the first step: to stdout, or with --json to stderr.
 void report_plan(const TrainingFlags& flags, const std::string& line);

@@ -54,7 +54,9 @@ Dataset load_dataset(const std::string& file, const Tokenizer* tokenizer, const 
     if (std::filesystem::path(file).extension() == ".jsonl") {
       read_rows(text, tokenizer, options, data);
     } else {
-      if (!tokenizer) throw InputError(file + ": expected a .jsonl file with input_ids, as the model has no tokenizer");
+      if (!tokenizer)
+        throw InputError(file + ": expected a .jsonl file with input_ids, as the model has no tokenizer" +
+                         (options.no_tokenizer.empty() ? "" : " (" + options.no_tokenizer + ")"));
       data.format = "txt";
       data.rows = text_rows(text, *tokenizer, options, file);
     }

@@ -85,7 +85,9 @@ RowFormat RowReader::format_of(const JsonRef& json) const {
 }
 
 const Tokenizer& RowReader::tokenizer_for(const JsonRef& json, std::string_view key) const {
-  if (!tokenizer_) json.at(key).fail("input_ids, as the model has no tokenizer");
+  if (!tokenizer_)
+    json.at(key).fail("input_ids, as the model has no tokenizer" +
+                      (options_.no_tokenizer.empty() ? "" : " (" + options_.no_tokenizer + ")"));
   return *tokenizer_;
 }
 

@@ -201,6 +201,9 @@ SpecialTokens SpecialTokens::read(const std::string& folder, const TokenizerClas
     out.add_bos_token = boolean_or(root, "add_bos_token", false);
     out.add_eos_token = boolean_or(root, "add_eos_token", false);
     if (auto prefix = root.find("add_prefix_space")) out.add_prefix_space = prefix->boolean();
+    if (auto versions = root.find("fast_tokenizer_files"))
+      for (const JsonRef& name : versions->elements())
+        if (name.string() != "tokenizer.json") name.fail("tokenizer.json alone: versions of it are not supported");
     if (auto decoder = root.find("added_tokens_decoder")) {
       out.has_decoder = true;
       for (const auto& [key, value] : decoder->members()) {

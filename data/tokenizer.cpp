@@ -53,16 +53,16 @@ std::optional<std::string> Tokenizer::lack(const std::string& folder) {
        {"tokenizer.model", "spiece.model", "sentencepiece.bpe.model", "tiktoken.model", "tekken.json"})
     if (there(other))
       return fmt::format(
-          "{}: expected tokenizer.json, found {} alone, which is not read; transformers makes one of it: python3 -c "
-          "\"import sys; from transformers import AutoTokenizer as A; d = sys.argv[1]; "
-          "A.from_pretrained(d).save_pretrained(d)\" FOLDER",
+          "{}: expected tokenizer.json, found {} alone, which is not read; transformers makes one of it, there: "
+          "python3 "
+          "-c \"from transformers import AutoTokenizer as T; T.from_pretrained('.').save_pretrained('.')\"",
           folder, other);
   return folder + ": expected tokenizer.json, or vocab.json and merges.txt, found neither";
 }
 
-Tokenizer Tokenizer::from_folder(const std::string& folder, const std::optional<std::string>& model_type) {
+Tokenizer Tokenizer::from_folder(const std::string& folder, const std::optional<std::string>& config) {
   if (auto lacking = lack(folder)) throw IoError(*lacking);
-  return Tokenizer(std::make_unique<const Impl>(read_tokenizer_folder(folder, model_type)));
+  return Tokenizer(std::make_unique<const Impl>(read_tokenizer_folder(folder, config)));
 }
 
 Tokenizer Tokenizer::from_file(const std::string& path) {
@@ -154,6 +154,7 @@ std::int64_t Tokenizer::vocab_size() const {
 
 std::optional<TokenId> Tokenizer::id_of(std::string_view token) const { return impl_->find(token); }
 
+const std::string* Tokenizer::token(TokenId id) const { return impl_->token(id); }
 std::optional<TokenId> Tokenizer::end_token() const { return impl_->end_token; }
 const std::string& Tokenizer::source() const { return impl_->source; }
 const std::vector<std::string>& Tokenizer::files() const { return impl_->files; }

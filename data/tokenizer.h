@@ -29,10 +29,10 @@ struct Encoding {
 class Tokenizer {
  public:
   /// Reads a folder's tokenizer.json, or vocab.json + merges.txt (OPT, GPT-2), with what tokenizer_config.json,
-  /// special_tokens_map.json and added_tokens.json say of tokens, as transformers would; `model_type` stands for
-  /// config.json's. The error of `lack` where there is no tokenizer; InputError naming file and key for anything
-  /// unknown in tokenizer.json: never silently ignored.
-  static Tokenizer from_folder(const std::string& folder, const std::optional<std::string>& model_type = std::nullopt);
+  /// special_tokens_map.json and added_tokens.json say of tokens, as transformers would; `config` is the
+  /// model's config.json, where that is not the folder's. The error of `lack` where there is no tokenizer; InputError
+  /// naming file and key for anything unknown in tokenizer.json: never silently ignored.
+  static Tokenizer from_folder(const std::string& folder, const std::optional<std::string>& config = std::nullopt);
   /// Why a folder has no tokenizer that is read, and what helps; nullopt where it has one. "FOLDER: expected X, found
   /// Y".
   static std::optional<std::string> lack(const std::string& folder);
@@ -62,6 +62,8 @@ class Tokenizer {
   /// One more than the largest id.
   std::int64_t vocab_size() const;
   std::optional<TokenId> id_of(std::string_view token) const;
+  /// As the files spell it; null for an id that has none.
+  const std::string* token(TokenId id) const;
   /// The end of a text, by the files beside the vocabulary (eos_token); nullopt where they name none.
   std::optional<TokenId> end_token() const;
   /// The file this came from ("" for bytes()).

@@ -28,21 +28,21 @@ std::optional<std::string> string_member(const fs::path& file, std::string_view 
   return value ? std::optional(value->string()) : std::nullopt;
 }
 
-Choice choose(const fs::path& folder, std::optional<std::string> model_type) {
-  fs::path config = folder / "config.json", own = folder / "tokenizer_config.json", file = folder / "tokenizer.json";
+Choice choose(const fs::path& folder, const fs::path& config) {
+  fs::path own = folder / "tokenizer_config.json", file = folder / "tokenizer.json";
   std::optional<std::string> declared = string_member(own, "tokenizer_class");
+  std::optional<std::string> model_type = string_member(config, "model_type");
   Choice choice;
-  if (declared) choice.said_by = own.string() + ": tokenizer_class";
-  if (!declared && !model_type && (declared = string_member(config, "tokenizer_class")))
+  if (declared)
+    choice.said_by = own.string() + ": tokenizer_class";
+  else if ((declared = string_member(config, "tokenizer_class")))
     choice.said_by = config.string() + ": tokenizer_class";
-  if (!model_type) model_type = string_member(config, "model_type");
-  if (!declared && model_type) choice.said_by = config.string() + ": model_type";
-  choice.name = declared.value_or(model_type.value_or(""));
+  choice.name = declared.value_or("");
   bool byte_level = fs::exists(file) && read_file(file.string()).find("\"ByteLevel\"") != std::string::npos;
   // Bare vocab.json and merges.txt are GPT-2's.
-  if (choice.name.empty() && !fs::exists(file)) declared = "GPT2Tokenizer";
+  if (!declared && !model_type && !fs::exists(file)) declared = "GPT2Tokenizer";
   choice.type = &tokenizer_class(declared, model_type, byte_level);
-  if (declared && model_type && choice.type != &tokenizer_class(declared, std::nullopt, byte_level)) {
+  if (model_type && (!declared || choice.type != &tokenizer_class(declared, std::nullopt, byte_level))) {
     choice.said_by = config.string() + ": model_type";
     choice.name = *model_type;
   }
@@ -166,8 +166,8 @@ TokenizerParts read_merges_folder(const std::string& folder, const Choice& choic
 
 }  // namespace
 
-TokenizerParts read_tokenizer_folder(const std::string& folder, const std::optional<std::string>& model_type) {
-  Choice choice = choose(folder, model_type);
+TokenizerParts read_tokenizer_folder(const std::string& folder, const std::optional<std::string>& config) {
+  Choice choice = choose(folder, config ? fs::path(*config) : fs::path(folder) / "config.json");
   if (fs::exists(fs::path(folder) / "tokenizer.json")) return read_json_folder(folder, *choice.type);
   if (!choice.type->reads_merges)
     throw InputError(

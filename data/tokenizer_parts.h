@@ -34,8 +34,8 @@ struct TokenizerParts {
 /// file, key and what is supported.
 TokenizerParts read_tokenizer_json(const std::string& path);
 /// Reads the tokenizer of a folder as transformers 5 does: tokenizer.json, or vocab.json and merges.txt, with what the
-/// files beside them say of tokens. `model_type` stands for config.json's. InputError as above, or for a class that
-/// does not read vocab.json and merges.txt; IoError for a file that cannot be read.
-TokenizerParts read_tokenizer_folder(const std::string& folder, const std::optional<std::string>& model_type);
+/// files beside them say of tokens. `config` is the model's config.json, where that is not the folder's. InputError as
+/// above, or for a class that does not read vocab.json and merges.txt; IoError for a file that cannot be read.
+TokenizerParts read_tokenizer_folder(const std::string& folder, const std::optional<std::string>& config);
 
 }  // namespace loragrad

@@ -25,8 +25,9 @@ struct ModelConfig {
   bool attention_bias = false, mlp_bias = false;
   bool scale_attn_weights = true, scale_attn_by_inverse_layer_idx = false;  ///< GPT-2: scores / sqrt(D), / (layer + 1)
   RopeFrequencies rope_frequencies;                                         ///< Llama
-  std::vector<std::int32_t> eos_token_ids;  ///< generation_config.json's, else config.json's
-  std::optional<std::int32_t> bos_token_id;
+  /// generation_config.json's, or, where it has none (null, []), config.json's. All are below vocab_size.
+  std::vector<std::int32_t> eos_token_ids;
+  std::optional<std::int32_t> bos_token_id;  ///< from the same places; nullopt where it is no id of the vocabulary
   /// What the files say that counts for nothing, or is not what it seems: a line each.
   std::vector<std::string> warnings;
 

@@ -62,14 +62,21 @@ void ConfigReader::fail(const char* key, std::int64_t found, const std::string& 
 
 namespace {
 
-void read_end_tokens(ModelConfig& config, const JsonRef& root) {
-  constexpr std::int64_t largest = std::numeric_limits<std::int32_t>::max();
-  if (auto eos = root.find("eos_token_id")) {
-    config.eos_token_ids.clear();
-    for (const JsonRef& id : eos->one_or_more())
-      config.eos_token_ids.push_back(static_cast<std::int32_t>(id.integer(0, largest)));
+/// Reads what `root` says, unless something has said it before: a value that is not used is not looked at.
+void read_special_ids(ModelConfig& config, const JsonRef& root) {
+  if (auto eos = root.find("eos_token_id"); eos && config.eos_token_ids.empty()) {
+    for (const JsonRef& id : eos->one_or_more()) {
+      const auto* value = std::get_if<std::int64_t>(&id.json().value());
+      if (!value || *value < 0 || *value >= config.vocab_size)
+        id.fail("an id below vocab_size (" + std::to_string(config.vocab_size) + ")");
+      config.eos_token_ids.push_back(static_cast<std::int32_t>(*value));
+    }
   }
-  if (auto bos = root.find("bos_token_id")) config.bos_token_id = static_cast<std::int32_t>(bos->integer(0, largest));
+  // Only an empty prompt needs it, and says so where there is none.
+  if (auto bos = root.find("bos_token_id"); bos && !config.bos_token_id) {
+    const auto* value = std::get_if<std::int64_t>(&bos->json().value());
+    if (value && *value >= 0 && *value < config.vocab_size) config.bos_token_id = static_cast<std::int32_t>(*value);
+  }
 }
 
 }  // namespace
@@ -99,13 +106,13 @@ void finish_config(ModelConfig& c, const JsonRef& root, const std::string& folde
   // The names alone of so many layers' tensors would fill the memory.
   if (c.num_hidden_layers > 10000)
     read.fail(root.find("n_layer") ? "n_layer" : "num_hidden_layers", c.num_hidden_layers, "at most 10000 layers");
-  read_end_tokens(c, root);
   std::string generation = folder + "/generation_config.json";
   struct stat info;
   if (!folder.empty() && stat(generation.c_str(), &info) == 0) {
     Json json = read_json_file(generation);
-    read_end_tokens(c, JsonRef(json, generation));
+    read_special_ids(c, JsonRef(json, generation));
   }
+  read_special_ids(c, root);
 }
 
 }  // namespace loragrad

@@ -81,6 +81,7 @@ std::vector<std::int32_t> generate(const CausalLm& model, std::span<const std::i
   std::int64_t wanted = std::min(options.max_tokens, room);
   KeyValueCache cache = model.make_cache(used + wanted);
   Random random(options.seed, 0);
+  const std::vector<std::int32_t>& ends = options.end_tokens.empty() ? config.eos_token_ids : options.end_tokens;
   std::vector<std::int32_t> tokens;
   std::span<const std::int32_t> input = prompt;
   while (static_cast<std::int64_t>(tokens.size()) < wanted) {
@@ -90,9 +91,7 @@ std::vector<std::int32_t> generate(const CausalLm& model, std::span<const std::i
     tokens.push_back(draw(std::move(logits), options, random));
     input = {&tokens.back(), 1};
     if (on_token && !on_token(tokens.back())) break;
-    if (std::find(config.eos_token_ids.begin(), config.eos_token_ids.end(), tokens.back()) !=
-        config.eos_token_ids.end())
-      break;
+    if (std::find(ends.begin(), ends.end(), tokens.back()) != ends.end()) break;
   }
   return tokens;
 }

@@ -91,7 +91,7 @@ void widen_start(const CausalLm& model) {
 void pretrain_into(const std::string& folder, const DemoScale& scale, const DevicePtr& device) {
   std::string config = folder + "/config.json";
   write_file(config, config_text(vocabulary_size()));
-  FreshFolder(config, Tokenizer::bytes()).write(folder);
+  FreshFolder(config, Tokenizer::bytes(), {}).write(folder);
   add_words(folder);
   Tokenizer tokenizer = Tokenizer::from_folder(folder);
   std::unique_ptr<CausalLm> model = new_model(config, device, demo_seed);

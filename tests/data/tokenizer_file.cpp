@@ -188,7 +188,8 @@ TEST_CASE("folders") {
   put(folder / "config.json", R"({"model_type":"mistral"})");
   CHECK(contains(refused_config(R"({"tokenizer_class":"GPT2Tokenizer"})"), "config.json: model_type: expected"));
   CHECK(contains(refused_config("{}"), "config.json: model_type: expected a tokenizer class"));
-  CHECK(Tokenizer::from_folder(folder.path(), "opt").encode("ab<|endoftext|>") == Ids{2, 5});
+  put(folder / "other.json", R"({"model_type":"opt"})");
+  CHECK(Tokenizer::from_folder(folder.path(), folder / "other.json").encode("ab<|endoftext|>") == Ids{2, 5});
 }
 
 TEST_CASE("folders without a tokenizer that is read") {
