@@ -1,3 +1,5 @@
+#include <unistd.h>
+
 #include <cstdio>
 #include <new>
 
@@ -85,5 +87,11 @@ int run(const Words& words) {
 
 int main(int argc, char** argv) {
   loragrad::prepare_process();
-  return loragrad::run({argv + 1, argv + argc});
+  int code = loragrad::run({argv + 1, argv + argc});
+  // At its end a library waits for threads of its own, which may be waiting for memory that the system does not give.
+  if (code == static_cast<int>(loragrad::ErrorKind::io)) {
+    std::fflush(nullptr);
+    ::_exit(code);
+  }
+  return code;
 }

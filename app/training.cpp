@@ -28,7 +28,7 @@ void require_metrics_file(const std::string& path) {
   fs::path parent = fs::path(path).parent_path();
   require_folder(parent.empty() ? "." : parent.string());
   if (fs::is_fifo(path) || fs::is_character_file(path) || !fs::exists(path)) return;
-  if (!is_metrics(read_file(path)))
+  if (!is_metrics(MappedFile::open(path)->text()))
     throw IoError(path + ": expected no file, or an earlier run's metrics, found something else");
 }
 

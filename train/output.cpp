@@ -31,7 +31,7 @@ bool is_marked(const fs::path& folder) {
   auto has = [&](const char* name, bool (*is)(std::string_view)) {
     std::error_code error;
     std::string file = (folder / name).string();
-    return fs::is_regular_file(file, error) && fs::file_size(file, error) > 0 && is(read_file(file));
+    return fs::is_regular_file(file, error) && fs::file_size(file, error) > 0 && is(MappedFile::open(file)->text());
   };
   return has("README.md", is_our_card) || has("metrics.jsonl", is_metrics);
 }

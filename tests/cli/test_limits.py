@@ -46,6 +46,13 @@ class Limits(CliTest):
             self.assertRegex(done.stderr, r"\Aerror: threads: expected 4000 that can be started, found \d+: [^\n]+\n\Z")
             self.assertEqual([], list(self.folder.iterdir()))
 
+    def test_the_end_of_a_run_without_memory_waits_for_nothing(self):
+        # A library's own thread waits for memory, and the library, as the program leaves, for that thread.
+        done = self.limited(resource.RLIMIT_AS, 100 << 20, self.train())
+        if done.returncode == 127: self.skipTest("SKIPPED: no room for the libraries themselves")
+        self.assertEqual(4, done.returncode, done.stderr)
+        self.assertEqual(1, done.stderr.count("error: "), done.stderr)
+
     def cut(self, model, words, ready):
         process = subprocess.Popen(list(map(str, words)), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         self.addCleanup(lambda: (process.kill(), process.wait()))

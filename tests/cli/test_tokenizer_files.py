@@ -157,7 +157,7 @@ class EndTokens(Folder):
         model = self.copy_model()
         self.change(model, "config.json", bos_token_id=-1)
         self.json("generate", "--model", model, "--prompt", "a", "--max-tokens", 1)
-        self.fails(2, "generate", "--model", model, "--prompt", "", says="no beginning-of-sequence token")
+        self.fails(2, "generate", "--model", model, "--prompt", "", says="no bos_token_id in its vocabulary")
 
 
 class Holes(Folder):
