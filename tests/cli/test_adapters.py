@@ -187,7 +187,7 @@ def documented_hash(model):
     tensors = {n: (t[1], as_bf16(t)[2]) for n, t in read_safetensors(model / "model.safetensors").items()}
     c = json.loads((model / "config.json").read_text())
     head = c["hidden_size"] // c["num_attention_heads"]
-    facts = [c["model_type"], c["num_attention_heads"], c["num_key_value_heads"], head, "%.6g" % c.get("rms_norm_eps", 1e-6), "silu", 1]
+    facts = [c["model_type"], c["num_attention_heads"], c["num_key_value_heads"], head, "%.6g" % c.get("rms_norm_eps", 1e-6), "silu", 1, 0, 1, 0]
     text = " ".join(map(str, facts + ["%.6g" % 10000 ** (-2 * i / head) for i in range(head // 2)])).encode()
     for name, (shape, values) in sorted(tensors.items()):
         text += f"\n{name} [{', '.join(map(str, shape))}]\n".encode()
