@@ -5,6 +5,7 @@
 #include "app/inputs.h"
 #include "app/interrupt.h"
 #include "app/paths.h"
+#include "app/training.h"
 #include "engine/error.h"
 #include "io/atomic.h"
 #include "train/model_card.h"
@@ -37,7 +38,7 @@ int run_merge(const Words& words) {
   MergeReport report = merge_checkpoint(*model, model_folder, adapters, output.file(""));
   write_file(output.file("README.md"), merged_card(model_folder, adapter_arguments));
   stop_if_interrupted();
-  output.commit();
+  commit_output(output, output_folder);
   if (json) {
     print_json(Json::Object{{"output", output_folder},
                             {"tensors", report.tensors},
