@@ -6,6 +6,7 @@
 #include "app/inputs.h"
 #include "app/interrupt.h"
 #include "app/paths.h"
+#include "app/training.h"
 #include "engine/error.h"
 #include "io/atomic.h"
 #include "train/model_card.h"
@@ -53,7 +54,7 @@ int run_merge(const Words& words) {
   MergeReport report = merge_checkpoint(*model, model_folder, adapters, output.file(""));
   write_file(output.file("README.md"), merged_card(model_folder, adapter_arguments));
   stop_if_interrupted();
-  output.commit();
+  commit_output(output, output_folder);
   if (std::string lost = lost_text(report); !lost.empty()) warn(output_folder + ": " + lost);
   if (json) {
     print_json(Json::Object{{"output", output_folder},

@@ -109,7 +109,7 @@ int run_pretrain(const Words& words) {
   CardFacts facts = card_facts(training, data_flags, data, result);
   facts.trainable = facts.parameters = parameters;
   output.save_checkpoint(*model, output.file(""), card(facts, config));
-  output.commit();
+  commit_output(output, training.output);
   return report_result(training, result, parameters, parameters, memory);
 }
 

@@ -44,7 +44,7 @@ int run_train(const Words& words) {
     output.save_adapter(*adapter, model_card(facts, adapter));
   else
     output.save_checkpoint(*model, train.model_folder, model_card(facts, nullptr));
-  output.commit();
+  commit_output(output, train.training.output);
   Json profile;
   if (timed) {
     profile = time_profile_json(times.report());

@@ -214,6 +214,13 @@ TrainResult run_training(const CausalLm& model, const Adapter* adapter, const Tr
   return result;
 }
 
+void commit_output(TrainingOutput& folder, std::string& output) {
+  std::string place = folder.commit();
+  if (place != output)
+    warn(output + ": something came into this folder meanwhile, which stays; the new output is " + place);
+  output = place;
+}
+
 CardFacts card_facts(const TrainingFlags& flags, const DataFlags& data_flags, const TrainingData& data,
                      const TrainResult& result) {
   // Names, not paths: a card is read elsewhere.

@@ -67,6 +67,9 @@ Json eval_json(const EvalReport& report);
 CardFacts card_facts(const TrainingFlags& flags, const DataFlags& data_flags, const TrainingData& data,
                      const TrainResult& result);
 
+/// Puts the output in place, and where it could not go to --output any more, warns and says so in `output`.
+void commit_output(TrainingOutput& folder, std::string& output);
+
 /// Says how the run ended, after it has been saved; returns the exit code: 0, or 128 + signal when it was interrupted.
 /// `profile` is a key of the JSON where it is not null.
 int report_result(const TrainingFlags& flags, const TrainResult& result, std::int64_t trainable,

@@ -79,6 +79,12 @@ AtomicFolder::~AtomicFolder() {
   if (!committed_) fs::remove_all(staging_, error);
 }
 
+const std::string& AtomicFolder::go_beside(const std::string& ending) {
+  path_ += ending;
+  existing_ = Existing::refuse;
+  return path_;
+}
+
 void AtomicFolder::commit() {
   std::error_code error;
   sync_folder(staging_);

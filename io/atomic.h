@@ -63,6 +63,8 @@ class AtomicFolder {
   AtomicFolder& operator=(const AtomicFolder&) = delete;
   ~AtomicFolder();
   const std::string& staging() const { return staging_; }
+  /// From now on the place is `path` and `ending`, where nothing may be yet; returns it.
+  const std::string& go_beside(const std::string& ending);
   /// Puts the folder in place. IoError leaves what was there before, except when only the removal of the old one
   /// failed: then the message says so.
   void commit();

@@ -1,5 +1,7 @@
 #include "train/output.h"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <array>
 #include <filesystem>
@@ -64,7 +66,21 @@ AtomicFolder::Existing checked(const std::string& path, bool overwrite) {
 
 }  // namespace
 
-TrainingOutput::TrainingOutput(const std::string& path, bool overwrite) : folder_(path, checked(path, overwrite)) {}
+TrainingOutput::TrainingOutput(const std::string& path, bool overwrite)
+    : path_(path), overwrite_(overwrite), existing_(checked(path, overwrite)), folder_(path, existing_) {}
+
+std::string TrainingOutput::commit() {
+  std::error_code error;
+  bool may = existing_ == AtomicFolder::Existing::replace || !fs::exists(fs::symlink_status(path_, error));
+  try {
+    checked(path_, overwrite_);
+  } catch (const IoError&) {
+    may = false;
+  }
+  if (!may) path_ = folder_.go_beside(".new-" + std::to_string(::getpid()));
+  folder_.commit();
+  return path_;
+}
 
 std::string TrainingOutput::file(const std::string& name) const {
   return (fs::path(folder_.staging()) / name).string();

@@ -26,9 +26,14 @@ class TrainingOutput {
   /// of `base_folder`.
   void save_checkpoint(const CausalLm& model, const std::string& base_folder, const std::string& card);
 
-  void commit() { folder_.commit(); }
+  /// Puts the folder in place, and returns where that is: `path`, or where something came into the folder there while
+  /// the run went on, so that it is no earlier output any more, `path`.new-PID beside it.
+  std::string commit();
 
  private:
+  std::string path_;
+  bool overwrite_;
+  AtomicFolder::Existing existing_;  // as it was found
   AtomicFolder folder_;
 };
 

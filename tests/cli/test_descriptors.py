@@ -91,6 +91,20 @@ class Descriptors(CliTest):
         self.assertEqual(129, process.returncode)
         self.assert_saved()
 
+    def test_what_comes_into_the_output_meanwhile_stays(self):
+        subprocess.run(self.words(), capture_output=True, check=True)
+        process = self.start("--overwrite", "--json")
+        self.until(process.stderr)
+        (self.folder / "out" / "notes.txt").write_text("a thought")
+        process.send_signal(signal.SIGINT)
+        out, error = process.communicate(timeout=60)
+        self.assertEqual(130, process.returncode, error)
+        self.assertEqual("a thought", (self.folder / "out" / "notes.txt").read_text())
+        beside = f"{self.folder / 'out'}.new-{process.pid}"
+        self.assertEqual(beside, json.loads(out)["output"])
+        self.assertIn(f"warning: {self.folder / 'out'}: something came into this folder meanwhile, which stays; the new output is {beside}\n", error)
+        self.ok("eval", "--model", self.model, "--adapter", beside, "--data", self.data)
+
     def test_hangup_that_was_ignored_stays_so(self):
         process = self.start(steps=300, preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN))
         self.until(process.stderr)

@@ -1,5 +1,7 @@
 #include "train/output.h"
 
+#include <functional>
+
 #include "io/json.h"
 #include "io/safetensors.h"
 #include "lora/adapter_file.h"
@@ -95,6 +97,27 @@ TEST_CASE("only an earlier output is overwritten, and only when asked to") {
   CHECK_FALSE(message_of<IoError>([&] { write(true, "config.json"); }).empty());
   CHECK(get(path) == "a file");
   CHECK(folder.names() == std::set<std::string>{"out"});
+}
+
+TEST_CASE("what comes into an earlier output during the run stays") {
+  TempFolder folder;
+  std::string path = folder / "out", beside = path + ".new-" + std::to_string(::getpid());
+  auto write = [&](bool overwrite, const std::function<void()>& meanwhile) {
+    TrainingOutput output(path, overwrite);
+    put(output.file("README.md"), "---\ntags:\n- loragrad\n---\n");
+    meanwhile();
+    return output.commit();
+  };
+  CHECK(write(false, [] {}) == path);
+  CHECK(write(true, [] {}) == path);
+  CHECK(write(true, [&] { put(path + "/thesis.tex", "years of work"); }) == beside);
+  CHECK(get(path + "/thesis.tex") == "years of work");
+  CHECK(fs::exists(beside + "/README.md"));
+  fs::remove_all(path);
+  fs::remove_all(beside);
+  CHECK(write(false, [&] { put(path, "a file"); }) == beside);
+  CHECK(get(path) == "a file");
+  CHECK(folder.names() == std::set<std::string>{"out", fs::path(beside).filename()});
 }
 
 TEST_CASE("a trained model is written as a checkpoint and loads again") {
