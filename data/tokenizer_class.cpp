@@ -105,7 +105,6 @@ std::string_view class_of_model(std::string_view model_type) {
       {"GemmaTokenizer",
        {"gemma", "gemma2", "gemma3", "gemma3_text", "gemma3n", "gemma3n_text", "recurrent_gemma", "t5gemma"}},
       {"CohereTokenizer", {"cohere", "cohere2"}},
-      {"CodeLlamaTokenizer", {"code_llama"}},
       // Those that take tokenizer.json as it stands, whatever class the folder declares.
       {"TokenizersBackend",
        {"mistral",    "mistral3",    "ministral", "mixtral",   "phi3",      "phimoe",   "granite",
