@@ -41,6 +41,21 @@ const dnnl::engine& engine() {
   return cpu;
 }
 
+// Version 2 packs f32 operands where they are strided, by the code behind its sgemm. Version 3 multiplies them as they
+// lie: slower where b, as it lies, is large (docs/design/005). Asked for by name, the packing code is still there.
+bool packs(const GemmArgs& g) {
+  constexpr std::int64_t large = 1 << 16;
+  bool all_f32 = g.a.dtype == DType::f32 && g.b.dtype == DType::f32 && g.c.dtype == DType::f32;
+  return DNNL_VERSION_MAJOR >= 3 && all_f32 && !g.transpose_b && !g.bias && g.b.rows * g.b.cols >= large;
+}
+
+void packed_gemm(const GemmArgs& g) {
+  auto status = dnnl::sgemm(g.transpose_a ? 'T' : 'N', 'N', g.c.rows, g.c.cols, inner(g), static_cast<float>(g.alpha),
+                            static_cast<const float*>(g.a.data), g.a.stride, static_cast<const float*>(g.b.data),
+                            g.b.stride, static_cast<float>(g.beta), static_cast<float*>(g.c.data), g.c.stride);
+  if (status != dnnl::status::success) throw dnnl::error(static_cast<dnnl_status_t>(status), "sgemm");
+}
+
 struct Matmul {
   dnnl::matmul primitive;
   dnnl::memory::desc a, b, c, bias, scratch;
@@ -135,13 +150,15 @@ MatmulPtr matmul_for(const GemmArgs& g, int threads) {
 
 }  // namespace
 
-std::size_t library_scratch(const GemmArgs& g, int threads) { return matmul_for(g, threads)->scratch.get_size(); }
+std::size_t library_scratch(const GemmArgs& g, int threads) {
+  return packs(g) ? 0 : matmul_for(g, threads)->scratch.get_size();
+}
 
 // Of its kernels brgemm's sum in an order that k alone decides (2.6.3, 3.7.2: compared to the bit for heights from 2
 // rows on, k up to 8192, all types). All heights must get the same one. A single row may be taken for a transposed
 // column, with another order (3.7): no tile has one. Asking generates no code.
 bool library_rows_stand_alone(const GemmArgs& g) {
-  if (g.transpose_a) return false;
+  if (g.transpose_a || packs(g)) return false;
   static std::mutex mutex;
   static std::map<Key, bool> known;
   std::lock_guard lock(mutex);
@@ -162,6 +179,7 @@ bool library_rows_stand_alone(const GemmArgs& g) {
 
 void library_gemm(const GemmArgs& g, void* scratch, int threads) {
   Team team(threads);
+  if (packs(g)) return packed_gemm(g);
   MatmulPtr m = matmul_for(g, threads);
   thread_local dnnl::stream stream(engine());
   auto memory = [](const dnnl::memory::desc& desc, const void* data) {
