@@ -80,7 +80,7 @@ void FreshFolder::write(const std::string& folder) const {
 void FreshFolder::write_tokenizer(const std::string& folder) const {
   namespace fs = std::filesystem;
   const std::vector<std::string>& files = tokenizer_.files();
-  bool alone = files.size() == 1 && fs::path(files[0]).filename() != "tokenizer.json";
+  bool alone = files.size() == 1;
   if (!files.empty() && !alone) {
     for (const std::string& file : files)
       write_file((fs::path(folder) / fs::path(file).filename()).string(), read_file(file));

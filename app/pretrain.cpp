@@ -15,16 +15,19 @@
 namespace loragrad {
 namespace {
 
-/// From a folder, or from a tokenizer.json with the files beside it, read as they are read in the folder of the model
-/// that is made; a file of another name stands alone.
+/// A tokenizer.json by itself, or with the files beside it, read as they are in the folder of the model that is made. A
+/// file of another name stands alone.
 Tokenizer given_tokenizer(const std::optional<std::string>& path, const std::string& config_file) {
   if (!path) return Tokenizer::bytes();
-  std::filesystem::path given(*path);
+  namespace fs = std::filesystem;
+  fs::path given(*path), file = fs::is_directory(given) ? given / "tokenizer.json" : given;
+  fs::path folder = file.has_parent_path() ? file.parent_path() : ".";
+  bool beside = false;
+  for (const char* name : {"tokenizer_config.json", "special_tokens_map.json", "added_tokens.json"})
+    beside |= fs::exists(folder / name);
+  bool alone = fs::is_directory(given) ? fs::exists(file) && !beside : file.filename() != "tokenizer.json" || !beside;
   Tokenizer tokenizer =
-      std::filesystem::is_directory(given) ? Tokenizer::from_folder(*path, config_file)
-      : given.filename() == "tokenizer.json"
-          ? Tokenizer::from_folder(given.has_parent_path() ? given.parent_path().string() : ".", config_file)
-          : Tokenizer::from_file(*path);
+      alone ? Tokenizer::from_file(file.string()) : Tokenizer::from_folder(folder.string(), config_file);
   for (const std::string& warning : tokenizer.warnings()) warn(warning);
   return tokenizer;
 }

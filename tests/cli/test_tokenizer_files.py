@@ -83,17 +83,21 @@ class Tokens(Folder):
                 for name in ("config.json", "generation_config.json"): self.assertEqual(257, json.loads((out / name).read_text())["eos_token_id"])
 
     def test_pretrain_with_a_tokenizer_that_stands_alone(self):
-        (self.folder / "config.json").write_text(json.dumps({"model_type": "gpt2", "vocab_size": 260, "n_embd": 16, "n_layer": 1, "n_head": 2, "n_positions": 64}))
+        (self.folder / "config.json").write_text(json.dumps({"model_type": "gpt2", "vocab_size": 256, "n_embd": 16, "n_layer": 1, "n_head": 2, "n_positions": 64}))
         tokenizer = json.loads((self.model / "tokenizer.json").read_text())
         tokenizer["added_tokens"] = []
         del tokenizer["model"]["vocab"]["<|endoftext|>"]
-        (self.folder / "own.json").write_text(json.dumps(tokenizer))
-        said = self.warnings("pretrain", "--config-json", self.folder / "config.json", "--tokenizer", self.folder / "own.json", "--data", self.data, "--output", self.folder / "out", "--steps", 1)
-        self.assertEqual(1, len(said), said)
-        self.assertIn("no end token", said[0])
-        # GPT-2's class would have given it one.
-        self.assertEqual([list(b"<|endoftext|>")], self.tokenize(self.folder / "out", "<|endoftext|>"))
-        self.assertIsNone(json.loads((self.folder / "out" / "config.json").read_text())["eos_token_id"])
+        for name in ("own.json", "alone/tokenizer.json"):
+            with self.subTest(name):
+                (self.folder / name).parent.mkdir(exist_ok=True)
+                (self.folder / name).write_text(json.dumps(tokenizer))
+                out = self.folder / name.replace("/", "-")[:-5]
+                said = self.warnings("pretrain", "--config-json", self.folder / "config.json", "--tokenizer", self.folder / name, "--data", self.data, "--output", out, "--steps", 1)
+                self.assertEqual(1, len(said), said)
+                self.assertIn("no end token", said[0])
+                # GPT-2's class would have given it one.
+                self.assertEqual([list(b"<|endoftext|>")], self.tokenize(out, "<|endoftext|>"))
+                self.assertIsNone(json.loads((out / "config.json").read_text())["eos_token_id"])
 
 
 class EndTokens(Folder):

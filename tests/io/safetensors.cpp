@@ -124,6 +124,8 @@ TEST_CASE("safetensors refuses a broken frame") {
   CHECK(
       contains(refusal(std::string("\x02\0\0\0\x01\0\0\0{}", 10)), "header length: expected at most 100000000 bytes"));
   CHECK(contains(refusal(file_of("{} x")), "x.safetensors: header: byte 4: expected end of input"));
+  CHECK(contains(refusal(file_of(R"({"w":{"dtype":"F32","shape":[],"data_offsets":[0,4],"x":NaN}})", 4)),
+                 "x.safetensors: header: byte "));
   CHECK(contains(refusal(file_of(std::string("{}\0", 3))), "found a NUL byte"));
   CHECK(contains(refusal(file_of(std::string("{\"a\0\":1}", 8))), "found a NUL byte"));
   CHECK(contains(refusal(file_of("\xef\xbb\xbf{}")), "found a byte order mark"));
