@@ -41,12 +41,20 @@ const dnnl::engine& engine() {
   return cpu;
 }
 
+bool has_isa(dnnl_cpu_isa_t wanted) {
+  // The values are bit sets that grow with the instruction set; ONEDNN_MAX_CPU_ISA is honoured by the library.
+  auto isa = static_cast<unsigned>(dnnl_get_effective_cpu_isa()), bits = static_cast<unsigned>(wanted);
+  return (isa & bits) == bits;
+}
+
 // Version 2 packs f32 operands where they are strided, by the code behind its sgemm. Version 3 multiplies them as they
-// lie: slower where b, as it lies, is large (docs/design/005). Asked for by name, the packing code is still there.
+// lie: slower where b, as it lies, is large (docs/design/005). Asked for by name, the packing code is still there; it
+// is for these processors.
 bool packs(const GemmArgs& g) {
   constexpr std::int64_t large = 1 << 16;
   bool all_f32 = g.a.dtype == DType::f32 && g.b.dtype == DType::f32 && g.c.dtype == DType::f32;
-  return DNNL_VERSION_MAJOR >= 3 && all_f32 && !g.transpose_b && !g.bias && g.b.rows * g.b.cols >= large;
+  return DNNL_VERSION_MAJOR >= 3 && all_f32 && !g.transpose_b && !g.bias && g.b.rows * g.b.cols >= large &&
+         has_isa(dnnl_cpu_isa_avx2);
 }
 
 void packed_gemm(const GemmArgs& g) {
@@ -195,12 +203,7 @@ void library_gemm(const GemmArgs& g, void* scratch, int threads) {
   stream.wait();
 }
 
-bool library_has_bf16() {
-  // The values are bit sets that grow with the instruction set; ONEDNN_MAX_CPU_ISA is honoured by the library.
-  auto isa = static_cast<unsigned>(dnnl_get_effective_cpu_isa());
-  auto bf16 = static_cast<unsigned>(dnnl_cpu_isa_avx512_core_bf16);
-  return (isa & bf16) == bf16;
-}
+bool library_has_bf16() { return has_isa(dnnl_cpu_isa_avx512_core_bf16); }
 
 std::string_view library_name() {
   static const std::string name = [] {
