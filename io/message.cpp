@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "io/json.h"
+#include "io/utf8.h"
 
 namespace loragrad {
 namespace {
@@ -12,8 +13,6 @@ namespace {
 constexpr std::size_t longest_path = 4096;  // that the system opens
 constexpr std::size_t most_items = 10, longest_part = 100, longest_item = 160;
 constexpr std::string_view dots = "...";
-
-bool continues_character(char c) { return (static_cast<unsigned char>(c) & 0xc0) == 0x80; }
 
 /// Shortens what stands between two `border`s: every part of the text, or every second one, as between quotes.
 std::string parts_shortened(std::string_view text, char border, bool every_second) {
