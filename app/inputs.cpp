@@ -70,7 +70,7 @@ AdapterArgument AdapterArgument::parse(const std::string& text) {
   AdapterArgument argument{text.substr(0, colon), 0};
   const char *begin = text.data() + colon + 1, *end = text.data() + text.size();
   auto [stop, error] = std::from_chars(begin, end, argument.weight);
-  if (error != std::errc() || stop != end || !std::isfinite(argument.weight))
+  if (colon == 0 || error != std::errc() || stop != end || !std::isfinite(argument.weight))
     throw UsageError(
         fmt::format("--adapter: expected DIR or DIR:WEIGHT with a finite number, found \"{}\"", escaped(text)));
   return argument;

@@ -1,6 +1,7 @@
 #include <unistd.h>
 
 #include <cstdio>
+#include <filesystem>
 #include <new>
 
 #include "app/commands.h"
@@ -10,6 +11,7 @@
 #include "app/process.h"
 #include "engine/error.h"
 #include "io/json.h"
+#include "io/mapped_file.h"
 #include "io/message.h"
 
 namespace loragrad {
@@ -76,6 +78,9 @@ int run(const Words& words) {
     return fail(static_cast<int>(error.kind()), error.what());
   } catch (const std::bad_alloc&) {
     return fail(static_cast<int>(ErrorKind::io), "out of memory");
+  } catch (const std::filesystem::filesystem_error& error) {
+    // Its own text begins with the call, and here the file comes first.
+    return fail(static_cast<int>(ErrorKind::io), system_message(error.path1().string(), "read", error.code().value()));
   } catch (const std::exception& error) {
     // What the library did not foresee comes from the system: file systems, threads.
     return fail(static_cast<int>(ErrorKind::io), error.what());

@@ -3,6 +3,7 @@
 #include <charconv>
 #include <cmath>
 #include <cstdlib>
+#include <limits>
 #include <string>
 
 namespace loragrad {
@@ -14,7 +15,9 @@ bool is_numeral(char c) {
 }
 
 bool overflows(std::string_view text) {
-  if (text.find_first_of(".eE") == std::string_view::npos) return false;  // an integer, which the lexer hands over
+  // A shorter integer is handed over by the lexer.
+  constexpr std::size_t largest_digits = std::numeric_limits<double>::max_exponent10;
+  if (text.size() <= largest_digits && text.find_first_of(".eE") == std::string_view::npos) return false;
   double value = 0;
   auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
   // Out of range is below the smallest too; of the two, only this is told apart by value.

@@ -5,8 +5,8 @@
 
 namespace loragrad {
 
-/// A number as Python's json writes and reads it and no lexer of JSON does: NaN, Infinity, -Infinity, or a fraction too
-/// large for a double.
+/// A number as Python's json writes and reads it and no lexer of JSON does: NaN, Infinity, -Infinity, or one too large
+/// for a double.
 struct OddNumeral {
   std::size_t ordinal = 0;  ///< how many numbers stand before it in the text
   std::string_view text;    ///< of the text that was searched

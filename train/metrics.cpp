@@ -1,6 +1,8 @@
 #include "train/metrics.h"
 
 #include <fcntl.h>
+#include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -8,6 +10,7 @@
 #include <variant>
 
 #include "engine/error.h"
+#include "io/json.h"
 #include "io/json_text.h"
 #include "io/mapped_file.h"
 #include "io/write_all.h"
@@ -46,8 +49,18 @@ bool is_metrics(std::string_view text) {
 }
 
 MetricsWriter::MetricsWriter(std::string path) : path_(std::move(path)) {
-  fd_ = ::open(path_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+  fd_ = ::open(path_.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0666);
   if (fd_ < 0) throw IoError(system_message(path_, "write", errno));
+  struct stat status {};
+  bool is_file = ::fstat(fd_, &status) == 0 && S_ISREG(status.st_mode);
+  // Before it is emptied: rows of two runs would be written over each other. Some file systems know no locks.
+  bool is_taken = is_file && ::flock(fd_, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK;
+  if (!is_taken && (!is_file || ::ftruncate(fd_, 0) == 0)) return;
+  std::string message =
+      is_taken ? escaped(path_, 4096) + ": expected a file that no other process writes, found another writing it"
+               : system_message(path_, "write", errno);
+  ::close(fd_);
+  throw IoError(message);
 }
 
 MetricsWriter::~MetricsWriter() {

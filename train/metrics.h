@@ -19,7 +19,7 @@ bool is_metrics(std::string_view text);
 /// are IoError.
 class MetricsWriter {
  public:
-  /// Empties an existing file.
+  /// Empties an existing file, unless another writer has it.
   explicit MetricsWriter(std::string path);
   MetricsWriter(const MetricsWriter&) = delete;
   MetricsWriter& operator=(const MetricsWriter&) = delete;

@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <sstream>
 
+#include "engine/error.h"
 #include "io/json.h"
 #include "io/mapped_file.h"
 #include "train/progress.h"
@@ -92,7 +93,12 @@ std::optional<std::string> card_base_hash(const std::string& adapter_folder) {
   std::string path = adapter_folder + "/README.md";
   std::error_code error;
   if (!std::filesystem::is_regular_file(path, error)) return std::nullopt;
-  std::istringstream card(read_file(path));
+  std::istringstream card;
+  try {
+    card.str(read_file(path));
+  } catch (const Error&) {
+    return std::nullopt;  // nothing else of a card is used
+  }
   std::string line;
   // The front matter alone, which ends at the second line of dashes.
   for (int dashes = 0; dashes < 2 && std::getline(card, line);) {
