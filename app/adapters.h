@@ -1,5 +1,4 @@
 #pragma once
-#include <optional>
 #include <string>
 #include <vector>
 
@@ -19,10 +18,6 @@ Adapter open_adapter(const std::string& folder, const Base& base, const DevicePt
 
 /// The same for arguments "DIR[:WEIGHT]".
 std::vector<WeightedAdapter> open_adapters(const std::vector<std::string>& arguments, const Base& base);
-
-/// "ORG/NAME" of a name of the Hugging Face hub, or of a path into its cache (.../models--ORG--NAME/snapshots/...), ORG
-/// absent where the cache has none; nothing for another path, or for a name that is a folder here.
-std::optional<std::string> hub_name(const std::string& name_or_path);
 
 /// Why an adapter's folder was made for another base than this: the hash in its card differs (models/base_hash.h), or
 /// without one, the names of the hub that both have. "" where nothing speaks against it.

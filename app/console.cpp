@@ -13,7 +13,6 @@
 #include "data/unicode.h"
 #include "engine/error.h"
 #include "io/json_text.h"
-#include "io/message.h"
 #include "io/utf8.h"
 #include "io/write_all.h"
 
@@ -106,13 +105,6 @@ void show_progress(const Progress& progress) {
 
 void end_progress_line() {
   if (bar_stands.exchange(false)) write_all(STDERR_FILENO, "\n");
-}
-
-std::string grouped(std::int64_t n) {
-  std::string text = std::to_string(n);
-  for (auto at = static_cast<std::int64_t>(text.size()) - 3; at > (n < 0 ? 1 : 0); at -= 3)
-    text.insert(static_cast<std::size_t>(at), ",");
-  return text;
 }
 
 }  // namespace loragrad

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "io/json.h"
+#include "io/message.h"
 #include "train/progress.h"
 
 namespace loragrad {
@@ -36,8 +37,5 @@ void warn(const std::string& message);
 void show_progress(const Progress& progress);
 /// Ends a bar's line, if one stands. May be called in a signal handler.
 void end_progress_line();
-
-/// "1,234,567"
-std::string grouped(std::int64_t n);
 
 }  // namespace loragrad

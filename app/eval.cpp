@@ -24,8 +24,7 @@ namespace fs = std::filesystem;
 
 /// A file of logits may replace an earlier one, and nothing else.
 void require_logits_file(const std::string& path) {
-  fs::path parent = fs::path(path).has_parent_path() ? fs::path(path).parent_path() : ".";
-  require_folder(parent.string());
+  require_folder_of(path);
   if (!fs::exists(path) || (fs::is_regular_file(path) && fs::is_empty(path))) return;
   try {
     SafetensorsFile file = open_safetensors(path);

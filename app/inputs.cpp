@@ -10,6 +10,7 @@
 #include "app/console.h"
 #include "app/end_tokens.h"
 #include "engine/error.h"
+#include "io/siblings.h"
 #include "models/parameter.h"
 #include "ops/cpu/cpu_device.h"
 
@@ -92,7 +93,8 @@ std::optional<Tokenizer> find_tokenizer(const std::string& folder) {
   return open_tokenizer(folder);
 }
 
-void require_folder(const std::string& path) {
+void require_folder_of(const std::string& file) {
+  std::string path = parent_of(file);
   if (!fs::exists(path)) throw IoError(path + ": expected a folder, found nothing");
   if (!fs::is_directory(path)) throw IoError(path + ": expected a folder, found a file");
 }

@@ -60,8 +60,8 @@ const T* pointer(const std::optional<T>& value) {
   return value ? &*value : nullptr;
 }
 
-/// IoError unless `path` is a folder.
-void require_folder(const std::string& path);
+/// IoError unless the folder that is to hold `file` is there.
+void require_folder_of(const std::string& file);
 
 /// Prints what the model's files say that counts for nothing, or is not what it seems.
 void warn_of_config(const CausalLm& model);

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "app/text_stream.h"
 #include "data/unicode.h"
 #include "io/utf8.h"
 
@@ -16,12 +17,7 @@ constexpr std::size_t most_spans = 12, most_lines = 6;
 std::string text_after(const Tokenizer& tokenizer, std::vector<TokenId> before, const std::vector<TokenId>& ids) {
   std::string start = tokenizer.decode(before, false);
   before.insert(before.end(), ids.begin(), ids.end());
-  std::string all = tokenizer.decode(before, false);
-  auto [end, differs] = std::mismatch(start.begin(), start.end(), all.begin(), all.end());
-  auto common = static_cast<std::size_t>(end - start.begin());
-  // Not within a character.
-  while (common > 0 && common < all.size() && (static_cast<unsigned char>(all[common]) & 0xc0) == 0x80) --common;
-  return all.substr(common);
+  return added_text(start, tokenizer.decode(before, false));
 }
 
 /// One line, broken after spaces where there are some, so that no line is wider than `width` columns.

@@ -2,19 +2,24 @@
 
 #include <algorithm>
 
+#include "io/utf8.h"
+
 namespace loragrad {
+
+std::string added_text(const std::string& before, const std::string& all) {
+  auto [end, differs] = std::mismatch(before.begin(), before.end(), all.begin(), all.end());
+  std::size_t common = static_cast<std::size_t>(end - before.begin());
+  // Not within a character.
+  while (common > 0 && common < all.size() && continues_character(all[common])) --common;
+  return all.substr(common);
+}
 
 TextStream::TextStream(const Tokenizer& tokenizer, std::vector<TokenId> prompt)
     : tokenizer_(tokenizer), ids_(std::move(prompt)), given_(ids_.size()) {}
 
 std::string TextStream::rest() const {
   std::string before = tokenizer_.decode({ids_.begin(), ids_.begin() + static_cast<std::ptrdiff_t>(given_)});
-  std::string all = tokenizer_.decode(ids_);
-  auto [end, differs] = std::mismatch(before.begin(), before.end(), all.begin(), all.end());
-  std::size_t common = static_cast<std::size_t>(end - before.begin());
-  // Not within a character.
-  while (common > 0 && common < all.size() && (static_cast<unsigned char>(all[common]) & 0xc0) == 0x80) --common;
-  return all.substr(common);
+  return added_text(before, tokenizer_.decode(ids_));
 }
 
 std::string TextStream::push(TokenId id) {

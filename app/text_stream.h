@@ -6,6 +6,9 @@
 
 namespace loragrad {
 
+/// What longer text `all` has behind what it shares with `before`; no part of a character.
+std::string added_text(const std::string& before, const std::string& all);
+
 /// Turns token ids into text as they come. A token's text may depend on its neighbours (characters of several bytes,
 /// leading spaces), so text is given out once it is whole: prompt and all that was given out together are the text of
 /// all ids.

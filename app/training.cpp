@@ -25,8 +25,7 @@ constexpr std::int64_t many = 1'000'000'000;
 /// An earlier run's metrics may be begun anew, and nothing else. Pipes, terminals and /dev/null lose nothing.
 void require_metrics_file(const std::string& path) {
   namespace fs = std::filesystem;
-  fs::path parent = fs::path(path).parent_path();
-  require_folder(parent.empty() ? "." : parent.string());
+  require_folder_of(path);
   if (fs::is_fifo(path) || fs::is_character_file(path) || !fs::exists(path)) return;
   if (!is_metrics(MappedFile::open(path)->text()))
     throw IoError(path + ": expected no file, or an earlier run's metrics, found something else");

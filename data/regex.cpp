@@ -6,6 +6,7 @@
 
 #include "engine/error.h"
 #include "io/json.h"
+#include "io/utf8.h"
 
 namespace loragrad {
 namespace {
@@ -88,7 +89,7 @@ std::vector<Span> Regex::find_all(std::string_view text) const {
     at = span.end;
     if (!empty) continue;
     ++at;
-    while (at < text.size() && (static_cast<unsigned char>(text[at]) & 0xc0) == 0x80) ++at;
+    while (at < text.size() && continues_character(text[at])) ++at;
   }
   return matches;
 }

@@ -96,7 +96,7 @@ namespace {
 // Where the last code point of text[0, end) begins.
 std::size_t last_start(std::string_view text, std::size_t end) {
   std::size_t at = end - 1;
-  while (at > 0 && (static_cast<unsigned char>(text[at]) & 0xc0) == 0x80) --at;
+  while (at > 0 && continues_character(text[at])) --at;
   return at;
 }
 

@@ -9,8 +9,8 @@
 #include <filesystem>
 
 #include "engine/error.h"
-#include "io/json.h"
 #include "io/mapped_file.h"
+#include "io/message.h"
 #include "io/siblings.h"
 
 namespace loragrad {
@@ -64,11 +64,11 @@ AtomicFolder::AtomicFolder(std::string path, Existing existing)
     : path_(resolved(path)), lock_(std::in_place, path_), existing_(existing) {
   if (exists(path_)) {
     std::error_code error;
-    if (!fs::is_directory(path_, error)) throw IoError(escaped(path_, 4096) + ": expected a folder, found a file");
+    if (!fs::is_directory(path_, error)) throw IoError(path_text(path_) + ": expected a folder, found a file");
     if (existing == Existing::refuse)
-      throw IoError(escaped(path_, 4096) + ": expected a folder that does not exist yet, found one");
+      throw IoError(path_text(path_) + ": expected a folder that does not exist yet, found one");
     if (is_mount(path_))
-      throw IoError(escaped(path_, 4096) + ": expected a folder that can be replaced, found one where something is " +
+      throw IoError(path_text(path_) + ": expected a folder that can be replaced, found one where something is " +
                     "mounted: name a new folder in it");
   }
   staging_ = make_sibling(path_, [](const std::string& name) { return ::mkdir(name.c_str(), 0777) == 0; });
@@ -121,7 +121,7 @@ void AtomicFolder::commit() {
   if (old.empty()) return;
   fs::remove_all(old, error);
   if (error)
-    throw IoError(system_message(old, "remove", error.value()) + " (the new " + escaped(path_, 4096) + " is in place)");
+    throw IoError(system_message(old, "remove", error.value()) + " (the new " + path_text(path_) + " is in place)");
 }
 
 }  // namespace loragrad

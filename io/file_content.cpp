@@ -5,6 +5,7 @@
 
 #include "engine/error.h"
 #include "io/json.h"
+#include "io/message.h"
 
 namespace loragrad {
 namespace {
@@ -87,7 +88,7 @@ bool looks_like_safetensors(std::string_view bytes) { return bytes.size() > 9 &&
 
 void refuse_other_content(const std::string& path, std::string_view bytes, Content expected) {
   auto refuse = [&](const std::string& found) {
-    throw InputError(escaped(path, 4096) + ": expected " + std::string(wanted(expected)) + ", found " + found);
+    throw InputError(path_text(path) + ": expected " + std::string(wanted(expected)) + ", found " + found);
   };
   for (std::string_view start :
        {"version https://git-lfs.github.com/spec/"sv, "version https://hawser.github.com/spec/"sv})

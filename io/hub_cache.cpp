@@ -48,7 +48,15 @@ std::string folder_of(std::string name, HubKind kind) {
   return prefix_of(kind) + name;
 }
 
-/// The name that a path may be on the hub: ORG/NAME or NAME of letters, digits, "-", "_" and "."; or in an address.
+/// Letters, digits, "-", "_" and ".", with "/" between.
+bool has_hub_characters(const std::string& name) {
+  return std::all_of(name.begin(), name.end(), [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_' ||
+           c == '.' || c == '/';
+  });
+}
+
+/// The name that a path may be on the hub: ORG/NAME or NAME; or in an address.
 std::string hub_name(std::string text, HubKind kind) {
   for (std::string start :
        {"https://huggingface.co/", "http://huggingface.co/", "huggingface.co/", "https://hf.co/", "hf://"}) {
@@ -61,12 +69,8 @@ std::string hub_name(std::string text, HubKind kind) {
     break;
   }
   while (text.ends_with("/")) text.pop_back();
-  auto allowed = [](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_' ||
-           c == '.' || c == '/';
-  };
   bool one_slash = std::count(text.begin(), text.end(), '/') <= 1 && !text.starts_with("/") && !text.starts_with(".");
-  return one_slash && text.size() <= 200 && std::all_of(text.begin(), text.end(), allowed) ? text : "";
+  return one_slash && text.size() <= 200 && has_hub_characters(text) ? text : "";
 }
 
 std::string download(const std::string& name, HubKind kind) {
@@ -94,6 +98,17 @@ std::string cache_hint(const fs::path& cache, HubKind kind) {
   std::string snapshot = names.size() == 1 ? hub_snapshot((cache / folders[0]).string()) : "";
   if (!snapshot.empty()) return ": the hub's cache; take the snapshot " + snapshot;
   return ": the hub's cache; take a snapshot of " + list_text(names, 120) + " in its snapshots/";
+}
+
+/// The repository of ".../models--ORG--NAME/snapshots/REVISION".
+std::optional<std::string> snapshot_id(const fs::path& path) {
+  for (auto part = path.begin(); part != path.end(); ++part) {
+    auto next = std::next(part);
+    bool holds_snapshots = next != path.end() && *next == "snapshots";
+    if (std::string name = part->string(); holds_snapshots && name.starts_with(prefix_of(HubKind::model)))
+      return name_of(name, HubKind::model);
+  }
+  return std::nullopt;
 }
 
 }  // namespace
@@ -141,6 +156,24 @@ std::string hub_hint(const std::string& path, HubKind kind) {
   return name.find('/') == std::string::npos
              ? ""
              : ": if it is on the hub, " + download(name, kind) + " prints the folder to give";
+}
+
+std::optional<std::string> hub_id(const std::string& name_or_path) {
+  fs::path path(name_or_path);
+  std::error_code error;
+  if (auto id = snapshot_id(path)) return id;
+  if (fs::exists(path, error)) return snapshot_id(fs::weakly_canonical(path, error));
+  bool two_parts = std::count(name_or_path.begin(), name_or_path.end(), '/') == 1 && name_or_path.front() != '/' &&
+                   name_or_path.back() != '/' && name_or_path.front() != '.';
+  return two_parts && has_hub_characters(name_or_path) ? std::optional(name_or_path) : std::nullopt;
+}
+
+bool same_hub_id(std::string a, std::string b) {
+  for (std::string* id : {&a, &b})
+    for (char& c : *id) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+  auto name = [](const std::string& id) { return id.substr(id.find('/') + 1); };
+  bool both_full = a.find('/') != std::string::npos && b.find('/') != std::string::npos;
+  return both_full ? a == b : name(a) == name(b);
 }
 
 }  // namespace loragrad

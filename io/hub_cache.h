@@ -1,4 +1,5 @@
 #pragma once
+#include <optional>
 #include <string>
 
 namespace loragrad {
@@ -17,5 +18,13 @@ std::string hub_snapshot(const std::string& repository);
 /// instead of a snapshot in it, or its blobs/, refs/ or snapshots/; the cache itself; a name like ORG/NAME or its
 /// address where no such folder is. ": ..." with the snapshot to use, or the command that downloads it; else "".
 std::string hub_hint(const std::string& path, HubKind kind);
+
+/// "ORG/NAME" of a model's name on the hub, or of a path into the cache (.../models--ORG--NAME/snapshots/...), ORG
+/// absent where the cache has none; nothing for another path, or for a name that is a folder here.
+std::optional<std::string> hub_id(const std::string& name_or_path);
+
+/// Whether two of them are one repository. The hub does not tell case apart, and knows its oldest models without an
+/// organisation too.
+bool same_hub_id(std::string a, std::string b);
 
 }  // namespace loragrad

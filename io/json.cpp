@@ -7,6 +7,7 @@
 #include "io/file_content.h"
 #include "io/json_numerals.h"
 #include "io/mapped_file.h"
+#include "io/message.h"
 
 namespace loragrad {
 namespace {
@@ -149,7 +150,7 @@ void Json::set(std::string_view key, Json value) {
 std::int64_t Json::too_large() { throw UsageError("Json: expected an integer up to 2^63-1, found a larger one"); }
 
 Json parse_json(std::string_view text, const std::string& where, JsonNumbers numbers) {
-  std::string place = escaped(where, 4096);
+  std::string place = path_text(where);
   // The lexer takes a NUL for the end of the text.
   if (auto at = text.find('\0'); at != std::string_view::npos)
     throw InputError(place + ": byte " + std::to_string(at + 1) + ": expected JSON, found a NUL byte");

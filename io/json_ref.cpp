@@ -6,6 +6,7 @@
 #include "engine/error.h"
 #include "io/json.h"
 #include "io/json_text.h"
+#include "io/message.h"
 
 namespace loragrad {
 namespace {
@@ -122,7 +123,7 @@ std::vector<std::string> JsonRef::strings() const {
 }
 
 std::string JsonRef::place() const {
-  std::string text = escaped(where_, 4096) + ": ";
+  std::string text = path_text(where_) + ": ";
   return path_.empty() ? text : text + escaped(path_, 400) + ": ";
 }
 

@@ -12,7 +12,7 @@
 
 #include "engine/error.h"
 #include "io/file_content.h"
-#include "io/json.h"
+#include "io/message.h"
 
 namespace loragrad {
 namespace {
@@ -25,9 +25,8 @@ struct OpenFile {
     if (fd < 0) throw IoError(system_message(path, "read", errno));
     struct stat status {};
     if (::fstat(fd, &status) != 0) fail(system_message(path, "read", errno));
-    if (S_ISDIR(status.st_mode)) fail(escaped(path, 4096) + ": expected a file, found a folder");
-    if (!S_ISREG(status.st_mode))
-      fail(escaped(path, 4096) + ": expected a regular file, found a pipe, socket or device");
+    if (S_ISDIR(status.st_mode)) fail(path_text(path) + ": expected a file, found a folder");
+    if (!S_ISREG(status.st_mode)) fail(path_text(path) + ": expected a regular file, found a pipe, socket or device");
     size = static_cast<std::size_t>(status.st_size);
   }
   OpenFile(const OpenFile&) = delete;
@@ -103,7 +102,7 @@ std::shared_ptr<const MappedFile> MappedFile::open(const std::string& path) {
   if (address == MAP_FAILED) throw IoError(system_message(path, "map", errno));
   map->data_ = static_cast<const std::byte*>(address);
   map->size_ = file.size;
-  map->cut_short_ = escaped(path, 4096) + ": cannot read: it was cut short, or its disk failed, while it was in use";
+  map->cut_short_ = path_text(path) + ": cannot read: it was cut short, or its disk failed, while it was in use";
   enter(map->data_, map->size_, map->cut_short_.c_str());
   // A look at a large file would make some of it resident.
   if (map->size_ <= largest_lfs_pointer) refuse_other_content(path, map->text(), Content::any);
@@ -141,7 +140,7 @@ std::string read_file(const std::string& path) {
 }
 
 std::string system_message(const std::string& path, std::string_view what, int error) {
-  return escaped(path, 4096) + ": cannot " + std::string(what) + ": " + std::generic_category().message(error);
+  return path_text(path) + ": cannot " + std::string(what) + ": " + std::generic_category().message(error);
 }
 
 }  // namespace loragrad

@@ -5,20 +5,14 @@
 #include <algorithm>
 
 #include "io/json.h"
+#include "io/utf8.h"
 
 namespace loragrad {
 namespace {
 
+constexpr std::size_t longest_path = 4096;  // that the system opens
 constexpr std::size_t most_items = 10, longest_part = 100, longest_item = 160;
 constexpr std::string_view dots = "...";
-
-bool continues_character(char c) { return (static_cast<unsigned char>(c) & 0xc0) == 0x80; }
-
-std::string grouped(std::size_t n) {
-  std::string text = std::to_string(n);
-  for (std::size_t at = text.size(); at > 3; at -= 3) text.insert(at - 3, ",");
-  return text;
-}
 
 /// Shortens what stands between two `border`s: every part of the text, or every second one, as between quotes.
 std::string parts_shortened(std::string_view text, char border, bool every_second) {
@@ -45,6 +39,8 @@ std::string shortened(std::string_view text, std::size_t limit) {
   return std::string(text.substr(0, head)) + std::string(dots) + std::string(text.substr(tail));
 }
 
+std::string path_text(const std::string& path) { return escaped(path, longest_path); }
+
 std::string list_text(const std::vector<std::string>& items, std::size_t room, std::string_view between) {
   std::string text;
   std::size_t shown = 0;
@@ -53,7 +49,16 @@ std::string list_text(const std::vector<std::string>& items, std::size_t room, s
     if (shown > 0 && text.size() + between.size() + item.size() > room) break;
     text += shown == 0 ? shortened(item, longest_item) : std::string(between) + item;
   }
-  return shown == items.size() ? text : fmt::format("{} and {} more", text, grouped(items.size() - shown));
+  return shown == items.size()
+             ? text
+             : fmt::format("{} and {} more", text, grouped(static_cast<std::int64_t>(items.size() - shown)));
+}
+
+std::string grouped(std::int64_t n) {
+  std::string text = std::to_string(n);
+  for (auto at = static_cast<std::int64_t>(text.size()) - 3; at > (n < 0 ? 1 : 0); at -= 3)
+    text.insert(static_cast<std::size_t>(at), ",");
+  return text;
 }
 
 std::string line_text(std::string_view message) {

@@ -33,11 +33,11 @@ fs::path shard_path(const fs::path& folder, const JsonRef& name) {
   fs::path target = fs::canonical(path, error);
   if (error)
     throw IoError(
-        fmt::format("{}: cannot read: {} ({} names it)", escaped(path.string(), 4096), error.message(), index_name));
+        fmt::format("{}: cannot read: {} ({} names it)", path_text(path.string()), error.message(), index_name));
   // The hub's cache keeps index and shards elsewhere, side by side, and links to them.
   fs::path here = fs::canonical(folder, error), beside_index = fs::canonical(folder / index_name, error).parent_path();
   if (target.parent_path() != here && target.parent_path() != beside_index)
-    name.fail(fmt::format("a file in the same folder, not a link to {}", escaped(target.string(), 4096)));
+    name.fail(fmt::format("a file in the same folder, not a link to {}", path_text(target.string())));
   return path;
 }
 
@@ -80,7 +80,7 @@ SafetensorsFile open_shards(const fs::path& folder) {
     if (!found_in.contains(tensor)) wrong.push_back(fmt::format("no {} in {}", tensor, shard));
   if (!wrong.empty())
     throw InputError(fmt::format("{}: weight_map: expected every tensor in exactly the shard listed, found {}",
-                                 escaped((folder / index_name).string(), 4096), list_text(wrong, 240, "; ")));
+                                 path_text((folder / index_name).string()), list_text(wrong, 240, "; ")));
   std::sort(result.tensors.begin(), result.tensors.end(),
             [](const StoredTensor& a, const StoredTensor& b) { return a.name < b.name; });
   return result;
@@ -98,7 +98,7 @@ SafetensorsFile open_shards(const fs::path& folder) {
     for (const char* known : {".safetensors", ".gguf", ".bin", ".pt", ".pth", ".h5", ".msgpack", ".onnx"})
       if (extension == known) others.insert(name);
   }
-  std::string where = escaped(folder.string(), 4096) + ": ";
+  std::string where = path_text(folder.string()) + ": ";
   if (error) throw IoError(where + "cannot read: " + error.message());
   if (pickled)
     throw InputError(
@@ -117,7 +117,7 @@ SafetensorsFile open_model_folder(const std::string& folder) {
   std::error_code error;
   fs::file_status status = fs::status(folder, error);
   if (error) throw IoError(system_message(folder, "read", error.value()));
-  if (!fs::is_directory(status)) throw IoError(escaped(folder, 4096) + ": expected a model folder, found a file");
+  if (!fs::is_directory(status)) throw IoError(path_text(folder) + ": expected a model folder, found a file");
   fs::path path(folder);
   if (is_there(path / "model.safetensors")) return open_safetensors((path / "model.safetensors").string());
   if (is_there(path / index_name)) return open_shards(path);

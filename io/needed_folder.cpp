@@ -6,7 +6,6 @@
 
 #include "engine/error.h"
 #include "io/hub_cache.h"
-#include "io/json.h"
 #include "io/message.h"
 
 namespace loragrad {
@@ -19,13 +18,11 @@ bool is_there(const fs::path& path) {
   return fs::exists(path, error);
 }
 
-std::string path_text(const fs::path& path) { return escaped(path.string(), 4096); }
-
 /// Of a file given for a folder.
 std::string file_hint(const fs::path& path, const std::string& file) {
   if (path.extension() == ".gguf") return " of GGUF, which is not read: take the folder that it was made from";
   fs::path folder = path.has_parent_path() ? path.parent_path() : ".";
-  return !file.empty() && is_there(folder / file) ? ": give its folder, " + path_text(folder) : "";
+  return !file.empty() && is_there(folder / file) ? ": give its folder, " + path_text(folder.string()) : "";
 }
 
 /// What a folder without `file` has instead.
@@ -49,7 +46,7 @@ std::string content_text(const fs::path& folder, const std::string& file) {
 }  // namespace
 
 void require_folder_with(const std::string& path, const std::string& file) {
-  std::string where = escaped(path, 4096) + ": ";
+  std::string where = path_text(path) + ": ";
   std::error_code error;
   fs::file_status status = fs::status(path, error);
   if (status.type() == fs::file_type::not_found)

@@ -11,6 +11,7 @@
 #include "io/atomic.h"
 #include "io/json.h"
 #include "io/mapped_file.h"
+#include "io/message.h"
 #include "io/siblings.h"
 
 namespace loragrad {
@@ -38,7 +39,7 @@ OutputLock::OutputLock(const std::string& path) : lock_(hidden_sibling(path, ".l
       std::string holder = content_of(fd_);
       ::close(fd_);
       if (error != EWOULDBLOCK) throw IoError(system_message(path, "lock", error));
-      throw IoError(escaped(path, 4096) + ": expected an output that no other process writes, found " +
+      throw IoError(path_text(path) + ": expected an output that no other process writes, found " +
                     (holder.empty() ? "another" : "process " + escaped(holder)) + " writing it");
     }
     // The holder before us removes the file as it leaves: a lock on a file without a name keeps nobody out.
@@ -51,7 +52,7 @@ OutputLock::OutputLock(const std::string& path) : lock_(hidden_sibling(path, ".l
   }
   if (std::string id = content_of(fd_); id.size() > 20 || id.find_first_not_of("0123456789") != std::string::npos) {
     ::close(fd_);
-    throw IoError(escaped(lock_, 4096) + ": expected no file, or the lock of an earlier run, found something else");
+    throw IoError(path_text(lock_) + ": expected no file, or the lock of an earlier run, found something else");
   }
   if (held) clear_left_overs(path);
   // The process id only serves the message above: a full disk does not matter.

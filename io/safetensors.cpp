@@ -10,6 +10,7 @@
 #include "engine/error.h"
 #include "io/file_content.h"
 #include "io/json.h"
+#include "io/message.h"
 
 namespace loragrad {
 namespace {
@@ -36,7 +37,7 @@ struct Placed {
 };
 
 std::string place(const std::string& path, std::string_view name) {
-  return fmt::format("{}: {}: ", escaped(path, 4096), escaped(name, 400));
+  return fmt::format("{}: {}: ", path_text(path), escaped(name, 400));
 }
 
 /// The bytes that shape and dtype call for. Only sizes that int64 can hold, so that nothing later can wrap.
@@ -109,7 +110,7 @@ void check_layout(std::vector<Placed>& tensors, std::uint64_t data_size, const s
     before = name;
   }
   if (expected != data_size)
-    throw InputError(fmt::format("{}: data: expected {} bytes, where {} ends, found {}", escaped(path, 4096), expected,
+    throw InputError(fmt::format("{}: data: expected {} bytes, where {} ends, found {}", path_text(path), expected,
                                  escaped(before, 400), data_size));
 }
 
@@ -138,7 +139,7 @@ const StoredTensor* SafetensorsFile::find(std::string_view name) const {
 SafetensorsFile open_safetensors(const std::string& path) {
   auto file = MappedFile::open(path);
   refuse_other_content(path, file->text(), Content::safetensors);
-  std::string where = escaped(path, 4096) + ": ";
+  std::string where = path_text(path) + ": ";
   if (file->size() < 8) throw InputError(where + fmt::format("expected at least 8 bytes, found {}", file->size()));
   std::uint64_t header_bytes = 0;
   for (int i = 7; i >= 0; --i) header_bytes = header_bytes << 8 | std::to_integer<std::uint64_t>(file->data()[i]);

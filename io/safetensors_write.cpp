@@ -7,6 +7,7 @@
 #include "engine/error.h"
 #include "io/atomic.h"
 #include "io/json.h"
+#include "io/message.h"
 #include "io/safetensors.h"
 
 namespace loragrad {
@@ -82,7 +83,7 @@ void write_safetensors(const std::string& path, const std::vector<TensorToWrite>
   std::vector<std::uint64_t> sizes;
   std::uint64_t begin = 0;
   for (const TensorToWrite* tensor : sorted) {
-    std::string where = escaped(path, 4096) + ": " + escaped(tensor->name, 400) + ": ";
+    std::string where = path_text(path) + ": " + escaped(tensor->name, 400) + ": ";
     if (tensor->name == "__metadata__") throw UsageError(where + "expected another name: the format keeps this one");
     std::uint64_t bytes = checked_bytes(*tensor, where);
     header += comma;
@@ -99,7 +100,7 @@ void write_safetensors(const std::string& path, const std::vector<TensorToWrite>
   std::sort(names.begin(), names.end());
   if (auto twice = std::adjacent_find(names.begin(), names.end()); twice != names.end())
     throw UsageError(
-        fmt::format("{}: {}: expected every tensor once, found it twice", escaped(path, 4096), escaped(*twice, 400)));
+        fmt::format("{}: {}: expected every tensor once, found it twice", path_text(path), escaped(*twice, 400)));
 
   AtomicFile file(path);
   std::array<char, 8> length;

@@ -31,4 +31,7 @@ inline CodePoint code_point_at(std::string_view text, std::size_t at) {
   return {value, size, true};
 }
 
+/// Whether a byte of valid UTF-8 goes on with a character that begins before it.
+inline bool continues_character(char byte) { return (static_cast<unsigned char>(byte) & 0xc0) == 0x80; }
+
 }  // namespace loragrad

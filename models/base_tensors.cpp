@@ -9,9 +9,13 @@ constexpr const char* head = "lm_head.weight";
 }  // namespace
 
 const StoredTensor* find_stored(const SafetensorsFile& file, const std::string& name, const std::string& base_prefix) {
-  const StoredTensor* stored = file.find(name);
-  if (!stored && name.starts_with(base_prefix)) stored = file.find(name.substr(base_prefix.size()));
-  return stored;
+  if (const StoredTensor* stored = file.find(name)) return stored;
+  return file.find(name.starts_with(base_prefix) ? name.substr(base_prefix.size()) : base_prefix + name);
+}
+
+bool is_parameter_dtype(const StoredTensor& tensor) {
+  const std::string& name = tensor.dtype_name;
+  return name == "F32" || name == "F64" || name == "BF16" || name == "F16";
 }
 
 BaseTensors::BaseTensors(const CausalLm& model, const std::string& folder)

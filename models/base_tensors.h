@@ -6,9 +6,12 @@
 
 namespace loragrad {
 
-/// The tensor of a parameter: a file may leave out the family's base prefix ("model.", models/family.h), and no other
-/// part of a name. Null where there is none.
+/// The tensor of a parameter: a file may leave out the family's base prefix ("model.", models/family.h), or have it
+/// before a name without it ("model.lm_head.weight"). Null where there is none.
 const StoredTensor* find_stored(const SafetensorsFile& file, const std::string& name, const std::string& base_prefix);
+
+/// Whether a parameter can be made of a tensor. Buffers of old files, such as boolean masks, are of other types.
+bool is_parameter_dtype(const StoredTensor& tensor);
 
 /// A model folder's tensors as its file has them, asked for by parameters' names. `model` may be an outline on a meta
 /// device.

@@ -5,20 +5,16 @@
 #include "engine/error.h"
 #include "io/safetensors.h"
 #include "io/tensor_complaints.h"
+#include "models/base_tensors.h"
 #include "models/parameter.h"
 #include "models/parameter_source.h"
 
 namespace loragrad {
 namespace {
 
-bool ends_with(const std::string& text, std::string_view end) {
-  return text.size() >= end.size() && text.compare(text.size() - end.size(), end.size(), end) == 0;
-}
-
 /// Buffers that old checkpoints carry and nobody needs (MODELS: GPT-2's masks, rotary frequencies).
 bool is_known_buffer(const std::string& name) {
-  return ends_with(name, ".attn.bias") || ends_with(name, ".attn.masked_bias") ||
-         ends_with(name, ".rotary_emb.inv_freq");
+  return name.ends_with(".attn.bias") || name.ends_with(".attn.masked_bias") || name.ends_with(".rotary_emb.inv_freq");
 }
 
 class CheckpointSource final : public ParameterSource {
@@ -70,8 +66,7 @@ class CheckpointSource final : public ParameterSource {
 
  private:
   const StoredTensor* find(const std::string& name) {
-    const StoredTensor* stored = file_.find(name);
-    if (!stored) stored = file_.find(name.starts_with(prefix_) ? name.substr(prefix_.size()) : prefix_ + name);
+    const StoredTensor* stored = find_stored(file_, name, prefix_);
     if (stored) used_.insert(stored->name);
     return stored;
   }
@@ -130,9 +125,7 @@ std::unique_ptr<ParameterSource> checkpoint_source(const std::string& folder, co
 DType stored_dtype(const std::string& folder) {
   std::map<DType, std::size_t> bytes;
   for (const StoredTensor& tensor : open_model_folder(folder).tensors)
-    if (tensor.dtype_name == "F32" || tensor.dtype_name == "BF16" || tensor.dtype_name == "F16" ||
-        tensor.dtype_name == "F64")
-      bytes[tensor.dtype()] += tensor.byte_count;
+    if (is_parameter_dtype(tensor)) bytes[tensor.dtype()] += tensor.byte_count;
   DType most = DType::f32;
   for (auto [dtype, count] : bytes)
     if (count > bytes[most]) most = dtype;

@@ -18,12 +18,6 @@
 namespace loragrad {
 namespace {
 
-/// Buffers of old files, such as boolean masks, are in dtypes that no parameter has; readers make them anew.
-bool is_parameter_dtype(const StoredTensor& tensor) {
-  return tensor.dtype_name == "F32" || tensor.dtype_name == "F64" || tensor.dtype_name == "BF16" ||
-         tensor.dtype_name == "F16";
-}
-
 void require_finite(const CausalLm& model, const std::string& folder) {
   for (const auto& [name, parameter] : model.parameters())
     if (!std::isfinite(model.device()->kernels().squared_norm(*model.device(), matrix_of(parameter))))
@@ -106,7 +100,7 @@ MergeReport merge_checkpoint(CausalLm& model, const std::string& model_folder,
 
   std::vector<TensorToWrite> tensors;
   for (const StoredTensor& tensor : base.file().tensors) {
-    if (!is_parameter_dtype(tensor)) continue;
+    if (!is_parameter_dtype(tensor)) continue;  // readers make buffers anew
     auto replaced = merged.find(tensor.name);
     const void* data = replaced == merged.end() ? tensor.bytes : replaced->second.data();
     tensors.push_back({tensor.name, tensor.dtype(), tensor.shape, data});

@@ -11,6 +11,7 @@
 #include "engine/error.h"
 #include "io/json.h"
 #include "io/mapped_file.h"
+#include "io/message.h"
 #include "lora/adapter_file.h"
 #include "models/model_files.h"
 #include "train/metrics.h"
@@ -56,7 +57,7 @@ AtomicFolder::Existing checked(const std::string& path, bool overwrite) {
     return AtomicFolder::Existing::refuse;
   if (error) throw IoError(system_message(path, "read", error.value()));
   if (entries.empty()) return AtomicFolder::Existing::replace;
-  std::string found = objection(path, entries), where = escaped(path, 4096) + ": expected ";
+  std::string found = objection(path, entries), where = path_text(path) + ": expected ";
   if (overwrite && !found.empty()) throw IoError(where + "an earlier output to overwrite, found " + found);
   if (!overwrite && !found.empty()) throw IoError(where + "a folder that does not exist yet, found " + found);
   if (!overwrite)

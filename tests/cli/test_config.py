@@ -87,9 +87,9 @@ class Config(CliTest):
         for name, embedding in EMBEDDING.items():
             with self.subTest(name):
                 model, rows = self.golden(name, tie_word_embeddings=False)
-                self.fails(3, "eval", "--model", model, "--data", rows, says="missing lm_head.weight [53, ")
+                self.fails(3, "eval", "--model", model, "--data", rows, says="found missing: lm_head.weight")
                 model, rows = self.golden(name, lambda n: "lm_head.weight" if n == embedding else n, tie_word_embeddings=False)
-                self.fails(3, "eval", "--model", model, "--data", rows, says=f"missing {embedding} [53, ")
+                self.fails(3, "eval", "--model", model, "--data", rows, says=f"found missing: {embedding}")
 
     def test_a_head_of_its_own_beside_a_tied_embedding_is_told(self):
         def other(tensors):
@@ -112,7 +112,7 @@ class Config(CliTest):
         self.assertEqual(self.loss(other, rows), self.loss(model, rows))
         done = run("eval", "--model", model, "--data", rows)
         self.assertIn("config.json: rope_scaling.beta: has no effect with rope type linear\n", done.stderr)
-        self.assertNotIn("warning", run("eval", "--model", other, "--data", rows).stderr)
+        self.assertNotIn("config.json", run("eval", "--model", other, "--data", rows).stderr)
 
     def test_null_is_refused_where_transformers_refuses_it(self):
         model, rows = self.golden("opt", tie_word_embeddings=None)

@@ -48,6 +48,7 @@ class OtherFiles(ErrorTest):
         (model / "tokenizer.json").unlink()
         (model / "vocab.json").write_text(json.dumps(vocabulary))
         (model / "merges.txt").write_text("#version: 0.2\n")
+        (model / "tokenizer_config.json").write_text('{"tokenizer_class": "GPT2Tokenizer"}')
         for name in ("vocab.json", "merges.txt", "tokenizer_config.json"):
             with self.subTest(name):
                 before = (model / name).read_text() if (model / name).exists() else "{}"
@@ -335,9 +336,10 @@ class Culprits(ErrorTest):
     def test_a_token_above_the_models_vocabulary_is_the_tokenizers(self):
         model = self.copy_model()
         tokenizer = json.loads((model / "tokenizer.json").read_text())
-        tokenizer["added_tokens"].append({"id": 300, "content": "<far>", "special": True, "single_word": False, "lstrip": False, "rstrip": False, "normalized": False})
+        for id, content in ((257, "<a>"), (258, "<b>"), (259, "<c>"), (260, "<far>")):
+            tokenizer["added_tokens"].append({"id": id, "content": content, "special": True, "single_word": False, "lstrip": False, "rstrip": False, "normalized": False})
         (model / "tokenizer.json").write_text(json.dumps(tokenizer))
-        culprit = (model / "tokenizer.json", "300", '"<far>"', "vocab_size", "260")
+        culprit = (model / "tokenizer.json", '"<far>"', "below the model's vocab_size, 260, found 260")
         self.eval(write_rows(self.folder / "rows.jsonl", [{"text": "a"}, {"text": "b<far>"}]), model=model, says=(*culprit, "rows.jsonl:2"))
         (self.folder / "a.txt").write_text("ab<far>c")
         self.eval(self.folder / "a.txt", model=model, says=(*culprit, "a.txt"))

@@ -111,12 +111,12 @@ class Limits(CliTest):
         done = run("check", "--model", model, "--data", self.data, "--steps", 1, "--json")
         self.assertEqual(0, done.returncode, done.stderr)
         # The base alone: its pages can be read again.
-        self.assertRegex(done.stderr, r"\Awarning: memory: \S+ \S+ are available, and \S+ \S+ more will be needed beside the base's \S+ GiB of mapped pages, which will be read from the disk again and again; the least is \d+ MiB in all")
+        self.assertRegex(done.stderr, r"(?m)^warning: memory: \S+ \S+ are available, and \S+ \S+ more will be needed beside the base's \S+ GiB of mapped pages, which will be read from the disk again and again; the least is \d+ MiB in all")
         facts = json.loads(done.stdout)
         self.assertLess(facts["available_bytes"], memory)
         self.assertGreater(facts["available_bytes"], 0)
         done = run("check", "--model", model, "--data", self.data, "--steps", 1, "--full")
-        self.assertRegex(done.stderr, r"\Awarning: memory: \S+ GiB are available, and \S+ [GT]iB more will be needed")
+        self.assertRegex(done.stderr, r"(?m)^warning: memory: \S+ GiB are available, and \S+ [GT]iB more will be needed")
         # What fits is not warned of.
         done = run("check", "--model", self.model, "--data", self.data, "--steps", 1)
         self.assertEqual("", done.stderr)

@@ -108,6 +108,25 @@ TEST_CASE("a hub's name where no such folder is: its snapshot, or what downloads
         ": if it is on the hub, hf download org/rows --repo-type dataset prints the folder to give");
 }
 
+TEST_CASE("the repository of a name or of a path into the cache") {
+  Cache cache;
+  std::string full = cache.snapshot("models--Org--one", "aaa"), old = cache.snapshot("models--gpt2", "bbb");
+  CHECK(hub_id("Org/one") == "Org/one");
+  CHECK(hub_id(full) == "Org/one");
+  CHECK(hub_id(full + "/") == "Org/one");
+  CHECK(hub_id(old) == "gpt2");
+  CHECK(hub_id("/gone/models--a--b/snapshots/c") == "a/b");
+  fs::create_symlink(full, cache.folder / "link");
+  CHECK(hub_id(cache.folder / "link") == "Org/one");
+  for (const std::string& other :
+       {std::string(), std::string("one"), std::string("a/b/c"), std::string("/one"), std::string("one/"),
+        std::string("./one"), std::string("a b/c"), cache.folder.path(), cache.repository("models--gpt2")})
+    CHECK_MESSAGE(!hub_id(other), other);
+  CHECK(same_hub_id("Org/One", "org/one"));
+  CHECK(same_hub_id("gpt2", "openai-community/gpt2"));
+  CHECK(!same_hub_id("a/one", "b/one"));
+}
+
 TEST_CASE("a file for a folder, and a folder of something else") {
   TempFolder folder;
   put(folder / "config.json", "{}");

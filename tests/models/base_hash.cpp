@@ -8,16 +8,17 @@
 using namespace loragrad;
 using namespace loragrad::test;
 
-TEST_CASE("a tensor's name may lack the family's prefix and nothing else") {
+TEST_CASE("a tensor's name may lack the family's prefix, or have it where it should not") {
   SafetensorsFile file;
-  for (const char* name : {"a.x", "model.b.x", "weight"}) {
+  for (const char* name : {"a.x", "model.b.x", "model.lm_head.weight", "weight"}) {
     file.tensors.push_back({});
     file.tensors.back().name = name;
   }
   CHECK(find_stored(file, "model.a.x", "model.") == &file.tensors[0]);
   CHECK(find_stored(file, "model.b.x", "model.") == &file.tensors[1]);
   CHECK(find_stored(file, "other.a.x", "model.") == nullptr);
-  CHECK(find_stored(file, "lm_head.weight", "model.") == nullptr);
+  CHECK(find_stored(file, "lm_head.weight", "model.") == &file.tensors[2]);
+  CHECK(find_stored(file, "lm_head.weight", "transformer.") == nullptr);
   CHECK(find_stored(file, "base.model.b.x", "base.model.") == nullptr);
   CHECK(find_stored(file, "two.parts.a.x", "two.parts.") == &file.tensors[0]);
 }

@@ -6,6 +6,7 @@
 
 #include "engine/error.h"
 #include "io/safetensors.h"
+#include "models/base_hash.h"
 #include "ops/cpu/cpu_device.h"
 #include "ops/meta_device.h"
 #include "tests/io/support.h"
@@ -94,6 +95,8 @@ TEST_CASE("heads, prefixes and variants: the loss is that of transformers, froze
       bool told = untied || change.at("set").find("sliding_window");
       CHECK(model->config().warnings.size() == static_cast<std::size_t>(told));
       parameters = model->parameter_count();
+      // What can be loaded can be told from other bases.
+      CHECK(base_hash(*model, BaseTensors(*model, folder.path())).size() == 16);
     }
     LoadOptions forecast{.precision = Precision::f32, .trainable = true};
     CHECK(load_model(folder.path(), meta_device(device), forecast)->parameter_count() == parameters);
