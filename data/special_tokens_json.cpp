@@ -7,6 +7,7 @@
 
 #include "data/special_tokens.h"
 #include "data/tokenizer_read.h"
+#include "io/mapped_file.h"
 
 namespace loragrad {
 namespace {
@@ -173,7 +174,7 @@ void Arguments::finish(SpecialTokens& out, const TokenizerClass& type, const std
 }
 
 std::optional<Json> read_if_there(const std::filesystem::path& path) {
-  if (!std::filesystem::exists(path)) return std::nullopt;
+  if (!is_there(path)) return std::nullopt;
   return read_json_file(path.string());
 }
 

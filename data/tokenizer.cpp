@@ -10,6 +10,7 @@
 #include "data/tokenizer_parts.h"
 #include "data/unicode.h"
 #include "engine/error.h"
+#include "io/mapped_file.h"
 
 namespace loragrad {
 
@@ -43,7 +44,7 @@ Tokenizer& Tokenizer::operator=(Tokenizer&&) noexcept = default;
 Tokenizer::~Tokenizer() = default;
 
 std::optional<std::string> Tokenizer::lack(const std::string& folder) {
-  auto there = [&](const char* name) { return std::filesystem::exists(std::filesystem::path(folder) / name); };
+  auto there = [&](const char* name) { return is_there(std::filesystem::path(folder) / name); };
   bool vocab = there("vocab.json"), merges = there("merges.txt");
   if (there("tokenizer.json") || (vocab && merges)) return std::nullopt;
   if (vocab || merges)

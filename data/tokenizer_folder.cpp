@@ -22,7 +22,7 @@ struct Choice {
 };
 
 std::optional<std::string> string_member(const fs::path& file, std::string_view key) {
-  if (!fs::exists(file)) return std::nullopt;
+  if (!is_there(file)) return std::nullopt;
   Json json = read_json_file(file.string());
   auto value = JsonRef(json, file.string()).find(key);
   return value ? std::optional(value->string()) : std::nullopt;
@@ -38,9 +38,9 @@ Choice choose(const fs::path& folder, const fs::path& config) {
   else if ((declared = string_member(config, "tokenizer_class")))
     choice.said_by = config.string() + ": tokenizer_class";
   choice.name = declared.value_or("");
-  bool byte_level = fs::exists(file) && read_file(file.string()).find("\"ByteLevel\"") != std::string::npos;
+  bool byte_level = is_there(file) && read_file(file.string()).find("\"ByteLevel\"") != std::string::npos;
   // Bare vocab.json and merges.txt are GPT-2's.
-  if (!declared && !model_type && !fs::exists(file)) declared = "GPT2Tokenizer";
+  if (!declared && !model_type && !is_there(file)) declared = "GPT2Tokenizer";
   choice.type = &tokenizer_class(declared, model_type, byte_level);
   if (model_type && (!declared || choice.type != &tokenizer_class(declared, std::nullopt, byte_level))) {
     choice.said_by = config.string() + ": model_type";
@@ -103,7 +103,7 @@ void give_tokens(const std::string& folder, const TokenizerClass& type, const Sp
   if (auto end = specials.named("eos_token")) parts.end_token = parts.find(*end);
   for (const char* name : {"tokenizer_config.json", "special_tokens_map.json", "added_tokens.json"}) {
     std::string file = (fs::path(folder) / name).string();
-    if (fs::exists(file)) parts.files.push_back(file);
+    if (is_there(file)) parts.files.push_back(file);
   }
   for (const auto& [id, token] : specials.decoder) {
     const std::string& content = token.token.content;
@@ -168,7 +168,7 @@ TokenizerParts read_merges_folder(const std::string& folder, const Choice& choic
 
 TokenizerParts read_tokenizer_folder(const std::string& folder, const std::optional<std::string>& config) {
   Choice choice = choose(folder, config ? fs::path(*config) : fs::path(folder) / "config.json");
-  if (fs::exists(fs::path(folder) / "tokenizer.json")) return read_json_folder(folder, *choice.type);
+  if (is_there(fs::path(folder) / "tokenizer.json")) return read_json_folder(folder, *choice.type);
   if (!choice.type->reads_merges)
     throw InputError(
         fmt::format("{}: expected a tokenizer class that reads vocab.json and merges.txt ({}) or one of "

@@ -123,6 +123,11 @@ void MappedFile::let_go(const std::byte* begin, std::size_t bytes) const {
   if (first < last) ::madvise(const_cast<std::byte*>(data_) + first, last - first, MADV_DONTNEED);
 }
 
+bool is_there(const std::filesystem::path& path) {
+  std::error_code error;
+  return std::filesystem::exists(std::filesystem::symlink_status(path, error));
+}
+
 std::string read_file(const std::string& path) {
   OpenFile file(path);
   std::string text(file.size, '\0');

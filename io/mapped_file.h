@@ -1,5 +1,6 @@
 #pragma once
 #include <cstddef>
+#include <filesystem>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -39,6 +40,10 @@ const char* cut_short_at(const void* address) noexcept;
 /// The same of the first MappedFile that [begin, begin + bytes) touches: system calls that read such a page end with
 /// EFAULT.
 const char* cut_short_in(const void* begin, std::size_t bytes) noexcept;
+
+/// Whether a folder has this name in it. A link that leads nowhere is there, and opening it is an error: a file that is
+/// missing where it should be must not count as one that nobody wrote.
+bool is_there(const std::filesystem::path& path);
 
 /// A whole regular file as a string, for what is parsed and let go (a map would die with SIGBUS if the file were cut
 /// short meanwhile). Errors as MappedFile::open's.

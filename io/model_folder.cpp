@@ -6,6 +6,7 @@
 
 #include "engine/error.h"
 #include "io/json.h"
+#include "io/mapped_file.h"
 #include "io/message.h"
 #include "io/safetensors.h"
 
@@ -15,12 +16,6 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr std::string_view index_name = "model.safetensors.index.json";
-
-// Also true of a link that leads nowhere, whose opening then says so.
-bool is_there(const fs::path& path) {
-  std::error_code error;
-  return fs::exists(fs::symlink_status(path, error));
-}
 
 /// Refuses a shard that lies outside the model's folder, by name or by link.
 fs::path shard_path(const fs::path& folder, const JsonRef& name) {

@@ -6,17 +6,13 @@
 
 #include "engine/error.h"
 #include "io/hub_cache.h"
+#include "io/mapped_file.h"
 #include "io/message.h"
 
 namespace loragrad {
 namespace {
 
 namespace fs = std::filesystem;
-
-bool is_there(const fs::path& path) {
-  std::error_code error;
-  return fs::exists(path, error);
-}
 
 /// Of a file given for a folder.
 std::string file_hint(const fs::path& path, const std::string& file) {

@@ -2,6 +2,7 @@
 
 #include "engine/error.h"
 #include "io/json.h"
+#include "io/mapped_file.h"
 #include "io/message.h"
 #include "io/needed_folder.h"
 #include "lora/adapter_tensors.h"
@@ -25,10 +26,7 @@ bool is_mlx_config(const fs::path& path) {
 
 void require_adapter_folder(const std::string& folder) {
   fs::path path(folder);
-  auto has = [&](const char* name) {
-    std::error_code error;
-    return fs::exists(fs::symlink_status(path / name, error));
-  };
+  auto has = [&](const char* name) { return is_there(path / name); };
   std::string where = path_text(folder) + ": ";
   bool peft = has("adapter_model.safetensors");
   if (!peft && (has("adapters.safetensors") || has("adapters.npz") || is_mlx_config(path / "adapter_config.json")))

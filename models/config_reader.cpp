@@ -1,10 +1,9 @@
 #include "models/config_reader.h"
 
-#include <sys/stat.h>
-
 #include <limits>
 
 #include "engine/error.h"
+#include "io/mapped_file.h"
 
 namespace loragrad {
 
@@ -107,8 +106,7 @@ void finish_config(ModelConfig& c, const JsonRef& root, const std::string& folde
   if (c.num_hidden_layers > 10000)
     read.fail(root.find("n_layer") ? "n_layer" : "num_hidden_layers", c.num_hidden_layers, "at most 10000 layers");
   std::string generation = folder + "/generation_config.json";
-  struct stat info;
-  if (!folder.empty() && stat(generation.c_str(), &info) == 0) {
+  if (!folder.empty() && is_there(generation)) {
     Json json = read_json_file(generation);
     read_special_ids(c, JsonRef(json, generation));
   }

@@ -63,8 +63,7 @@ void add_kept(MergeReport& report, const std::string& name, DType dtype, const C
 
 void copy_companions(const std::string& from, const std::string& to) {
   for (const char* name : model_companions)
-    if (std::filesystem::exists(std::filesystem::path(from) / name))
-      write_file(to + "/" + name, read_file(from + "/" + name));
+    if (is_there(std::filesystem::path(from) / name)) write_file(to + "/" + name, read_file(from + "/" + name));
 }
 
 void copy_model_files(const std::string& from, const std::string& to) {

@@ -333,6 +333,18 @@ class Length(ErrorTest):
 
 
 class Culprits(ErrorTest):
+    def test_a_link_that_leads_nowhere_is_no_absent_file(self):
+        model = self.copy_model()
+        for name in ("config.json", "generation_config.json", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "model.safetensors"):
+            with self.subTest(name):
+                before = (model / name).read_bytes() if (model / name).exists() else None
+                (model / name).unlink(missing_ok=True)
+                (model / name).symlink_to("../../blobs/gone")
+                self.eval(self.data, 4, model=model, says=(model / name, "cannot read"))
+                (model / name).unlink()
+                if before is not None: (model / name).write_bytes(before)
+        self.ok("eval", "--model", model, "--data", self.data)
+
     def test_a_token_above_the_models_vocabulary_is_the_tokenizers(self):
         model = self.copy_model()
         tokenizer = json.loads((model / "tokenizer.json").read_text())
