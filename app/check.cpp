@@ -118,9 +118,9 @@ void print_check(const TrainFlags& flags, const TrainingPlan& plan) {
   table.emplace_back("peak memory", fmt::format("{:>8} predicted", bytes_text(f.total())));
   for (const auto& [name, bytes] : forecast_parts(f))
     table.emplace_back(fmt::format("  {}", name), fmt::format("{:>8}", bytes_text(bytes)));
-  table.emplace_back("available", fmt::format("{:>8}", bytes_text(plan.memory.available)));
   if (std::string measures = plan.memory.measures(flags.training.options); !measures.empty())
     table.emplace_back(fmt::format("  within {}", bytes_text(*flags.training.max_memory)), measures);
+  table.emplace_back("available", fmt::format("{:>8}", bytes_text(plan.memory.available)));
   print_table(table);
 
   std::size_t at = sample_row(data);

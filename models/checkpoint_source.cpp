@@ -12,7 +12,7 @@
 namespace loragrad {
 namespace {
 
-/// Buffers that old checkpoints carry and nobody needs (MODELS: GPT-2's masks, rotary frequencies).
+/// Buffers that old checkpoints carry and nobody needs: GPT-2's masks, rotary frequencies.
 bool is_known_buffer(const std::string& name) {
   return name.ends_with(".attn.bias") || name.ends_with(".attn.masked_bias") || name.ends_with(".rotary_emb.inv_freq");
 }

@@ -66,11 +66,6 @@ void copy_companions(const std::string& from, const std::string& to) {
     if (is_there(std::filesystem::path(from) / name)) write_file(to + "/" + name, read_file(from + "/" + name));
 }
 
-void copy_model_files(const std::string& from, const std::string& to) {
-  write_file(to + "/config.json", read_file(from + "/config.json"));
-  copy_companions(from, to);
-}
-
 MergeReport merge_checkpoint(CausalLm& model, const std::string& model_folder,
                              const std::vector<WeightedAdapter>& adapters, const std::string& output) {
   require_finite(model, model_folder);
@@ -107,7 +102,8 @@ MergeReport merge_checkpoint(CausalLm& model, const std::string& model_folder,
   report.tensors = static_cast<std::int64_t>(tensors.size());
   report.merged = static_cast<std::int64_t>(merged.size());
   write_safetensors(output + "/model.safetensors", tensors);
-  copy_model_files(model_folder, output);
+  write_file(output + "/config.json", read_file(model_folder + "/config.json"));
+  copy_companions(model_folder, output);
 
   std::vector<std::int32_t> ids = sample_row(model.config());
   report.sample_tokens = static_cast<std::int64_t>(ids.size());

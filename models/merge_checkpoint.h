@@ -35,8 +35,4 @@ struct MergeReport {
 MergeReport merge_checkpoint(CausalLm& model, const std::string& model_folder,
                              const std::vector<WeightedAdapter>& adapters, const std::string& output);
 
-/// Copies what a model folder has besides weights: its configuration (without it: IoError), and the tokenizer's files
-/// where they are.
-void copy_model_files(const std::string& from, const std::string& to);
-
 }  // namespace loragrad

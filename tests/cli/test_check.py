@@ -28,6 +28,12 @@ class Check(CliTest):
         peak = self.json(*self.words("train", output=self.folder / "out", steps=3))["peak_bytes"]
         self.assertLess(abs(facts["predicted_peak_bytes"] - peak), 0.3 * peak)
 
+    def test_what_keeps_within_a_limit_stands_with_the_peak(self):
+        flags = {"batch_size": 800, "steps": 1, "data": write_rows(self.folder / "many.jsonl", [{"text": "a" * 60}] * 800)}
+        limit = self.json(*self.words(**flags))["predicted_peak_bytes"] * 3 // 4
+        labels = [(line.split() or [""])[0] for line in self.ok(*self.words(**flags, max_memory=limit)).splitlines()]
+        self.assertEqual(["process", "within", "available"], labels[labels.index("available") - 2:labels.index("available") + 1])
+
     def test_the_sample_is_the_row_cut_where_its_mask_changes(self):
         rows = write_rows(self.folder / "pc.jsonl", [{"prompt": "Ann saw", "completion": " a cät"}])
         sample = self.json(*self.words(data=rows))["sample"]

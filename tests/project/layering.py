@@ -26,6 +26,7 @@ ONLY = {
     r"cuda|cublas": ["ops/cuda/"],
     r"nlohmann/": ["io/json.cpp"],
     r"pcre2\.h": ["data/", "lora/"],
+    r"utf8proc\.h": ["data/"],
     r"doctest/": ["tests/"],
 }
 INCLUDE = re.compile(r'^\s*#\s*include\s+[<"]([^>"]+)[>"]', re.MULTILINE)
