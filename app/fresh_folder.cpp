@@ -63,6 +63,7 @@ FreshFolder::FreshFolder(const std::string& config_file, Tokenizer tokenizer, st
   // An absent key would mean the family's own tokens to transformers, which another vocabulary has not.
   for (const char* key : {"bos_token_id", "eos_token_id"})
     if (!config_.find(key)) config_.set(key, nullptr);
+  if (end_tokens_.empty()) config_.set("eos_token_id", nullptr);  // transformers' generation fails with []
   if (end_tokens_.size() == 1) config_.set("eos_token_id", end_tokens_[0]);
   config_.set("dtype", "float32");
 }

@@ -26,6 +26,7 @@ void cut(std::string_view text, const StringSet& set, const std::vector<AddedTok
     // Not the white space that an rstrip token before it has taken.
     if (token.lstrip) begin = std::max(done, begin - trailing_white_space(before));
     if (token.rstrip) end += leading_white_space(behind);
+    if (begin >= end) continue;  // all of it was taken
     if (done < begin) on_text(done, begin);
     on_token(match.value, match.begin, match.end);
     done = end;

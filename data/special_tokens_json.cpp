@@ -71,7 +71,8 @@ class Arguments {
   }
 
   std::vector<std::pair<std::string, std::optional<NamedToken>>> given_;  // nullopt: null, which is none
-  std::optional<List> additional_, extra_;                                // absent and empty differ
+  std::optional<List> extra_;                                             // absent and empty differ
+  std::optional<JsonRef> additional_;  // read where it counts: beside extra_special_tokens it may be anything
   Names own_;
 };
 
@@ -98,7 +99,7 @@ void Arguments::read_config(const JsonRef& config) {
   Names saved;
   for (const auto& [key, value] : config.members()) {
     if (key == "additional_special_tokens") {
-      additional_ = read_list(value, Place::config);
+      additional_ = value;
     } else if (key == "extra_special_tokens") {
       if (value.is_object())
         map = read_names(value, Place::config);
@@ -116,7 +117,11 @@ void Arguments::read_config(const JsonRef& config) {
     }
   }
   if (additional_ && (!extra_ || extra_->empty()) && (!map || map->empty())) {
-    extra_ = std::move(additional_);
+    extra_.reset();
+    if (additional_->is_object())
+      map = read_names(*additional_, Place::config);
+    else
+      extra_ = read_list(*additional_, Place::config);
     additional_.reset();
   }
   if (map) add_own(*map);
@@ -126,7 +131,7 @@ void Arguments::read_config(const JsonRef& config) {
 void Arguments::read_map(const JsonRef& map) {
   for (const auto& [key, value] : map.members()) {
     if (key == "additional_special_tokens") {
-      additional_ = read_list(value, Place::map);
+      additional_ = value;
     } else if (key == "extra_special_tokens" && value.is_object()) {
       extra_.reset();
       add_own(read_names(value, Place::map));
@@ -164,13 +169,16 @@ void Arguments::finish(SpecialTokens& out, const TokenizerClass& type, const std
   for (std::string_view name : standard_names)
     for (const auto& [key, token] : tokens)
       if (key == name && token) out.names.emplace_back(key, *token);
+  bool additional_counts = additional_ && !extra_;
+  if (additional_counts && additional_->is_object())
+    for (const auto& [key, token] : read_names(*additional_, Place::config)) put(out.names, key, token);
   for (const auto& [key, token] : tokens)
-    if (!is_standard(key) && token) out.names.emplace_back(key, *token);
+    if (!is_standard(key) && token) put(out.names, key, *token);
   for (const auto& [key, token] : own_) put(out.names, key, token);
   if (extra_)
     out.extra = *extra_;
-  else if (additional_)
-    out.extra = *additional_;
+  else if (additional_counts && !additional_->is_object())
+    out.extra = read_list(*additional_, Place::config);
 }
 
 std::optional<Json> read_if_there(const std::filesystem::path& path) {
@@ -213,9 +221,10 @@ SpecialTokens SpecialTokens::read(const std::string& folder, const TokenizerClas
       }
     }
   }
+  std::optional<Json> map;  // as long as `arguments`
   if (!out.has_decoder) {
     where = (base / "special_tokens_map.json").string();
-    if (std::optional<Json> map = read_if_there(where)) arguments.read_map(JsonRef(*map, where));
+    if ((map = read_if_there(where))) arguments.read_map(JsonRef(*map, where));
     where = (base / "added_tokens.json").string();
     if (std::optional<Json> tokens = read_if_there(where)) {
       for (const auto& [content, id] : JsonRef(*tokens, where).members()) {

@@ -75,10 +75,11 @@ std::vector<std::string> AdapterTensors::modules() const {
 }
 
 const StoredTensor* repeated_tensor(const std::string& name, const FindBaseTensor& base) {
-  constexpr std::string_view wrapped = ".base_layer.";
   if (!base) return nullptr;
   std::string plain = name;
-  if (std::size_t at = plain.rfind(wrapped); at != std::string::npos) plain.replace(at, wrapped.size(), ".");
+  // What PEFT puts around a module that it adapts, or trains whole.
+  for (std::string_view wrapped : {".base_layer.", ".original_module.", ".modules_to_save.default."})
+    if (std::size_t at = plain.rfind(wrapped); at != std::string::npos) plain.replace(at, wrapped.size(), ".");
   return base(plain);
 }
 

@@ -78,6 +78,7 @@ class AdapterForms(CliTest):
         base = read_safetensors(self.model / "model.safetensors")
         embedding = base["model.embed_tokens.weight"]
         more = {"model.embed_tokens.weight": embedding, "model.embed_tokens.base_layer.weight": embedding, "lm_head.weight": embedding,
+                "lm_head.original_module.weight": embedding, "lm_head.modules_to_save.default.weight": embedding,
                 "model.layers.0.self_attn.q_proj.base_layer.weight": base["model.layers.0.self_attn.q_proj.weight"], "model.norm.weight": base["model.norm.weight"],
                 # As a base that was loaded in bf16 is saved.
                 "model.layers.1.mlp.down_proj.base_layer.weight": as_bf16(base["model.layers.1.mlp.down_proj.weight"])}

@@ -108,6 +108,13 @@ TEST_CASE("added tokens") {
   CHECK(contains(refused(token(R"("id":9,"content":"x"},{"id":10,"content":"x")")), "added_tokens[1]: expected a tok"));
   CHECK(contains(refused(token(R"("id":9,"content":"")")), "added_tokens[0].content: expected a token"));
   CHECK(contains(refused(token(R"("id":9)")), "added_tokens[0].content: expected this key"));
+  // White space that a token before has taken is none of its own (values of tokenizers 0.23).
+  Tokenizer taken = File(token(R"("id":6,"content":"<s>","rstrip":true},{"id":7,"special":true,"content":" ",)"
+                               R"("lstrip":true,"rstrip":true},{"id":8,"special":true,"content":"\n")"))
+                        .read();
+  CHECK(taken.encode("a<s>   b") == Ids{0, 6, 1});
+  CHECK(taken.encode("a   b") == Ids{0, 7, 1});
+  CHECK(taken.encode("a<s> \n b") == Ids{0, 6, 8, 7, 1});
   CHECK(contains(refused(token(R"("id":9,"content":"x","trim":true)")), "added_tokens[0].trim: expected no such key"));
 }
 
@@ -176,10 +183,16 @@ TEST_CASE("folders") {
   CHECK(config(R"({"add_bos_token":true})") == Ids{5, 2, 3, 0});  // the class's <|endoftext|>
   CHECK(config(R"({"bos_token":"<s>","eos_token":"</s>"})") == Ids{2, 3, 0, 4});
   CHECK(config(R"({"bos_token":"","add_bos_token":true})") == Ids{2, 3, 0});
+  // additional_special_tokens may be a map as extra_special_tokens may, and counts only where that is no list of some.
+  CHECK(config(R"({"additional_special_tokens":{"x":"b "}})") == Ids{0, 6, 0});
+  CHECK(config(R"({"additional_special_tokens":{}})") == Ids{2, 3, 0});
+  CHECK(config(R"({"additional_special_tokens":7,"extra_special_tokens":["b "]})") == Ids{0, 6, 0});
+  CHECK(config(R"({"additional_special_tokens":{"x":"b "},"extra_special_tokens":{"y":" a"}})") == Ids{0, 6, 0});
   auto refused_config = [&](const std::string& text) { return message_of<InputError>([&] { config(text); }); };
   CHECK(contains(refused_config(R"({"bos_token":5})"), "tokenizer_config.json: bos_token: expected a token"));
   CHECK(contains(refused_config(R"({"pad_token":{"lstrip":true}})"), "pad_token.content: expected this key"));
   CHECK(contains(refused_config(R"({"extra_special_tokens":"x"})"), "extra_special_tokens: expected a list"));
+  CHECK(contains(refused_config(R"({"additional_special_tokens":"x"})"), "additional_special_tokens: expected a list"));
   CHECK(contains(refused_config(R"({"split_special_tokens":"x"})"), "split_special_tokens: expected true or false"));
   CHECK(contains(refused_config(R"({"added_tokens_decoder":{"x":{"content":"q"}}})"), "expected a key that is an id"));
   for (const char* name : {"PreTrainedTokenizerFast", "RobertaTokenizer", "LlamaTokenizer"})
