@@ -7,6 +7,11 @@ STRESS = SHARED / "faults" / "stress"
 
 
 class Descriptors(CliTest):
+    def setUp(self):
+        super().setUp()
+        # Under nohup it is ignored, which children inherit.
+        self.addCleanup(signal.signal, signal.SIGHUP, signal.signal(signal.SIGHUP, signal.SIG_DFL))
+
     def words(self, *more, command="train", steps=4):
         if command == "merge": return [BINARY, "merge", "--model", str(self.model), "--adapter", str(self.adapter), "--output", str(self.folder / "out"), *map(str, more)]
         return [BINARY, *map(str, ["train", "--model", self.model, "--data", self.data, "--output", self.folder / "out", "--rank", 2, "--steps", steps, *more])]
