@@ -48,8 +48,14 @@ class Limits(CliTest):
 
     def test_the_end_of_a_run_without_memory_waits_for_nothing(self):
         # A library's own thread waits for memory, and the library, as the program leaves, for that thread.
-        done = self.limited(resource.RLIMIT_AS, 100 << 20, self.train())
-        if done.returncode == 127: self.skipTest("SKIPPED: no room for the libraries themselves")
+        small = 100 << 20
+        try:
+            # Some versions of OpenBLAS ask for memory again and again before the program begins.
+            begins = subprocess.run([BINARY, "--help"], capture_output=True, timeout=20, preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, (small, small))).returncode == 0
+        except subprocess.TimeoutExpired:
+            begins = False
+        if not begins: self.skipTest("SKIPPED: no room for the libraries themselves")
+        done = self.limited(resource.RLIMIT_AS, small, self.train())
         self.assertEqual(4, done.returncode, done.stderr)
         self.assertEqual(1, done.stderr.count("error: "), done.stderr)
 
