@@ -70,15 +70,8 @@ TEST_CASE("what Python reads and we do not is refused with the reason") {
   for (int i = 0; i < 5000; ++i) conditions += "(?(1)";
   CHECK(contains(refusal(conditions), "too many parentheses"));
   CHECK(contains(refusal("(?:a"), "(missing ), unterminated subpattern at 3)"));
-  // PCRE2 has look-behinds of several lengths from 10.43 on. Python's rule is ours to keep, and its answers come with
-  // it.
-  try {
-    NamePattern nothing("target_modules", "a(?<=(?:a*){0}a)a");
-    CHECK(nothing.matches("aa"));
-    CHECK(!nothing.matches("a"));
-  } catch (const UsageError& error) {
-    CHECK(contains(error.what(), "(lookbehind assertion is not fixed length)"));
-  }
+  // In PCRE2's words, which differ from version to version.
+  CHECK(contains(refusal("a(?<=(?:a*){0}a)a"), "lookbehind assertion"));
 }
 
 TEST_CASE("a named group says what it matched") {
