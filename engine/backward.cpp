@@ -11,7 +11,7 @@ namespace loragrad {
 class Tape {
  public:
   static void run(const Tensor& y, const Tensor& dy, const NodeVisitor& visit) {
-    std::shared_ptr<Node> root = y.impl()->node;
+    std::shared_ptr<Node> root = y.impl()->past().node;
     count_consumers(root.get());
     root->dy_ = dy.detach();
     std::vector<std::shared_ptr<Node>> ready{root};
@@ -19,8 +19,7 @@ class Tape {
     while (!ready.empty()) {
       std::shared_ptr<Node> node = std::move(ready.back());
       ready.pop_back();
-      Tensor gradient = std::move(node->dy_);
-      node->dy_ = Tensor();
+      Tensor gradient = node->take_dy();
       // A node none of whose consumers passed anything on has nothing to add, but its inputs still wait for it.
       if (gradient.defined()) {
         if (visit) visit(*node);
@@ -55,7 +54,8 @@ class Tape {
 };
 
 void backward(const Tensor& y, const Tensor& dy, const NodeVisitor& visit) {
-  if (!y.defined() || !y.impl()->node) throw UsageError("backward: the value does not depend on anything trainable");
+  if (!y.defined() || !y.impl()->past().node)
+    throw UsageError("backward: the value does not depend on anything trainable");
   Tensor seed = dy;
   if (!seed.defined()) {
     if (y.numel() != 1) throw ShapeError("backward: without dy the value must be a scalar, found " + y.shape().text());
@@ -65,13 +65,19 @@ void backward(const Tensor& y, const Tensor& dy, const NodeVisitor& visit) {
   if (seed.shape() != y.shape() || seed.dtype() != y.dtype())
     throw ShapeError("backward: dy is " + seed.shape().text() + " " + std::string(name_of(seed.dtype())) +
                      ", the value is " + y.shape().text() + " " + std::string(name_of(y.dtype())));
+  if (const TensorImpl& part = *y.impl(); part.whole) {
+    Tensor of_whole = Tensor::zeros(y.device(), part.whole->shape, y.dtype());
+    Matrix target = part_of(of_whole.mutable_matrix(), {part.row, part.col, part.shape});
+    y.device()->kernels().accumulate(*y.device(), seed.matrix(), 1, target, 0);
+    seed = of_whole;
+  }
   Tape::run(y, seed, visit);
 }
 
 void for_each_node(const Tensor& y, const NodeVisitor& visit) {
-  if (!y.defined() || !y.impl()->node) return;
-  std::unordered_set<const Node*> seen{y.impl()->node.get()};
-  std::vector<const Node*> todo{y.impl()->node.get()};
+  if (!y.defined() || !y.impl()->past().node) return;
+  std::unordered_set<const Node*> seen{y.impl()->past().node.get()};
+  std::vector<const Node*> todo{y.impl()->past().node.get()};
   while (!todo.empty()) {
     const Node* node = todo.back();
     todo.pop_back();

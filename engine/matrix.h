@@ -5,6 +5,7 @@
 #include <type_traits>
 
 #include "engine/dtype.h"
+#include "engine/shape.h"
 
 namespace loragrad {
 
@@ -35,6 +36,24 @@ M column_range(M m, std::int64_t begin, std::int64_t count) {
   if (m.data) m.data = static_cast<Byte*>(m.data) + static_cast<std::size_t>(begin) * size_of(m.dtype);
   m.cols = count;
   return m;
+}
+
+/// A part of a matrix.
+template <class M>
+M part_of(M m, const Region& part) {
+  return column_range(row_range(m, part.row, part.shape.rows), part.col, part.shape.cols);
+}
+
+/// Whether two matrices may have elements in common: not if they lie apart, or are other columns of one matrix.
+inline bool may_overlap(const ConstMatrix& a, const ConstMatrix& b) {
+  auto begin = [](const ConstMatrix& m) { return reinterpret_cast<std::intptr_t>(m.data); };
+  auto size = [](const ConstMatrix& m) { return static_cast<std::intptr_t>(size_of(m.dtype)); };
+  auto end = [&](const ConstMatrix& m) { return begin(m) + ((m.rows - 1) * m.stride + m.cols) * size(m); };
+  if (a.rows * a.cols == 0 || b.rows * b.cols == 0 || end(a) <= begin(b) || end(b) <= begin(a)) return false;
+  if (a.stride != b.stride || a.dtype != b.dtype) return true;
+  std::intptr_t col = (begin(b) - begin(a)) / size(a) % a.stride;
+  if (col < 0) col += a.stride;
+  return col < a.cols || col + b.cols > a.stride;
 }
 
 /// Columns of a matrix in panels: `width` of them (in the last, what is left), dense, each panel starting `apart`

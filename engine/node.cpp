@@ -1,6 +1,8 @@
 #include "engine/node.h"
 
+#include <algorithm>
 #include <string>
+#include <utility>
 
 #include "engine/error.h"
 
@@ -24,13 +26,53 @@ Tensor Saved::get(std::string_view op) const {
   return tensor_;
 }
 
-Tensor& GradSink::slot(std::size_t input) {
+namespace {
+
+Region common(const Region& a, const Region& b) {
+  std::int64_t row = std::max(a.row, b.row), col = std::max(a.col, b.col);
+  std::int64_t rows = std::min(a.row + a.shape.rows, b.row + b.shape.rows) - row;
+  std::int64_t cols = std::min(a.col + a.shape.cols, b.col + b.shape.cols) - col;
+  return rows > 0 && cols > 0 ? Region{row, col, {rows, cols}} : Region{};
+}
+
+/// What of `regions` lies outside `part`: above it, below, left and right.
+std::vector<Region> outside(const std::vector<Region>& regions, const Region& part) {
+  std::vector<Region> rest;
+  for (const Region& r : regions) {
+    Region c = common(r, part);
+    if (c.shape.numel() == 0) {
+      rest.push_back(r);
+      continue;
+    }
+    std::int64_t above = c.row - r.row, below = r.shape.rows - above - c.shape.rows;
+    std::int64_t left = c.col - r.col, right = r.shape.cols - left - c.shape.cols;
+    for (const Region& piece :
+         {Region{r.row, r.col, {above, r.shape.cols}}, Region{c.row + c.shape.rows, r.col, {below, r.shape.cols}},
+          Region{c.row, r.col, {c.shape.rows, left}}, Region{c.row, c.col + c.shape.cols, {c.shape.rows, right}}})
+      if (piece.shape.numel() > 0) rest.push_back(piece);
+  }
+  return rest;
+}
+
+void set_to_zero(Tensor& t, const Region& part) {
+  Matrix m = part_of(t.mutable_matrix(), part);
+  t.device()->kernels().accumulate(*t.device(), m, 0, m, 0);
+}
+
+}  // namespace
+
+struct GradSink::Slot {
+  Tensor& buffer;
+  std::vector<Region>* unset;  // null: a leaf's, which is whole at any time
+};
+
+GradSink::Slot GradSink::slot(std::size_t input) {
   const auto& edge = node_.edges_.at(input);
-  if (!edge.node) return edge.leaf->grad;
+  if (!edge.node) return {edge.leaf->grad, nullptr};
   // Only where a tape inside a node reaches nodes of the tape outside: the gradient would be lost.
   if (edge.node->released_)
     throw UsageError("backward: " + std::string(edge.node->name()) + " has already run backward");
-  return edge.node->dy_;
+  return {edge.node->dy_, &edge.node->unset_};
 }
 
 bool GradSink::needs(std::size_t input) const {
@@ -40,34 +82,57 @@ bool GradSink::needs(std::size_t input) const {
 
 GradSink::Into GradSink::into(std::size_t input) {
   const auto& edge = node_.edges_.at(input);
-  Tensor& slot = this->slot(input);
-  if (!slot.defined()) {
-    slot = Tensor::empty(edge.device, edge.shape, edge.dtype);
-    return {slot.mutable_matrix(), 0};
+  Slot slot = this->slot(input);
+  Tensor& buffer = slot.buffer;
+  std::vector<Region> unset;
+  if (!buffer.defined()) {
+    buffer = Tensor::empty(edge.device, edge.shape, edge.dtype);
+    unset = {{0, 0, edge.shape}};
+  } else {
+    if (!buffer.is_sole_owner()) buffer = buffer.to(buffer.dtype());  // somebody else reads it: copy on write
+    if (slot.unset) unset = std::move(*slot.unset);
   }
-  if (slot.owners() > 1) slot = slot.to(slot.dtype());  // somebody else reads it: copy on write
-  return {slot.mutable_matrix(), 1};
+  std::vector<Region> fresh;
+  for (const Region& r : unset)
+    if (Region c = common(r, edge.part); c.shape.numel() > 0) fresh.push_back(c);
+  std::int64_t fresh_elements = 0;
+  for (const Region& r : fresh) fresh_elements += r.shape.numel();
+  bool first = fresh_elements == edge.part.shape.numel();
+  if (!first)
+    for (const Region& r : fresh) set_to_zero(buffer, r);
+  unset = outside(unset, edge.part);
+  if (slot.unset)
+    *slot.unset = std::move(unset);
+  else
+    for (const Region& r : unset) set_to_zero(buffer, r);
+  return {part_of(buffer.mutable_matrix(), edge.part), first ? 0.0 : 1.0};
 }
 
 GradSink::Into GradSink::into(std::size_t input, const Tensor& spare) {
   const auto& edge = node_.edges_.at(input);
-  Tensor& slot = this->slot(input);
-  bool fits = spare.defined() && spare.owners() == 1 && spare.shape() == edge.shape && spare.dtype() == edge.dtype &&
-              spare.device() == edge.device;
-  if (slot.defined() || !fits) return into(input);
-  slot = spare.detach();
-  return {slot.mutable_matrix(), 0};
+  Tensor& buffer = slot(input).buffer;
+  bool fits = spare.defined() && spare.is_sole_owner() && spare.shape() == edge.shape &&
+              edge.part.shape == edge.shape && spare.dtype() == edge.dtype && spare.device() == edge.device;
+  if (buffer.defined() || !fits) return into(input);
+  buffer = spare.detach();
+  return {buffer.mutable_matrix(), 0};
 }
 
 void GradSink::pass(std::size_t input, const Tensor& gradient) {
   const auto& edge = node_.edges_.at(input);
-  Tensor& slot = this->slot(input);
-  if (!slot.defined() && gradient.dtype() == edge.dtype) {
-    slot = gradient.detach();
+  Tensor& buffer = slot(input).buffer;
+  if (!buffer.defined() && gradient.dtype() == edge.dtype && gradient.shape() == edge.shape) {
+    buffer = gradient.detach();
     return;
   }
   Into target = into(input);
   edge.device->kernels().accumulate(*edge.device, gradient.matrix(), 1, target.matrix, target.beta);
+}
+
+Tensor Node::take_dy() {
+  for (const Region& r : unset_) set_to_zero(dy_, r);
+  unset_.clear();
+  return std::exchange(dy_, Tensor());
 }
 
 Node::~Node() {
@@ -107,9 +172,12 @@ void Node::set_inputs(const std::vector<Tensor>& inputs) {
   for (const Tensor& input : inputs) {
     Edge edge;
     if (input.needs_grad()) {
-      edge.node = input.impl()->node;
-      if (!edge.node) edge.leaf = input.impl();
-      edge.shape = input.shape();
+      const std::shared_ptr<TensorImpl>& impl = input.impl();
+      const std::shared_ptr<TensorImpl>& past = impl->whole ? impl->whole : impl;
+      edge.node = past->node;
+      if (!edge.node) edge.leaf = past;
+      edge.shape = past->shape;
+      edge.part = {impl->row, impl->col, input.shape()};
       edge.dtype = input.dtype();
       edge.device = input.device();
     }

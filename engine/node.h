@@ -48,7 +48,7 @@ class Saved {
 };
 
 /// Where a node's backward puts the gradients of its inputs. Inputs that are used several times get one buffer that all
-/// uses add to.
+/// uses add to; a view's gradient is written into its part of the buffer of what it is a view of.
 class GradSink {
  public:
   explicit GradSink(Node& node) : node_(node) {}
@@ -60,14 +60,14 @@ class GradSink {
   };
   Into into(std::size_t input);
   /// The same; the first time `spare`, which this backward reads no more but at the place it writes, becomes the buffer
-  /// where it fits and nobody else holds it: its owners() are counted, so handles that share its impl must not be kept.
-  /// Less memory is touched then.
+  /// where it fits and nobody else holds it. Less memory is touched then.
   Into into(std::size_t input, const Tensor& spare);
   /// Adds a finished gradient; the first one is taken over without a copy, converted when the dtypes differ.
   void pass(std::size_t input, const Tensor& gradient);
 
  private:
-  Tensor& slot(std::size_t input);  // where the input's gradient is collected
+  struct Slot;
+  Slot slot(std::size_t input);  // where the input's gradient is collected
   Node& node_;
 };
 
@@ -101,15 +101,18 @@ class Node {
   struct Edge {
     std::shared_ptr<Node> node;        // the input's producer, or
     std::shared_ptr<TensorImpl> leaf;  // the trainable leaf; neither: no gradient is needed
-    Shape shape;
+    Shape shape;                       // of that one's value
+    Region part;                       // of it, which is the input
     DType dtype = DType::f32;
     DevicePtr device;
   };
-  void release();  // frees all that was kept: once backward has run
+  Tensor take_dy();  // what was collected; zero where nothing came
+  void release();    // frees all that was kept: once backward has run
 
   std::vector<Edge> edges_;
   std::vector<Saved> saved_;
-  Tensor dy_;                   // gradient of the output, while backward collects it
+  Tensor dy_;                   // gradient of the output, while backward collects it,
+  std::vector<Region> unset_;   // but for the parts that no view's consumer has written yet
   std::int64_t consumers_ = 0;  // not yet run, while backward runs
   bool released_ = false;
 };

@@ -1,5 +1,4 @@
 #pragma once
-#include <array>
 #include <cstdint>
 #include <string>
 
@@ -14,6 +13,13 @@ struct Shape {
   bool operator==(const Shape&) const = default;
   /// "[4, 768]"
   std::string text() const;
+};
+
+/// The part of a matrix that begins at (row, col).
+struct Region {
+  std::int64_t row = 0, col = 0;
+  Shape shape;
+  bool operator==(const Region&) const = default;
 };
 
 }  // namespace loragrad

@@ -4,6 +4,34 @@
 #include "engine/node.h"
 
 namespace loragrad {
+namespace {
+
+/// The first element; null where there is no memory.
+std::byte* first_of(const TensorImpl& impl) {
+  auto* data = static_cast<std::byte*>(impl.storage->block.data);
+  return data ? data + static_cast<std::size_t>(impl.offset) * size_of(impl.dtype) : nullptr;
+}
+
+bool is_dense(const TensorImpl& impl) { return impl.stride == impl.shape.cols; }
+
+std::shared_ptr<TensorImpl> same_values(const TensorImpl& impl) {
+  auto view = std::make_shared<TensorImpl>();
+  view->storage = impl.storage;
+  view->shape = impl.shape;
+  view->offset = impl.offset;
+  view->stride = impl.stride;
+  view->dtype = impl.dtype;
+  return view;
+}
+
+struct ReshapeNode final : Node {
+  explicit ReshapeNode(const Tensor& x) : shape(x.shape()) { set_inputs({x}); }
+  std::string_view name() const override { return "reshape"; }
+  void backward(const Tensor& dy, GradSink& sink) override { sink.pass(0, dy.detach().reshape(shape)); }
+  Shape shape;
+};
+
+}  // namespace
 
 std::string Shape::text() const { return "[" + std::to_string(rows) + ", " + std::to_string(cols) + "]"; }
 
@@ -22,6 +50,7 @@ Tensor Tensor::empty(const DevicePtr& device, Shape shape, DType dtype) {
   auto impl = std::make_shared<TensorImpl>();
   impl->storage = std::make_shared<Storage>(device, static_cast<std::size_t>(shape.numel()) * size_of(dtype));
   impl->shape = shape;
+  impl->stride = shape.cols;
   impl->dtype = dtype;
   return Tensor(std::move(impl));
 }
@@ -53,25 +82,65 @@ const DevicePtr& Tensor::device() const {
 
 ConstMatrix Tensor::matrix() const {
   Shape s = shape();
-  return {impl_->storage->block.data, impl_->dtype, s.rows, s.cols, s.cols};
+  return {first_of(*impl_), impl_->dtype, s.rows, s.cols, impl_->stride};
 }
 
 Matrix Tensor::mutable_matrix() {
   Shape s = shape();
   ++impl_->storage->version;
-  return {impl_->storage->block.data, impl_->dtype, s.rows, s.cols, s.cols};
+  return {first_of(*impl_), impl_->dtype, s.rows, s.cols, impl_->stride};
+}
+
+Tensor Tensor::view(const Region& part) const {
+  auto within = [](std::int64_t begin, std::int64_t count, std::int64_t size) {
+    return begin >= 0 && count >= 0 && begin + count <= size;
+  };
+  if (!within(part.row, part.shape.rows, rows()) || !within(part.col, part.shape.cols, cols()))
+    throw ShapeError("view: " + part.shape.text() + " from (" + std::to_string(part.row) + ", " +
+                     std::to_string(part.col) + ") on of " + shape().text());
+  auto view = same_values(*impl_);
+  view->shape = part.shape;
+  view->offset += part.row * view->stride + part.col;
+  if (part.shape.rows <= 1) view->stride = part.shape.cols;
+  if (needs_grad()) {
+    view->whole = impl_->whole ? impl_->whole : impl_;
+    view->row = impl_->row + part.row;
+    view->col = impl_->col + part.col;
+  }
+  return Tensor(std::move(view));
+}
+
+Tensor Tensor::rows(std::int64_t begin, std::int64_t count) const { return view({begin, 0, {count, cols()}}); }
+Tensor Tensor::cols(std::int64_t begin, std::int64_t count) const { return view({0, begin, {rows(), count}}); }
+
+Tensor Tensor::reshape(Shape wanted) const {
+  if (wanted.rows < 0 || wanted.cols < 0 || wanted.numel() != numel() || !is_dense(*impl_))
+    throw ShapeError("reshape: " + shape().text() + (is_dense(*impl_) ? "" : " with rows apart") + " to " +
+                     wanted.text());
+  auto same = same_values(*impl_);
+  same->shape = wanted;
+  same->stride = wanted.cols;
+  Tensor y(std::move(same));
+  return needs_grad() ? attach(y, std::make_shared<ReshapeNode>(*this)) : y;
 }
 
 const void* Tensor::checked(DType wanted) const {
   if (dtype() != wanted)
     throw UsageError("tensor: read as " + std::string(name_of(wanted)) + ", but it is " +
                      std::string(name_of(dtype())));
-  return impl_->storage->block.data;
+  if (!is_dense(*impl_))
+    throw UsageError("tensor: " + shape().text() + " was read in one piece, but its rows lie apart");
+  return first_of(*impl_);
 }
 
 void Tensor::copy_to_host(DType wanted, void* out) const {
-  checked(wanted);
-  if (!device()->is_meta()) device()->download(out, impl_->storage->block.data, bytes());
+  if (is_dense(*impl_)) {
+    const void* from = checked(wanted);
+    if (!device()->is_meta()) device()->download(out, from, bytes());
+    return;
+  }
+  for (std::int64_t row = 0; row < rows(); ++row, out = static_cast<std::byte*>(out) + bytes() / rows())
+    rows(row, 1).copy_to_host(wanted, out);
 }
 
 Tensor Tensor::to(DType wanted) const {
@@ -83,6 +152,10 @@ Tensor Tensor::to(DType wanted) const {
 void Tensor::fill(double value) {
   if (device()->is_meta() || numel() == 0) {
     mutable_matrix();
+    return;
+  }
+  if (!is_dense(*impl_)) {
+    for (std::int64_t row = 0; row < rows(); ++row) rows(row, 1).fill(value);
     return;
   }
   if (value == 0 && dtype() != DType::i32) {
@@ -104,17 +177,20 @@ void Tensor::fill(double value) {
 }
 
 std::uint64_t Tensor::version() const { return impl_ ? impl_->storage->version : 0; }
-long Tensor::owners() const { return impl_ ? impl_->storage.use_count() : 0; }
+bool Tensor::is_sole_owner() const {
+  return impl_.use_count() == 1 && impl_->storage.use_count() == 1 && bytes() == impl_->storage->bytes;
+}
 
 Tensor& Tensor::set_trainable() {
   if (dtype() != DType::f32 && dtype() != DType::f64)
     throw UsageError("tensor: only f32 and f64 can be trained, not " + std::string(name_of(dtype())));
-  if (impl_->node) throw UsageError("tensor: a computed value cannot be made trainable; detach() it first");
+  if (impl_->node || impl_->whole)
+    throw UsageError("tensor: a computed value cannot be made trainable; detach() it first");
   impl_->trainable = true;
   return *this;
 }
 
-bool Tensor::needs_grad() const { return impl_ && (impl_->trainable || impl_->node); }
+bool Tensor::needs_grad() const { return impl_ && (impl_->past().trainable || impl_->past().node); }
 Tensor Tensor::grad() const { return impl_ ? impl_->grad : Tensor(); }
 void Tensor::clear_grad() {
   if (impl_) impl_->grad = Tensor();
@@ -122,10 +198,7 @@ void Tensor::clear_grad() {
 
 Tensor Tensor::detach() const {
   if (!impl_) return {};
-  auto impl = std::make_shared<TensorImpl>();
-  impl->storage = impl_->storage;
-  impl->shape = impl_->shape;
-  impl->dtype = impl_->dtype;
+  auto impl = same_values(*impl_);
   impl->recipe = impl_->recipe;  // says how the values come about, not what depends on them
   return Tensor(std::move(impl));
 }

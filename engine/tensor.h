@@ -13,13 +13,15 @@ class Node;
 class Recipe;
 struct TensorImpl;
 
-/// A contiguous row-major matrix on a device, with its place in the tape. A handle: copies share the values.
+/// A row-major matrix on a device, with its place in the tape. A handle: copies share the values. So do views (rows(),
+/// cols(), reshape()), of which a row's end and the next one's beginning may lie apart.
 ///
 /// Read through matrix() and data<T>(); every write goes through mutable_matrix() or mutable_data<T>(), which bump the
 /// version: that is how the tape notices that a value saved for backward has been changed.
 class Tensor {
  public:
   Tensor() = default;  ///< undefined
+  /// ShapeError for a negative shape.
   static Tensor empty(const DevicePtr& device, Shape shape, DType dtype);
   static Tensor zeros(const DevicePtr& device, Shape shape, DType dtype);
   /// Copies shape.numel() elements of T from host memory.
@@ -37,8 +39,16 @@ class Tensor {
   std::size_t bytes() const { return static_cast<std::size_t>(numel()) * size_of(dtype()); }
   const DevicePtr& device() const;
 
+  /// `count` rows, or columns, from `begin` on. The gradient of a view is a part of this tensor's, written where it
+  /// belongs; what no view gives is zero. ShapeError for a range that is not there.
+  Tensor rows(std::int64_t begin, std::int64_t count) const;
+  Tensor cols(std::int64_t begin, std::int64_t count) const;
+  /// The same elements, row by row, in another shape. ShapeError where their number differs or rows lie apart.
+  Tensor reshape(Shape shape) const;
+
   ConstMatrix matrix() const;
   Matrix mutable_matrix();
+  /// The first of the elements, of type T, which lie one behind the other; UsageError where they do not.
   template <class T>
   const T* data() const {
     return static_cast<const T*>(checked(dtype_of<T>));
@@ -60,8 +70,8 @@ class Tensor {
   /// Sets all elements.
   void fill(double value);
   std::uint64_t version() const;
-  /// How many tensors (and saved values) share this storage.
-  long owners() const;
+  /// True for the only handle on values that are all of their storage: whoever has it may write over them.
+  bool is_sole_owner() const;
 
   /// Makes a leaf whose gradient backward computes. f32 or f64 only.
   Tensor& set_trainable();
@@ -78,6 +88,7 @@ class Tensor {
 
  private:
   static Tensor from_host(const DevicePtr& device, Shape shape, DType dtype, const void* values);
+  Tensor view(const Region& part) const;
   const void* checked(DType dtype) const;
   void copy_to_host(DType dtype, void* out) const;
 
@@ -100,11 +111,16 @@ struct Storage {
 struct TensorImpl {
   std::shared_ptr<Storage> storage;
   Shape shape;
+  std::int64_t offset = 0, stride = 0;  // in elements: of the first one, and from row to row
   DType dtype = DType::f32;
+  std::shared_ptr<TensorImpl> whole;  // of a view: what it is a part of, which has the past, and
+  std::int64_t row = 0, col = 0;      // where the part begins
   bool trainable = false;
   std::shared_ptr<Node> node;      // what computed it, when a gradient will flow through
   std::shared_ptr<Recipe> recipe;  // how to compute it again, when that is cheaper than keeping it
   Tensor grad;                     // of a trainable leaf
+
+  const TensorImpl& past() const { return whole ? *whole : *this; }
 };
 
 }  // namespace loragrad

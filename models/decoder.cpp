@@ -12,13 +12,6 @@ Decoder::Decoder(const ModelParts& parts) {
 
 namespace {
 
-/// The first `rows` rows of a tensor, sharing its memory.
-Tensor prefix(const Tensor& t, std::int64_t rows) {
-  Tensor view = t.detach();
-  view.impl()->shape.rows = rows;
-  return view;
-}
-
 void append_rows(const Tensor& from, Tensor& to, std::int64_t at) {
   Matrix target = row_range(to.mutable_matrix(), at, from.rows());
   from.device()->kernels().accumulate(*from.device(), from.matrix(), 1, target, 0);
@@ -52,7 +45,7 @@ Tensor Decoder::attend(const Tensor& q, const Tensor& k, const Tensor& v, const 
                      std::to_string(keys));
   append_rows(k, cache->k.at(layer), cache->length);
   append_rows(v, cache->v.at(layer), cache->length);
-  return attention(q, prefix(cache->k[layer], keys), prefix(cache->v[layer], keys), batch.offsets, config);
+  return attention(q, cache->k[layer].rows(0, keys), cache->v[layer].rows(0, keys), batch.offsets, config);
 }
 
 Tensor shifted(const Tensor& positions, std::int32_t offset) {

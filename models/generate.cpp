@@ -11,20 +11,12 @@
 namespace loragrad {
 namespace {
 
-/// The last row of x, on its own.
-Tensor last_row(const Tensor& x) {
-  if (x.rows() == 1) return x;
-  Tensor row = Tensor::empty(x.device(), {1, x.cols()}, x.dtype());
-  x.device()->kernels().accumulate(*x.device(), row_range(x.matrix(), x.rows() - 1, 1), 1, row.mutable_matrix(), 0);
-  return row;
-}
-
 std::vector<double> next_logits(const CausalLm& model, std::span<const std::int32_t> ids, KeyValueCache& cache) {
   BatchRow row{.ids = ids, .labels = {}, .first_position = static_cast<std::int32_t>(cache.length)};
   Batch batch = make_batch(model.device(), {row}, model.config().vocab_size, model.config().max_position_embeddings);
   Tensor hidden = model.hidden(batch, ForwardContext{}, &cache);
   cache.length += batch.tokens;
-  Tensor z = model.logits(last_row(hidden));
+  Tensor z = model.logits(hidden.rows(hidden.rows() - 1, 1));
   if (z.dtype() == DType::f64) return z.values<double>();
   std::vector<float> values = z.values<float>();
   return {values.begin(), values.end()};

@@ -87,8 +87,7 @@ class Gpt2 final : public Decoder {
     const Layer& layer = layers_[i];
     std::int64_t d = config_.hidden_size;
     Tensor qkv = layer.c_attn(layer.ln_1(x, dtype_), context);
-    Tensor o = attend(columns(qkv, 0, d), columns(qkv, d, 2 * d), columns(qkv, 2 * d, 3 * d), batch, attention_of(i), i,
-                      cache);
+    Tensor o = attend(qkv.cols(0, d), qkv.cols(d, d), qkv.cols(2 * d, d), batch, attention_of(i), i, cache);
     Tensor middle = add(x, layer.c_proj(o, context));
     Tensor y = activation(config_.activation, layer.mlp_c_fc(layer.ln_2(middle, dtype_), context));
     return add(middle, layer.mlp_c_proj.last(y, context));

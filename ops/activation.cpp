@@ -72,7 +72,13 @@ struct GatedNode final : Node {
       args.dup = into.matrix;
       args.beta_up = into.beta;
     }
-    dy.device()->kernels().gated_backward(*dy.device(), args);
+    const Kernels& kernels = dy.device()->kernels();
+    if (args.dgate.data != args.dup.data && may_overlap(args.dgate, args.dup)) {  // views of one tensor: one by one
+      GatedBackwardArgs first = args;
+      first.dup = args.dgate = {};
+      kernels.gated_backward(*dy.device(), first);
+    }
+    kernels.gated_backward(*dy.device(), args);
   }
   Activation kind;
   std::size_t saved_gate, saved_up = 0;

@@ -32,12 +32,12 @@ struct AttentionNode final : Node {
     for (std::size_t i = 0; i < 3; ++i) {
       if (!sink.needs(i)) continue;
       GradSink::Into into = sink.into(i);
-      for (std::size_t j = 0; j < i; ++j) shared = shared || (into.matrix.data && targets[j]->data == into.matrix.data);
+      for (std::size_t j = 0; j < i; ++j) shared = shared || may_overlap(*targets[j], into.matrix);
       *targets[i] = into.matrix;
       *betas[i] = into.beta;
     }
     if (!shared) return run(*dy.device(), back);
-    // One tensor plays several parts, so their gradients go to one buffer, one after the other.
+    // One tensor, or views of it, plays several parts: their gradients go to one buffer, one after the other.
     for (std::size_t i = 0; i < 3; ++i) {
       AttentionBackwardArgs one = back;
       Matrix* parts[] = {&one.dq, &one.dk, &one.dv};

@@ -32,18 +32,6 @@ struct ScaleNode final : Node {
   double factor;
 };
 
-struct ColumnsNode final : Node {
-  ColumnsNode(const Tensor& x, std::int64_t begin, std::int64_t end) : begin(begin), end(end) { set_inputs({x}); }
-  std::string_view name() const override { return "columns"; }
-  void backward(const Tensor& dy, GradSink& sink) override {
-    Device& device = *dy.device();
-    auto dx = sink.into(0);
-    Matrix target = column_range(zeroed(device, dx.matrix, dx.beta), begin, end - begin);
-    device.kernels().accumulate(device, dy.matrix(), 1, target, 1);
-  }
-  std::int64_t begin, end;
-};
-
 struct DotNode final : Node {
   DotNode(const Tensor& a, const Tensor& b) {
     set_inputs({a});
@@ -85,15 +73,6 @@ Tensor cast(const Tensor& x, DType dtype) {
   if (x.dtype() == dtype) return x;
   Tensor y = x.to(dtype);
   return needs_grad({&x}) ? attach(y, std::make_shared<ScaleNode>("cast", x, 1)) : y;
-}
-
-Tensor columns(const Tensor& x, std::int64_t begin, std::int64_t end) {
-  check_real("columns", "x", x.dtype());
-  if (begin < 0 || begin > end || end > x.cols())
-    throw ShapeError("columns: [" + std::to_string(begin) + ", " + std::to_string(end) + ") of x " + x.shape().text());
-  Tensor y = Tensor::empty(x.device(), {x.rows(), end - begin}, x.dtype());
-  x.device()->kernels().accumulate(*x.device(), column_range(x.matrix(), begin, end - begin), 1, y.mutable_matrix(), 0);
-  return needs_grad({&x}) ? attach(y, std::make_shared<ColumnsNode>(x, begin, end)) : y;
 }
 
 Tensor dot(const Tensor& a, const Tensor& b) {

@@ -12,9 +12,6 @@ Tensor scale(const Tensor& x, double factor);
 /// x as another type, on the tape (dx is converted back).
 Tensor cast(const Tensor& x, DType dtype);
 
-/// Columns [begin, end) of x. dx is zero elsewhere.
-Tensor columns(const Tensor& x, std::int64_t begin, std::int64_t end);
-
 /// sum over all elements of a ∘ b, as [1, 1] (a loss for tests and for models of one's own). b is a constant.
 Tensor dot(const Tensor& a, const Tensor& b);
 

@@ -36,6 +36,12 @@ std::vector<Sample> activation_samples() {
   for (Kind k : kinds) {
     double away = k.kind == Activation::relu ? 0.1 : 0;
     auto run = [k](const Inputs& in, const Setting& s) { return activation(k.kind, s.compute(in[0])); };
+    auto views = [k](const Inputs& in, const Setting& s) {  // that overlap
+      Tensor x = s.compute(in[0]);
+      return gated(k.kind, x.cols(0, 4), x.cols(2, 4));
+    };
+    samples.push_back(
+        {.name = std::string(k.name) + " views", .inputs = {{3, 7}}, .run = views, .away_from_zero = away});
     for (Shape shape : {Shape{3, 7}, Shape{1, 1}, Shape{2, 17}, Shape{0, 5}})
       samples.push_back(
           {.name = std::string(k.name) + shape.text(), .inputs = {shape}, .run = run, .away_from_zero = away});

@@ -137,6 +137,14 @@ bool same_bits(const T* a, const T* b, std::int64_t n) {
 std::vector<Sample> attention_samples() {
   std::vector<Sample> samples;
   for (const Case& c : cases()) samples.push_back(c.sample());
+  auto fused = [](std::int64_t k, std::int64_t v) {  // where in x keys and values begin
+    return [k, v](const std::vector<Tensor>& in, const Setting& s) {
+      Tensor x = s.compute(in[0]);
+      return attention(x.cols(0, 8), x.cols(k, 4), x.cols(v, 4), offsets_of({5, 3}, {5, 3}), heads(4, 2, 2));
+    };
+  };
+  samples.push_back({.name = "fused q, k, v", .inputs = {{8, 16}}, .run = fused(8, 12), .bf16_tolerance = 4e-2});
+  samples.push_back({.name = "overlapping q, k, v", .inputs = {{8, 12}}, .run = fused(6, 8), .bf16_tolerance = 4e-2});
   return samples;
 }
 
