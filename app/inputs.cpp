@@ -11,7 +11,6 @@
 #include "app/end_tokens.h"
 #include "engine/error.h"
 #include "io/siblings.h"
-#include "models/parameter.h"
 #include "ops/cpu/cpu_device.h"
 
 namespace loragrad {
@@ -107,7 +106,7 @@ void warn_of_bad_weights(const CausalLm& model, const char* whose) {
   std::string first;
   int bad = 0;
   for (const auto& [name, parameter] : model.parameters()) {
-    if (std::isfinite(model.device()->kernels().squared_norm(*model.device(), matrix_of(parameter)))) continue;
+    if (std::isfinite(model.device()->kernels().squared_norm(*model.device(), parameter->view()))) continue;
     if (bad++ == 0) first = name;
   }
   if (bad > 0) warn(fmt::format("{} of {} tensors hold NaN or Inf, {} is the first", bad, whose, first));

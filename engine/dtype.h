@@ -21,6 +21,10 @@ constexpr std::size_t size_of(DType dtype) {
   }
 }
 
+constexpr std::size_t bytes_of(DType dtype, std::int64_t elements) {
+  return static_cast<std::size_t>(elements) * size_of(dtype);
+}
+
 /// "f32", "f64", "bf16", "f16", "i32".
 constexpr std::string_view name_of(DType dtype) {
   switch (dtype) {

@@ -14,7 +14,8 @@ class Device;
 /// there is no bias where a does as it lies.
 struct GemmArgs {
   Matrix c;
-  ConstMatrix a, b;
+  ConstMatrix a;
+  WeightView b;
   bool transpose_a = false, transpose_b = false;
   double alpha = 1, beta = 0;
   const void* bias = nullptr;
@@ -125,7 +126,7 @@ struct AttentionBackwardArgs {
 
 /// out[t] = scale * table[ids[t]] (+ beta out)
 struct EmbeddingArgs {
-  ConstMatrix table;
+  WeightView table;
   const std::int32_t* ids = nullptr;
   Matrix out;
   double scale = 1, beta = 0;

@@ -22,18 +22,25 @@ struct Matrix {
   operator ConstMatrix() const { return {data, dtype, rows, cols, stride}; }
 };
 
+/// The values of a frozen or trained parameter as products, the embedding and the head read them. A matrix; the one
+/// place for what a weight may have that activations have not.
+struct WeightView : ConstMatrix {
+  WeightView() = default;
+  WeightView(const ConstMatrix& m) : ConstMatrix(m) {}
+};
+
 /// `count` rows, or columns, of a matrix from `begin` on; data stays null where there is no memory.
 template <class M>
 M row_range(M m, std::int64_t begin, std::int64_t count) {
   using Byte = std::conditional_t<std::is_same_v<M, Matrix>, std::byte, const std::byte>;
-  if (m.data) m.data = static_cast<Byte*>(m.data) + static_cast<std::size_t>(begin * m.stride) * size_of(m.dtype);
+  if (m.data) m.data = static_cast<Byte*>(m.data) + bytes_of(m.dtype, begin * m.stride);
   m.rows = count;
   return m;
 }
 template <class M>
 M column_range(M m, std::int64_t begin, std::int64_t count) {
   using Byte = std::conditional_t<std::is_same_v<M, Matrix>, std::byte, const std::byte>;
-  if (m.data) m.data = static_cast<Byte*>(m.data) + static_cast<std::size_t>(begin) * size_of(m.dtype);
+  if (m.data) m.data = static_cast<Byte*>(m.data) + bytes_of(m.dtype, begin);
   m.cols = count;
   return m;
 }
@@ -44,12 +51,14 @@ M part_of(M m, const Region& part) {
   return column_range(row_range(m, part.row, part.shape.rows), part.col, part.shape.cols);
 }
 
-/// Whether two matrices may have elements in common: not if they lie apart, or are other columns of one matrix.
+/// Whether two matrices may have elements in common: not if they lie apart, are other columns of one matrix, or have no
+/// memory.
 inline bool may_overlap(const ConstMatrix& a, const ConstMatrix& b) {
   auto begin = [](const ConstMatrix& m) { return reinterpret_cast<std::intptr_t>(m.data); };
   auto size = [](const ConstMatrix& m) { return static_cast<std::intptr_t>(size_of(m.dtype)); };
   auto end = [&](const ConstMatrix& m) { return begin(m) + ((m.rows - 1) * m.stride + m.cols) * size(m); };
-  if (a.rows * a.cols == 0 || b.rows * b.cols == 0 || end(a) <= begin(b) || end(b) <= begin(a)) return false;
+  if (!a.data || !b.data || a.rows * a.cols == 0 || b.rows * b.cols == 0) return false;
+  if (end(a) <= begin(b) || end(b) <= begin(a)) return false;
   if (a.stride != b.stride || a.dtype != b.dtype) return true;
   std::intptr_t col = (begin(b) - begin(a)) / size(a) % a.stride;
   if (col < 0) col += a.stride;

@@ -18,12 +18,23 @@ Saved::Saved(const Tensor& tensor) {
   }
 }
 
+namespace {
+void check_version(std::string_view op, const Tensor& tensor, std::uint64_t saved) {
+  if (tensor.version() != saved)
+    throw UsageError(std::string(op) + ": a value saved for backward was changed in place (saved at version " +
+                     std::to_string(saved) + ", now " + std::to_string(tensor.version()) + ")");
+}
+}  // namespace
+
 Tensor Saved::get(std::string_view op) const {
   if (recipe_) return recipe_->value().detach();  // an owner of its own beside the recipe and its other savers
-  if (tensor_.version() != version_)
-    throw UsageError(std::string(op) + ": a value saved for backward was changed in place (saved at version " +
-                     std::to_string(version_) + ", now " + std::to_string(tensor_.version()) + ")");
+  check_version(op, tensor_, version_);
   return tensor_;
+}
+
+WeightView SavedParameter::view(std::string_view op) const {
+  check_version(op, tensor_, version_);
+  return weight_.view();
 }
 
 namespace {

@@ -5,6 +5,7 @@
 #include <string_view>
 #include <vector>
 
+#include "engine/parameter.h"
 #include "engine/tensor.h"
 
 namespace loragrad {
@@ -44,6 +45,22 @@ class Saved {
  private:
   Tensor tensor_;
   std::shared_ptr<Recipe> recipe_;
+  std::uint64_t version_ = 0;
+};
+
+/// A parameter kept for backward, which counts as no activation.
+class SavedParameter {
+ public:
+  SavedParameter() = default;
+  explicit SavedParameter(const Parameter& parameter)
+      : weight_(parameter.weight()), tensor_(parameter.tensor().detach()), version_(tensor_.version()) {}
+  const Weight& weight() const { return weight_; }
+  /// UsageError naming `op` when a trained one was changed in place in between.
+  WeightView view(std::string_view op) const;
+
+ private:
+  Weight weight_;
+  Tensor tensor_;
   std::uint64_t version_ = 0;
 };
 
@@ -87,7 +104,6 @@ class Node {
 
  protected:
   /// The inputs in the order of the sink's indices.
-  void set_inputs(std::initializer_list<Tensor> inputs) { set_inputs(std::vector<Tensor>(inputs)); }
   void set_inputs(const std::vector<Tensor>& inputs);
   /// Keeps a value until this node's backward has run; `saved(slot)` gives it back.
   std::size_t save(const Tensor& tensor);

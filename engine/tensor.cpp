@@ -9,7 +9,7 @@ namespace {
 /// The first element; null where there is no memory.
 std::byte* first_of(const TensorImpl& impl) {
   auto* data = static_cast<std::byte*>(impl.storage->block.data);
-  return data ? data + static_cast<std::size_t>(impl.offset) * size_of(impl.dtype) : nullptr;
+  return data ? data + bytes_of(impl.dtype, impl.offset) : nullptr;
 }
 
 bool is_dense(const TensorImpl& impl) { return impl.stride == impl.shape.cols; }
@@ -48,7 +48,7 @@ Storage::~Storage() {
 Tensor Tensor::empty(const DevicePtr& device, Shape shape, DType dtype) {
   if (shape.rows < 0 || shape.cols < 0) throw ShapeError("tensor: negative shape " + shape.text());
   auto impl = std::make_shared<TensorImpl>();
-  impl->storage = std::make_shared<Storage>(device, static_cast<std::size_t>(shape.numel()) * size_of(dtype));
+  impl->storage = std::make_shared<Storage>(device, bytes_of(dtype, shape.numel()));
   impl->shape = shape;
   impl->stride = shape.cols;
   impl->dtype = dtype;

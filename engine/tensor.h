@@ -36,7 +36,7 @@ class Tensor {
   std::int64_t cols() const { return shape().cols; }
   std::int64_t numel() const { return shape().numel(); }
   DType dtype() const;
-  std::size_t bytes() const { return static_cast<std::size_t>(numel()) * size_of(dtype()); }
+  std::size_t bytes() const { return bytes_of(dtype(), numel()); }
   const DevicePtr& device() const;
 
   /// `count` rows, or columns, from `begin` on. The gradient of a view is a part of this tensor's, written where it

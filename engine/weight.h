@@ -14,44 +14,42 @@ enum class WeightLayout { out_in, in_out };
 class Weight {
  public:
   Weight() = default;  ///< no weight (a missing bias)
-  /// `data` may be misaligned and stays valid while `keep_alive` lives.
+  /// `data` may be misaligned and stays valid while `keep_alive` lives; its rows lie one behind the other.
   Weight(DevicePtr device, const void* data, DType dtype, Shape shape, std::shared_ptr<const void> keep_alive,
          WeightLayout layout = WeightLayout::out_in)
       : device_(std::move(device)),
-        data_(data),
-        dtype_(dtype),
-        shape_(shape),
+        view_(ConstMatrix{data, dtype, shape.rows, shape.cols, shape.cols}),
         layout_(layout),
         keep_alive_(std::move(keep_alive)) {}
-  /// Freezes a copy-free view of a tensor's present values.
+  /// A tensor's values, shared: whoever changes the tensor changes the weight.
   explicit Weight(const Tensor& tensor, WeightLayout layout = WeightLayout::out_in)
-      : Weight(tensor.device(), tensor.matrix().data, tensor.dtype(), tensor.shape(),
-               std::make_shared<Tensor>(tensor.detach()), layout) {}
+      : device_(tensor.device()),
+        view_(tensor.matrix()),
+        layout_(layout),
+        keep_alive_(std::make_shared<Tensor>(tensor.detach())) {}
 
   bool empty() const { return device_ == nullptr; }
-  Shape shape() const { return shape_; }
-  DType dtype() const { return dtype_; }
+  Shape shape() const { return {view_.rows, view_.cols}; }
+  DType dtype() const { return view_.dtype; }
+  std::size_t bytes() const { return bytes_of(view_.dtype, shape().numel()); }
   WeightLayout layout() const { return layout_; }
-  std::int64_t out_features() const { return layout_ == WeightLayout::out_in ? shape_.rows : shape_.cols; }
-  std::int64_t in_features() const { return layout_ == WeightLayout::out_in ? shape_.cols : shape_.rows; }
+  std::int64_t out_features() const { return layout_ == WeightLayout::out_in ? view_.rows : view_.cols; }
+  std::int64_t in_features() const { return layout_ == WeightLayout::out_in ? view_.cols : view_.rows; }
   const DevicePtr& device() const { return device_; }
-  ConstMatrix matrix() const { return {data_, dtype_, shape_.rows, shape_.cols, shape_.cols}; }
-  const void* data() const { return data_; }
+  WeightView view() const { return view_; }
 
   /// A copy in another dtype, owned and counted by the device; itself when the dtype is already right.
-  Weight to(DType dtype) const { return empty() || dtype == dtype_ ? *this : Weight(to_tensor(dtype), layout_); }
+  Weight to(DType dtype) const { return empty() || dtype == view_.dtype ? *this : Weight(to_tensor(dtype), layout_); }
   /// A tensor with the same values (for training all parameters).
   Tensor to_tensor(DType dtype) const {
-    Tensor copy = Tensor::empty(device_, shape_, dtype);
-    device_->kernels().accumulate(*device_, matrix(), 1, copy.mutable_matrix(), 0);
+    Tensor copy = Tensor::empty(device_, shape(), dtype);
+    device_->kernels().accumulate(*device_, view_, 1, copy.mutable_matrix(), 0);
     return copy;
   }
 
  private:
   DevicePtr device_;
-  const void* data_ = nullptr;
-  DType dtype_ = DType::f32;
-  Shape shape_;
+  WeightView view_;
   WeightLayout layout_ = WeightLayout::out_in;
   std::shared_ptr<const void> keep_alive_;
 };

@@ -3,8 +3,9 @@
 #include <algorithm>
 
 #include "engine/error.h"
-#include "engine/node.h"
+#include "ops/checks.h"
 #include "ops/gemm.h"
+#include "ops/linear_node.h"
 
 namespace loragrad {
 namespace {
@@ -22,7 +23,7 @@ Tensor operand(const Tensor& matrix, DType dtype) {
   return matrix.dtype() == dtype ? matrix.detach() : matrix.to(dtype);
 }
 
-struct LoraLinearNode final : Node {
+struct LoraLinearNode final : LinearNode {
   struct Term {
     double scale;
     Dropout dropout;
@@ -34,33 +35,22 @@ struct LoraLinearNode final : Node {
     Tensor a, b, h;
   };
 
-  LoraLinearNode(const Tensor& x, const Weight& w, const std::vector<LoraTerm>& terms, const std::vector<Kept>& kept)
-      : w(w) {
-    std::vector<Tensor> inputs{x};
+  LoraLinearNode(const Tensor& x, const Parameter& w, const Parameter& bias, const std::vector<LoraTerm>& terms,
+                 const std::vector<Kept>& kept)
+      : LinearNode(x, w, bias, matrices_of(terms)) {
     for (std::size_t i = 0; i < terms.size(); ++i) {
       const LoraTerm& term = terms[i];
-      inputs.push_back(term.a);
-      inputs.push_back(term.b);
       // x stays in memory, or its recipe, once for all who share it; drop(x) is made again.
       this->terms.push_back({term.scale, term.dropout, save(kept[i].a), save(kept[i].b),
                              term.a.needs_grad() ? save(x) : 0, term.b.needs_grad() ? save(kept[i].h) : 0});
     }
-    set_inputs(inputs);
   }
 
   std::string_view name() const override { return "lora_linear"; }
 
   void backward(const Tensor& dy, GradSink& sink) override {
-    Device& device = *dy.device();
-    if (sink.needs(0)) {
-      auto dx = sink.into(0);
-      gemm(device, {.c = dx.matrix,
-                    .a = dy.matrix(),
-                    .b = w.matrix(),
-                    .transpose_b = w.layout() == WeightLayout::in_out,
-                    .beta = dx.beta});
-    }
-    for (std::size_t i = 0; i < terms.size(); ++i) backward_term(terms[i], 1 + 2 * i, dy, sink);
+    LinearNode::backward(dy, sink);
+    for (std::size_t i = 0; i < terms.size(); ++i) backward_term(terms[i], 3 + 2 * i, dy, sink);
   }
 
   void backward_term(const Term& term, std::size_t input_a, const Tensor& dy, GradSink& sink) {
@@ -124,15 +114,21 @@ struct LoraLinearNode final : Node {
     } while (begin < dh.rows());
   }
 
-  Weight w;
+  static std::vector<Tensor> matrices_of(const std::vector<LoraTerm>& terms) {
+    std::vector<Tensor> matrices;
+    for (const LoraTerm& term : terms) matrices.insert(matrices.end(), {term.a, term.b});
+    return matrices;
+  }
+
   std::vector<Term> terms;
 };
 
-void check(const Tensor& x, const Weight& w, const LoraTerm& term) {
+void check(const Tensor& x, const Parameter& w, const LoraTerm& term) {
   if (term.a.cols() != w.in_features() || term.b.rows() != w.out_features() || term.a.rows() != term.b.cols())
     throw ShapeError("lora_linear: A " + term.a.shape().text() + " and B " + term.b.shape().text() +
                      " do not fit a weight of in = " + std::to_string(w.in_features()) +
                      ", out = " + std::to_string(w.out_features()));
+  for (const Tensor* matrix : {&term.a, &term.b}) check_one_device("lora_linear", x.device(), matrix->device());
   if (term.dropout.on() && (!term.dropout.tokens.defined() || term.dropout.tokens.rows() != x.rows()))
     throw ShapeError("lora_linear: dropout needs one (row, position) for each of x's " + std::to_string(x.rows()) +
                      " tokens");
@@ -140,13 +136,13 @@ void check(const Tensor& x, const Weight& w, const LoraTerm& term) {
 
 }  // namespace
 
-Tensor lora_linear(const Tensor& x, const Weight& w, const Weight& bias, const std::vector<LoraTerm>& terms,
+Tensor lora_linear(const Tensor& x, const Parameter& w, const Parameter& bias, const std::vector<LoraTerm>& terms,
                    Values values) {
   for (const LoraTerm& term : terms) check(x, w, term);
-  bool record = x.needs_grad();
+  bool record = needs_grad({&x, &w.tensor(), &bias.tensor()});
   for (const LoraTerm& term : terms) record = record || term.a.needs_grad() || term.b.needs_grad();
 
-  Tensor y = linear(x.detach(), w, bias, values);
+  Tensor y = linear(x.detach(), w.weight(), bias.weight(), values);
   std::vector<LoraLinearNode::Kept> kept;
   for (const LoraTerm& term : terms) {
     LoraLinearNode::Kept k{operand(term.a, x.dtype()), operand(term.b, x.dtype()),
@@ -164,7 +160,7 @@ Tensor lora_linear(const Tensor& x, const Weight& w, const Weight& bias, const s
                          .beta = 1});
     if (record) kept.push_back(k);
   }
-  return record ? attach(y, std::make_shared<LoraLinearNode>(x, w, terms, kept)) : y;
+  return record ? attach(y, std::make_shared<LoraLinearNode>(x, w, bias, terms, kept)) : y;
 }
 
 }  // namespace loragrad

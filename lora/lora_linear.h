@@ -1,8 +1,7 @@
 #pragma once
 #include <vector>
 
-#include "engine/tensor.h"
-#include "engine/weight.h"
+#include "engine/parameter.h"
 #include "ops/dropout.h"
 #include "ops/linear.h"
 
@@ -17,11 +16,11 @@ struct LoraTerm {
 };
 
 /// y = x Wᵀ + bias + Σ_i s_i (drop_i(x) A_iᵀ) B_iᵀ.                                    Hu et al. 2021, section 4.1
-/// x [tokens, in], W [out, in] frozen (or stored [in, out]) -> [tokens, out] in x's dtype.
+/// x [tokens, in], W [out, in] (or stored [in, out]: its layout) -> [tokens, out] in x's dtype.
 /// Backward, per term, with h = drop(x) Aᵀ [tokens, r] kept: dh = s dy B, dA = dhᵀ drop(x), dB = s dyᵀ h,
-/// dx = dy W + drop(dh A). There is no dW. Keeps x (or its recipe, shared with the others who read x) and h.
-/// Throws ShapeError naming both shapes.
-Tensor lora_linear(const Tensor& x, const Weight& w, const Weight& bias, const std::vector<LoraTerm>& terms,
+/// dx = dy W + drop(dh A). Of a frozen W there is no dW. Keeps x (or its recipe, shared with the others who read x)
+/// and h. Throws ShapeError naming both shapes.
+Tensor lora_linear(const Tensor& x, const Parameter& w, const Parameter& bias, const std::vector<LoraTerm>& terms,
                    Values values = Values::formed);
 
 }  // namespace loragrad

@@ -128,7 +128,7 @@ std::vector<std::byte> merge_weight(const std::string& name, const Weight& w, co
   for (std::int64_t begin = 0; begin < shape.rows; begin += block_rows) {
     auto rows_of_w = [&] {
       Tensor rows = Tensor::empty(w.device(), {std::min(block_rows, shape.rows - begin), shape.cols}, dtype);
-      device.kernels().accumulate(device, row_range(w.matrix(), begin, rows.rows()), 1, rows.mutable_matrix(), 0);
+      device.kernels().accumulate(device, row_range(w.view(), begin, rows.rows()), 1, rows.mutable_matrix(), 0);
       return rows;
     };
     Tensor block = rows_of_w();

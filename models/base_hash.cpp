@@ -8,7 +8,6 @@
 
 #include "engine/error.h"
 #include "io/stored_values.h"
-#include "models/parameter.h"
 
 namespace loragrad {
 namespace {

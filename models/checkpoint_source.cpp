@@ -6,7 +6,6 @@
 #include "io/safetensors.h"
 #include "io/tensor_complaints.h"
 #include "models/base_tensors.h"
-#include "models/parameter.h"
 #include "models/parameter_source.h"
 
 namespace loragrad {
@@ -28,24 +27,24 @@ class CheckpointSource final : public ParameterSource {
         vectors_(vectors),
         prefix_(std::move(prefix)) {}
 
-  Parameter matrix(const std::string& name, Shape shape, WeightLayout layout, Start) override {
+  ParameterSlot matrix(const std::string& name, Shape shape, WeightLayout layout, Start) override {
     return matrix_from(find(name), name, shape, layout);
   }
 
-  Parameter vector(const std::string& name, std::int64_t n, Start) override {
+  ParameterSlot vector(const std::string& name, std::int64_t n, Start) override {
     const StoredTensor* stored = find(name);
     if (!stored || !fits(*stored, {n})) return missing(name, stored, {1, n});
     return keep(name, parameter(*stored, {1, n}, WeightLayout::out_in, vectors_));
   }
 
-  Parameter embedding(const std::string& name, Shape shape, const std::string& head_name, bool tied) override {
+  ParameterSlot embedding(const std::string& name, Shape shape, const std::string& head_name, bool tied) override {
     const StoredTensor* stored = find(name);
     if (!stored && tied) stored = find(head_name);
     return matrix_from(stored, name, shape, WeightLayout::out_in);
   }
 
-  Parameter head(const std::string& name, Shape shape, const Parameter& embedding, const std::string& embedding_name,
-                 bool tied) override {
+  ParameterSlot head(const std::string& name, Shape shape, const ParameterSlot& embedding,
+                     const std::string& embedding_name, bool tied) override {
     const StoredTensor *own = find(name), *other = find(embedding_name);
     // A tied model may store its head as well: a copy stays tied, a different one is what transformers would use.
     if (tied && (!own || !other || same_bytes(*own, *other))) return embedding;
@@ -70,19 +69,19 @@ class CheckpointSource final : public ParameterSource {
     if (stored) used_.insert(stored->name);
     return stored;
   }
-  Parameter matrix_from(const StoredTensor* stored, const std::string& name, Shape shape, WeightLayout layout) {
+  ParameterSlot matrix_from(const StoredTensor* stored, const std::string& name, Shape shape, WeightLayout layout) {
     if (!stored || !fits(*stored, {shape.rows, shape.cols})) return missing(name, stored, shape);
     return keep(name, parameter(*stored, shape, layout, stored->dtype()));
   }
   static bool fits(const StoredTensor& stored, const std::vector<std::int64_t>& shape) { return stored.shape == shape; }
 
-  Parameter missing(const std::string& name, const StoredTensor* stored, Shape shape) {
+  ParameterSlot missing(const std::string& name, const StoredTensor* stored, Shape shape) {
     std::string expected = shape.rows == 1 ? "[" + std::to_string(shape.cols) + "]" : shape.text();
     if (stored)
       complaints_.shape(stored->name, expected, stored->shape_text());
     else
       complaints_.missing(name);
-    return Weight();
+    return std::make_shared<Parameter>();
   }
 
   Parameter parameter(const StoredTensor& stored, Shape shape, WeightLayout layout, DType dtype) {
@@ -90,7 +89,7 @@ class CheckpointSource final : public ParameterSource {
     Weight weight(device_, data, stored.dtype(), shape, stored.file, layout);
     if (!trainable_) return weight.to(dtype);
     Tensor copy = weight.to_tensor(vectors_);
-    return copy.set_trainable();
+    return {copy.set_trainable(), layout};
   }
 
   /// Of the stored tensors: what was made of the embedding may be a copy to train, or have no memory.

@@ -5,6 +5,7 @@
 #include "models/config_reader.h"
 #include "models/model.h"
 #include "models/parameter_source.h"
+#include "ops/norm.h"
 
 namespace loragrad {
 
@@ -48,6 +49,13 @@ class Decoder : public CausalLm {
   /// Attention of one layer, through the cache where there is one.
   Tensor attend(const Tensor& q, const Tensor& k, const Tensor& v, const Batch& batch, const AttentionConfig& config,
                 std::size_t layer, KeyValueCache* cache) const;
+};
+
+/// A LayerNorm's two vectors.
+struct LayerNorm {
+  ParameterSlot weight, bias;
+  double eps = 1e-5;
+  Tensor operator()(const Tensor& x, DType dtype) const { return layer_norm(x, *weight, *bias, eps, dtype); }
 };
 
 /// positions + offset, for learned tables that do not start at 0.

@@ -3,8 +3,8 @@
 // (Conv1D).
 //   loragrad train --model gpt2 --data rows.jsonl --output adapter
 #include "models/family.h"
-#include "models/parameter.h"
 #include "ops/elementwise.h"
+#include "ops/embedding.h"
 
 namespace loragrad {
 namespace {
@@ -70,7 +70,7 @@ class Gpt2 final : public Decoder {
   }
 
   Tensor hidden(const Batch& batch, const ForwardContext& context, KeyValueCache* cache) const override {
-    Tensor x = add(embedding(batch.ids, wte_, residual()), embedding(batch.positions, wpe_, residual()));
+    Tensor x = add(embedding(batch.ids, *wte_, residual()), embedding(batch.positions, *wpe_, residual()));
     return ln_f_(through_blocks(std::move(x), batch, context, cache), dtype_);
   }
 
@@ -93,7 +93,7 @@ class Gpt2 final : public Decoder {
     return add(middle, layer.mlp_c_proj.last(y, context));
   }
 
-  Parameter wte_, wpe_;
+  ParameterSlot wte_, wpe_;
   std::vector<Layer> layers_;
   LayerNorm ln_f_;
 };

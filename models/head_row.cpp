@@ -7,7 +7,6 @@
 #include <cstring>
 
 #include "engine/error.h"
-#include "models/parameter.h"
 
 namespace loragrad {
 namespace {
@@ -17,14 +16,14 @@ constexpr std::int64_t looked_at = 256;
 }  // namespace
 
 HeadRow head_row(const CausalLm& model, std::int32_t id) {
-  ConstMatrix head = matrix_of(model.head());
+  ConstMatrix head = model.head().view();
   if (!head.data) throw UsageError("head row: expected a model with weights, found one on a meta device");
   if (id < 0 || id >= head.rows)
     throw UsageError(fmt::format("head row: expected an id below {}, found {}", head.rows, id));
   ConstMatrix row = row_range(head, id, 1);
   HeadRow found;
   for (const auto& [name, parameter] : model.parameters())
-    if (matrix_of(parameter).data == head.data) found.parameter = name;
+    if (parameter->view().data == head.data) found.parameter = name;
   double norm = model.device()->kernels().squared_norm(*model.device(), row);
   if (!std::isfinite(norm)) return found;
   found.zero = norm == 0;

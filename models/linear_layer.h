@@ -1,8 +1,8 @@
 #pragma once
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <string>
-#include <variant>
 #include <vector>
 
 #include "lora/adapter.h"
@@ -10,8 +10,9 @@
 
 namespace loragrad {
 
-/// A parameter of the model: frozen (Weight), or trained (Tensor: pretrain, --full). An empty Weight: not there.
-using Parameter = std::variant<Weight, Tensor>;
+/// The place of one of a model's parameters. Whoever computes with it looks here each time, so it can be replaced after
+/// the model has been made.
+using ParameterSlot = std::shared_ptr<Parameter>;
 
 /// What a forward pass is told besides the batch.
 struct ForwardContext {
@@ -28,17 +29,17 @@ struct ForwardContext {
 class LinearLayer {
  public:
   LinearLayer() = default;
-  LinearLayer(std::string name, Parameter weight, Parameter bias, WeightLayout layout)
-      : name_(std::move(name)), weight_(std::move(weight)), bias_(std::move(bias)), layout_(layout) {}
+  /// `bias` may be null.
+  LinearLayer(std::string name, ParameterSlot weight, ParameterSlot bias)
+      : name_(std::move(name)), weight_(std::move(weight)), bias_(std::move(bias)) {}
 
   Tensor operator()(const Tensor& x, const ForwardContext& context) const;
   /// The same for the last map of a block, on which nothing but the block's output depends.
   Tensor last(const Tensor& x, const ForwardContext& context) const;
 
   LinearShape shape() const;
-  const Parameter& weight() const { return weight_; }
   const std::string& name() const { return name_; }
-  /// Adds an adapter's module with a weight. UsageError when the base is itself being trained.
+  /// Adds an adapter's module with a weight.
   void attach(const LoraModule& module, double weight, double dropout);
   void detach_adapters() { active_.clear(); }
 
@@ -50,8 +51,7 @@ class LinearLayer {
     double weight, dropout;
   };
   std::string name_;
-  Parameter weight_, bias_;
-  WeightLayout layout_ = WeightLayout::out_in;
+  ParameterSlot weight_, bias_;
   std::vector<Active> active_;
 };
 

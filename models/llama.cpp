@@ -3,9 +3,10 @@
 // scaling.
 //   loragrad train --model smollm2-135m --data rows.jsonl --output adapter
 #include "models/family.h"
-#include "models/parameter.h"
 #include "models/rope_reader.h"
 #include "ops/elementwise.h"
+#include "ops/embedding.h"
+#include "ops/norm.h"
 
 namespace loragrad {
 namespace {
@@ -38,7 +39,7 @@ ModelConfig read_config(ConfigReader& read) {
 
 struct Layer {
   LinearLayer q_proj, k_proj, v_proj, o_proj, gate_proj, up_proj, down_proj;
-  Parameter input_layernorm, post_attention_layernorm;
+  ParameterSlot input_layernorm, post_attention_layernorm;
 };
 
 class Llama final : public Decoder {
@@ -73,8 +74,8 @@ class Llama final : public Decoder {
   }
 
   Tensor hidden(const Batch& batch, const ForwardContext& context, KeyValueCache* cache) const override {
-    Tensor x = through_blocks(embedding(batch.ids, embed_tokens_, residual()), batch, context, cache);
-    return rms_norm(x, norm_, config_.norm_eps, dtype_);
+    Tensor x = through_blocks(embedding(batch.ids, *embed_tokens_, residual()), batch, context, cache);
+    return rms_norm(x, *norm_, config_.norm_eps, dtype_);
   }
 
  private:
@@ -82,17 +83,17 @@ class Llama final : public Decoder {
                KeyValueCache* cache) const override {
     const Layer& layer = layers_[i];
     const RopeFrequencies& frequencies = config_.rope_frequencies;
-    Tensor y = rms_norm(x, layer.input_layernorm, config_.norm_eps, dtype_);
+    Tensor y = rms_norm(x, *layer.input_layernorm, config_.norm_eps, dtype_);
     Tensor q = rope(layer.q_proj(y, context), batch.positions, frequencies);
     Tensor k = rope(layer.k_proj(y, context), batch.positions, frequencies);
     Tensor o = attend(q, k, layer.v_proj(y, context), batch, config_.attention(), i, cache);
     Tensor middle = add(x, layer.o_proj(o, context));
-    y = rms_norm(middle, layer.post_attention_layernorm, config_.norm_eps, dtype_);
+    y = rms_norm(middle, *layer.post_attention_layernorm, config_.norm_eps, dtype_);
     y = gated(config_.activation, layer.gate_proj(y, context), layer.up_proj(y, context));
     return add(middle, layer.down_proj.last(y, context));
   }
 
-  Parameter embed_tokens_, norm_;
+  ParameterSlot embed_tokens_, norm_;
   std::vector<Layer> layers_;
 };
 

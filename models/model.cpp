@@ -1,19 +1,19 @@
 #include "models/model.h"
 
+#include <algorithm>
+
 #include "engine/error.h"
-#include "models/parameter.h"
 #include "ops/gemm.h"
 
 namespace loragrad {
 
 CrossEntropy CausalLm::loss(const Batch& batch, double denominator, const ForwardContext& context) const {
-  Tensor h = hidden(batch, context);
-  return std::visit([&](const auto& head) { return cross_entropy(h, head, batch.targets, denominator); }, head_);
+  return cross_entropy(hidden(batch, context), *head_, batch.targets, denominator);
 }
 
 Tensor CausalLm::logits(const Tensor& hidden) const {
   DType dtype = hidden.dtype() == DType::f64 ? DType::f64 : DType::f32;
-  ConstMatrix head = matrix_of(head_);
+  WeightView head = head_->view();
   Tensor z = Tensor::empty(device_, {hidden.rows(), head.rows}, dtype);
   gemm(*device_, {.c = z.mutable_matrix(), .a = hidden.matrix(), .b = head, .transpose_b = true});
   return z;
@@ -39,23 +39,38 @@ void CausalLm::detach_adapters() {
   for (LinearLayer* layer : linears_) layer->detach_adapters();
 }
 
+void CausalLm::replace(const std::string& name, Parameter parameter) {
+  auto at = std::find_if(parameters_.begin(), parameters_.end(), [&](const auto& p) { return p.first == name; });
+  bool unties = at == parameters_.end() && name == "lm_head.weight";
+  if (at == parameters_.end() && !unties) throw UsageError("replace: the model has no parameter " + name);
+  const Parameter& old = unties ? *head_ : *at->second;
+  if (parameter.shape() != old.shape() || parameter.layout() != old.layout() || parameter.device() != old.device())
+    throw UsageError("replace: " + name + ": expected " + old.shape().text() + " on " +
+                     std::string(old.device()->name()) + " as the model stores it, found " + parameter.shape().text());
+  if (unties) {
+    head_ = std::make_shared<Parameter>(std::move(parameter));
+    parameters_.emplace_back(name, head_);
+  } else {
+    *at->second = std::move(parameter);
+  }
+}
+
 std::int64_t CausalLm::parameter_count() const {
   std::int64_t n = 0;
-  for (const auto& [name, parameter] : parameters_) n += shape_of(parameter).numel();
+  for (const auto& [name, parameter] : parameters_) n += parameter->shape().numel();
   return n;
 }
 
 std::size_t CausalLm::parameter_bytes() const {
   std::size_t n = 0;
-  for (const auto& [name, parameter] : parameters_)
-    n += static_cast<std::size_t>(shape_of(parameter).numel()) * size_of(dtype_of_parameter(parameter));
+  for (const auto& [name, parameter] : parameters_) n += parameter->bytes();
   return n;
 }
 
 std::vector<std::pair<std::string, Tensor>> CausalLm::trainable() const {
   std::vector<std::pair<std::string, Tensor>> tensors;
   for (const auto& [name, parameter] : parameters_)
-    if (auto* tensor = std::get_if<Tensor>(&parameter)) tensors.emplace_back(name, *tensor);
+    if (parameter->tensor().defined()) tensors.emplace_back(name, parameter->tensor());
   return tensors;
 }
 

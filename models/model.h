@@ -22,6 +22,8 @@ struct KeyValueCache {
   std::int64_t length = 0, capacity = 0;
 };
 
+using NamedParameter = std::pair<std::string, ParameterSlot>;
+
 /// A decoder-only language model. The base is frozen (its weights are the mapped file) unless it was made trainable.
 class CausalLm {
  public:
@@ -47,9 +49,12 @@ class CausalLm {
   void detach_adapters();
 
   /// All parameters with checkpoint names, in the order of the checkpoint's layers (a tied head once).
-  const std::vector<std::pair<std::string, Parameter>>& parameters() const { return parameters_; }
+  const std::vector<NamedParameter>& parameters() const { return parameters_; }
+  /// Puts another parameter in the place of one, such as a copy to train. A tied head ("lm_head.weight") is a place of
+  /// its own from then on. UsageError for a name that the model does not have, or another shape, layout or device.
+  void replace(const std::string& name, Parameter parameter);
   /// [vocab, d]; the embedding's where they are tied.
-  const Parameter& head() const { return head_; }
+  const Parameter& head() const { return *head_; }
   std::int64_t parameter_count() const;
   std::size_t parameter_bytes() const;
   /// The trainable ones (none for a frozen base).
@@ -62,9 +67,9 @@ class CausalLm {
   ModelConfig config_;
   DevicePtr device_;
   DType dtype_ = DType::f32, stored_dtype_ = DType::f32;
-  std::vector<std::pair<std::string, Parameter>> parameters_;
+  std::vector<NamedParameter> parameters_;
   std::vector<LinearLayer*> linears_;
-  Parameter head_;  // [vocab, d], tied or not
+  ParameterSlot head_;
 };
 
 struct LoadOptions {

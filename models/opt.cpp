@@ -3,8 +3,8 @@
 // (do_layer_norm_before false), has no final norm, and projects its 512-wide embedding in and out.
 //   loragrad train --model opt-125m --data rows.jsonl --output adapter
 #include "models/family.h"
-#include "models/parameter.h"
 #include "ops/elementwise.h"
+#include "ops/embedding.h"
 
 namespace loragrad {
 namespace {
@@ -81,9 +81,9 @@ class Opt final : public Decoder {
   }
 
   Tensor hidden(const Batch& batch, const ForwardContext& context, KeyValueCache* cache) const override {
-    Tensor x = embedding(batch.ids, embed_tokens_, residual());
+    Tensor x = embedding(batch.ids, *embed_tokens_, residual());
     if (projected_) x = cast(project_in_(cast(x, dtype_), context), residual());
-    x = add(x, embedding(shifted(batch.positions, position_offset), embed_positions_, residual()));
+    x = add(x, embedding(shifted(batch.positions, position_offset), *embed_positions_, residual()));
     x = through_blocks(std::move(x), batch, context, cache);
     x = normalised_ ? final_layer_norm_(x, dtype_) : cast(x, dtype_);
     return projected_ ? project_out_(x, context) : x;
@@ -105,7 +105,7 @@ class Opt final : public Decoder {
     return before ? out : layer.final_layer_norm(out, residual());
   }
 
-  Parameter embed_tokens_, embed_positions_;
+  ParameterSlot embed_tokens_, embed_positions_;
   LinearLayer project_in_, project_out_;
   bool projected_ = false, normalised_ = true;
   std::vector<Layer> layers_;

@@ -9,9 +9,8 @@ namespace loragrad {
 LinearLayer ParameterSource::linear(const std::string& name, std::int64_t in, std::int64_t out, bool bias, Start start,
                                     WeightLayout layout) {
   Shape shape = layout == WeightLayout::out_in ? Shape{out, in} : Shape{in, out};
-  Parameter w = matrix(name + ".weight", shape, layout, start);
-  Parameter b = bias ? vector(name + ".bias", out, Start::zero) : Parameter(Weight());
-  return LinearLayer(name, w, b, layout);
+  ParameterSlot w = matrix(name + ".weight", shape, layout, start);
+  return LinearLayer(name, w, bias ? vector(name + ".bias", out, Start::zero) : nullptr);
 }
 
 namespace {
@@ -21,17 +20,17 @@ class FreshSource final : public ParameterSource {
   FreshSource(DevicePtr device, std::uint64_t seed, std::int64_t layers)
       : device_(std::move(device)), seed_(seed), layers_(layers) {}
 
-  Parameter matrix(const std::string& name, Shape shape, WeightLayout, Start start) override {
-    return keep(name, fresh(name, shape, start));
+  ParameterSlot matrix(const std::string& name, Shape shape, WeightLayout layout, Start start) override {
+    return keep(name, {fresh(name, shape, start), layout});
   }
-  Parameter vector(const std::string& name, std::int64_t n, Start start) override {
+  ParameterSlot vector(const std::string& name, std::int64_t n, Start start) override {
     return keep(name, fresh(name, {1, n}, start));
   }
-  Parameter embedding(const std::string& name, Shape shape, const std::string&, bool) override {
+  ParameterSlot embedding(const std::string& name, Shape shape, const std::string&, bool) override {
     return matrix(name, shape, WeightLayout::out_in, Start::matrix);
   }
-  Parameter head(const std::string& name, Shape shape, const Parameter& embedding, const std::string&,
-                 bool tied) override {
+  ParameterSlot head(const std::string& name, Shape shape, const ParameterSlot& embedding, const std::string&,
+                     bool tied) override {
     return tied ? embedding : matrix(name, shape, WeightLayout::out_in, Start::matrix);
   }
 

@@ -17,14 +17,14 @@ class ParameterSource {
  public:
   virtual ~ParameterSource() = default;
   /// A matrix [rows, cols].
-  virtual Parameter matrix(const std::string& name, Shape shape, WeightLayout layout, Start start) = 0;
+  virtual ParameterSlot matrix(const std::string& name, Shape shape, WeightLayout layout, Start start) = 0;
   /// A vector [n], in f32 (f64 when computing in f64).
-  virtual Parameter vector(const std::string& name, std::int64_t n, Start start) = 0;
+  virtual ParameterSlot vector(const std::string& name, std::int64_t n, Start start) = 0;
   /// The embedding. A tied model may store it as `head_name` alone.
-  virtual Parameter embedding(const std::string& name, Shape shape, const std::string& head_name, bool tied) = 0;
-  /// The head: `name` where the checkpoint stores its own, else the embedding when tied (the parameter, and its name).
-  virtual Parameter head(const std::string& name, Shape shape, const Parameter& embedding,
-                         const std::string& embedding_name, bool tied) = 0;
+  virtual ParameterSlot embedding(const std::string& name, Shape shape, const std::string& head_name, bool tied) = 0;
+  /// The head: `name` where the checkpoint stores its own, else the embedding when tied (its slot, and its name).
+  virtual ParameterSlot head(const std::string& name, Shape shape, const ParameterSlot& embedding,
+                             const std::string& embedding_name, bool tied) = 0;
   /// Called last: throws one InputError about everything missing, unexpected or mis-shaped.
   virtual void finish() {}
 
@@ -33,14 +33,13 @@ class ParameterSource {
                      WeightLayout layout = WeightLayout::out_in);
   /// What is not as config.json says, though it can be computed: a line each.
   virtual std::vector<std::string> warnings() const { return {}; }
-  std::vector<std::pair<std::string, Parameter>> take() { return std::move(parameters_); }
+  std::vector<NamedParameter> take() { return std::move(parameters_); }
 
  protected:
-  Parameter keep(const std::string& name, Parameter parameter) {
-    parameters_.emplace_back(name, parameter);
-    return parameter;
+  ParameterSlot keep(const std::string& name, Parameter parameter) {
+    return parameters_.emplace_back(name, std::make_shared<Parameter>(std::move(parameter))).second;
   }
-  std::vector<std::pair<std::string, Parameter>> parameters_;
+  std::vector<NamedParameter> parameters_;
 };
 
 /// From a model folder. `base_prefix` ("model.", "transformer.") may be missing from names in the file, or be before

@@ -2,7 +2,6 @@
 #include <string_view>
 
 #include "engine/tensor.h"
-#include "engine/weight.h"
 
 /// What ops check before they compute. Messages name the op, both operands, and both shapes.
 namespace loragrad {

@@ -57,7 +57,7 @@ struct Supervised {
 };
 
 /// Tokens of a tile: as many as fit the budget, cut evenly, since a product with few rows is slow.
-std::int64_t rows_of_tile(std::int64_t tokens, const ConstMatrix& head, DType x, DType logits) {
+std::int64_t rows_of_tile(std::int64_t tokens, const WeightView& head, DType x, DType logits) {
   auto size = [](DType dtype) { return static_cast<std::int64_t>(size_of(dtype)); };
   std::int64_t bytes = head.rows * size(logits) + head.cols * (2 * size(x) + size(logits));
   std::int64_t fit = std::max<std::int64_t>(1, tile_bytes / bytes);
@@ -66,18 +66,17 @@ std::int64_t rows_of_tile(std::int64_t tokens, const ConstMatrix& head, DType x,
   return std::clamp<std::int64_t>((even + 15) / 16 * 16, 1, fit);
 }
 
-/// One pass over the tiles of supervised tokens. `head` as a matrix; `dw` undefined for a frozen one: taken together
-/// so that both overloads are one computation.
+/// One pass over the tiles of supervised tokens.
 class Pass {
  public:
-  Pass(const Tensor& x, ConstMatrix head, const Tensor& head_tensor, double denominator)
+  Pass(const Tensor& x, const Parameter& head, double denominator)
       : x_(x),
-        head_(head),
+        head_(head.view()),
         device_(*x.device()),
         logits_dtype_(x.dtype() == DType::f64 ? DType::f64 : DType::f32),
         scale_(1 / denominator) {
     if (x.needs_grad()) dx_ = Tensor::zeros(x.device(), x.shape(), x.dtype());
-    if (head_tensor.needs_grad()) dw_ = Tensor::zeros(x.device(), head_tensor.shape(), head_tensor.dtype());
+    if (head.needs_grad()) dw_ = Tensor::zeros(x.device(), head.shape(), head.dtype());
   }
 
   /// The sum of the losses, in f64, in the order of the tokens.
@@ -136,22 +135,25 @@ class Pass {
   }
 
   const Tensor& x_;
-  ConstMatrix head_;
+  WeightView head_;
   Device& device_;
   DType logits_dtype_;
   double scale_, sum_ = 0;
   Tensor dx_, dw_;
 };
 
-CrossEntropy compute(const Tensor& x, ConstMatrix head, const Tensor& head_tensor, const Tensor& targets,
-                     double denominator) {
-  if (x.cols() != head.cols)
-    throw ShapeError("cross_entropy: x " + x.shape().text() + " does not fit the head " +
-                     Shape{head.rows, head.cols}.text());
+}  // namespace
+
+CrossEntropy cross_entropy(const Tensor& x, const Parameter& head, const Tensor& targets, double denominator) {
+  if (head.empty() || head.layout() != WeightLayout::out_in)
+    throw ShapeError("cross_entropy: the head must be stored [vocab, d]");
+  if (x.cols() != head.shape().cols)
+    throw ShapeError("cross_entropy: x " + x.shape().text() + " does not fit the head " + head.shape().text());
   check_real("cross_entropy", "x", x.dtype());
+  check_one_device("cross_entropy", x.device(), head.device());
   check_indices("cross_entropy", "targets", targets, {x.rows(), 1}, x.shape());
   Supervised supervised(targets);
-  Pass pass(x, head, head_tensor, denominator);
+  Pass pass(x, head, denominator);
   CrossEntropy result;
   result.sum = pass.run(supervised);
   result.supervised = supervised.count();
@@ -160,19 +162,8 @@ CrossEntropy compute(const Tensor& x, ConstMatrix head, const Tensor& head_tenso
   const DevicePtr& device = x.device();
   result.loss = x.dtype() == DType::f64 ? Tensor::from(device, {1, 1}, &value) : Tensor::from(device, {1, 1}, &narrow);
   if (pass.dx().defined() || pass.dw().defined())
-    attach(result.loss, std::make_shared<CrossEntropyNode>(x, head_tensor, pass.dx(), pass.dw()));
+    attach(result.loss, std::make_shared<CrossEntropyNode>(x, head.tensor(), pass.dx(), pass.dw()));
   return result;
-}
-
-}  // namespace
-
-CrossEntropy cross_entropy(const Tensor& x, const Weight& head, const Tensor& targets, double denominator) {
-  if (head.layout() != WeightLayout::out_in) throw ShapeError("cross_entropy: the head must be stored [vocab, d]");
-  return compute(x, head.matrix(), Tensor(), targets, denominator);
-}
-
-CrossEntropy cross_entropy(const Tensor& x, const Tensor& head, const Tensor& targets, double denominator) {
-  return compute(x, head.matrix(), head, targets, denominator);
 }
 
 }  // namespace loragrad

@@ -1,8 +1,7 @@
 #pragma once
 #include <cstdint>
 
-#include "engine/tensor.h"
-#include "engine/weight.h"
+#include "engine/parameter.h"
 
 namespace loragrad {
 
@@ -18,7 +17,6 @@ struct CrossEntropy {
 /// never multiplied. dx (and dW for a trainable head) are computed with the tile, when they are needed, and kept for
 /// backward:
 ///   dz_t = (softmax(z_t) - onehot(targets[t])) / denominator,  dx = dz W,  dW = dzᵀ x
-CrossEntropy cross_entropy(const Tensor& x, const Weight& head, const Tensor& targets, double denominator);
-CrossEntropy cross_entropy(const Tensor& x, const Tensor& head, const Tensor& targets, double denominator);
+CrossEntropy cross_entropy(const Tensor& x, const Parameter& head, const Tensor& targets, double denominator);
 
 }  // namespace loragrad

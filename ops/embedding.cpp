@@ -24,28 +24,20 @@ struct EmbeddingNode final : Node {
   std::size_t saved_ids;
 };
 
-Tensor look_up(const Tensor& ids, const ConstMatrix& table, const DevicePtr& table_device, DType dtype) {
-  check_indices("embedding", "ids", ids, {ids.rows(), 1}, {table.rows, table.cols});
-  check_one_device("embedding", ids.device(), table_device);
-  check_real("embedding", "y", dtype);
-  Tensor y = Tensor::empty(ids.device(), {ids.rows(), table.cols}, dtype);
-  ids.device()->kernels().embedding(*ids.device(),
-                                    {.table = table, .ids = ids.data<std::int32_t>(), .out = y.mutable_matrix()});
-  return y;
-}
-
 }  // namespace
 
-Tensor embedding(const Tensor& ids, const Weight& table, DType dtype) {
+Tensor embedding(const Tensor& ids, const Parameter& table, DType dtype) {
   if (table.empty()) throw ShapeError("embedding: no table for ids " + ids.shape().text());
   if (table.layout() != WeightLayout::out_in)
     throw ShapeError("embedding: the table " + table.shape().text() + " must be stored [vocab, d]");
-  return look_up(ids, table.matrix(), table.device(), dtype);
-}
-
-Tensor embedding(const Tensor& ids, const Tensor& table, DType dtype) {
-  Tensor y = look_up(ids, table.matrix(), table.device(), dtype);
-  return needs_grad({&table}) ? attach(y, std::make_shared<EmbeddingNode>(ids, table)) : y;
+  check_indices("embedding", "ids", ids, {ids.rows(), 1}, table.shape());
+  check_one_device("embedding", ids.device(), table.device());
+  check_real("embedding", "y", dtype);
+  Device& device = *ids.device();
+  Tensor y = Tensor::empty(ids.device(), {ids.rows(), table.shape().cols}, dtype);
+  device.kernels().embedding(device,
+                             {.table = table.view(), .ids = ids.data<std::int32_t>(), .out = y.mutable_matrix()});
+  return table.needs_grad() ? attach(y, std::make_shared<EmbeddingNode>(ids, table.tensor())) : y;
 }
 
 }  // namespace loragrad

@@ -1,14 +1,11 @@
 #pragma once
-#include "engine/tensor.h"
-#include "engine/weight.h"
+#include "engine/parameter.h"
 
 namespace loragrad {
 
 /// y[t] = table[ids[t]].  ids [tokens, 1] i32, table [vocab, d] -> [tokens, d] of type `dtype`. Learned positions are
 /// the same op with position ids. Ids are checked on the host before a batch is made (models/batch.h).
-Tensor embedding(const Tensor& ids, const Weight& table, DType dtype);
-
-/// The same with a trainable table: dtable[ids[t]] += dy[t], in the order of t.
-Tensor embedding(const Tensor& ids, const Tensor& table, DType dtype);
+/// Of a trained table: dtable[ids[t]] += dy[t], in the order of t.
+Tensor embedding(const Tensor& ids, const Parameter& table, DType dtype);
 
 }  // namespace loragrad

@@ -1,6 +1,5 @@
 #include <filesystem>
 #include <set>
-#include <variant>
 
 #include "io/atomic.h"
 #include "io/json.h"
@@ -15,16 +14,12 @@ namespace fs = std::filesystem;
 
 /// The values in this process's memory: the tensor's own on the CPU, else a copy that `keep` holds.
 const void* host_values(const Parameter& parameter, std::vector<std::vector<std::byte>>& keep) {
-  return std::visit(
-      [&](const auto& p) -> const void* {
-        const DevicePtr& device = p.device();
-        ConstMatrix m = p.matrix();
-        if (device->name() == "cpu") return m.data;
-        std::vector<std::byte>& copy = keep.emplace_back(static_cast<std::size_t>(m.rows * m.cols) * size_of(m.dtype));
-        device->download(copy.data(), m.data, copy.size());
-        return copy.data();
-      },
-      parameter);
+  const DevicePtr& device = parameter.device();
+  const void* data = parameter.view().data;
+  if (device->name() == "cpu") return data;
+  std::vector<std::byte>& copy = keep.emplace_back(parameter.bytes());
+  device->download(copy.data(), data, copy.size());
+  return copy.data();
 }
 
 std::string torch_name(DType dtype) {
@@ -49,12 +44,12 @@ void write_checkpoint(const CausalLm& model, const std::string& base_folder, con
   std::set<std::string> matrices;
   for (const LinearShape& linear : model.linear_shapes()) matrices.insert(linear.name + ".weight");
   for (const auto& [name, parameter] : model.parameters()) {
-    auto [shape, dtype] = std::visit([](const auto& p) { return std::pair(p.shape(), p.dtype()); }, parameter);
-    trained = trained || std::holds_alternative<Tensor>(parameter);
+    Shape shape = parameter->shape();
+    trained = trained || parameter->needs_grad();
     // A vector is one row here, and so may be a linear map's matrix.
     bool matrix = shape.rows != 1 || matrices.count(name);
     std::vector<std::int64_t> dims = matrix ? std::vector{shape.rows, shape.cols} : std::vector{shape.cols};
-    tensors.push_back({name, dtype, dims, host_values(parameter, keep)});
+    tensors.push_back({name, parameter->dtype(), dims, host_values(*parameter, keep)});
   }
   write_safetensors((fs::path(folder) / "model.safetensors").string(), tensors);
 

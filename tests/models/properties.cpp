@@ -125,7 +125,7 @@ TEST_CASE("the base's file and weights are the same bytes after backward") {
     GoldenCase golden = read_golden_case(folder_of(family));
     DevicePtr device = cpu_device(2);
     auto model = load_model(folder_of(family) + "/model", device, {.precision = Precision::f32});
-    for (const auto& [name, parameter] : model->parameters()) CHECK(std::holds_alternative<Weight>(parameter));
+    for (const auto& [name, parameter] : model->parameters()) CHECK(!parameter->tensor().defined());
     Adapter adapter = full_adapter(*model, 0.1);
     model->attach(adapter);
     Batch longer = golden.batch(*model, 0, 2);
@@ -134,6 +134,33 @@ TEST_CASE("the base's file and weights are the same bytes after backward") {
     backward(loss.loss);
     CHECK(std::string(MappedFile::open(file)->text()) == before);
   }
+}
+
+TEST_CASE("a parameter can be replaced after loading, and a tied head untied") {
+  GoldenCase golden = read_golden_case(folder_of("gpt2"));
+  auto model = load_model(folder_of("gpt2") + "/model", cpu_device(2), {.precision = Precision::f32});
+  Batch batch = golden.batch(*model, 0, 2);
+  double before = model->loss(batch, 10, {}).sum;
+  std::size_t parameters = model->parameters().size();
+  REQUIRE(model->config().tie_word_embeddings);
+
+  Tensor head = model->head().weight().to_tensor(DType::f32).set_trainable();
+  model->replace("lm_head.weight", head);
+  CHECK(model->parameters().size() == parameters + 1);
+  for (const auto& [name, parameter] : model->parameters())
+    if (name == "transformer.ln_f.bias")
+      model->replace(name, parameter->weight().to_tensor(DType::f32).set_trainable());
+  CHECK(model->trainable().size() == 2);
+  CrossEntropy loss = model->loss(batch, 10, {});
+  CHECK(loss.sum == before);
+  backward(loss.loss);
+  for (const auto& [name, tensor] : model->trainable()) CHECK(tensor.grad().defined());
+  head.fill(0);
+  CHECK(model->loss(batch, 10, {}).sum != before);
+
+  CHECK_THROWS_WITH_AS(model->replace("transformer.wte", head), "replace: the model has no parameter transformer.wte",
+                       UsageError);
+  CHECK_THROWS_AS(model->replace("transformer.ln_f.bias", head), UsageError);
 }
 
 TEST_CASE("checkpointed blocks give the same loss and gradients, bit for bit, and take less memory") {

@@ -25,7 +25,15 @@ Tensor frozen_other_type(const Inputs& in, const Setting& s) {
   return linear(s.compute(in[0]), Weight(w), Weight(s.parameter({1, 300}, 2)));
 }
 Tensor trained(const Inputs& in, const Setting& s) { return linear(s.compute(in[0]), in[1], in[2]); }
-Tensor trained_conv1d(const Inputs& in, const Setting& s) { return linear(s.compute(in[0]), in[1], Tensor(), in_out); }
+Tensor trained_conv1d(const Inputs& in, const Setting& s) {
+  return linear(s.compute(in[0]), Parameter(in[1], in_out), {});
+}
+Tensor trained_bias(const Inputs& in, const Setting& s) {
+  return linear(s.compute(in[0]), Weight(s.constant({5, in[0].cols()}, 1)), in[1]);
+}
+Tensor trained_weight(const Inputs& in, const Setting& s) {
+  return linear(s.compute(in[0]), in[1], Weight(s.parameter({1, 5}, 2)));
+}
 Tensor long_inner(const Inputs& in, const Setting& s) {  // dx = dy W with more than 4096 rows of W: in blocks
   return linear(s.compute(in[0]), Weight(s.constant({5000, in[0].cols()}, 1)), Weight());
 }
@@ -41,6 +49,8 @@ std::vector<Sample> linear_samples() {
           {.name = "trained 3x7", .inputs = {{3, 7}, {5, 7}, {1, 5}}, .run = trained},
           {.name = "trained no rows", .inputs = {{0, 7}, {5, 7}, {1, 5}}, .run = trained},
           {.name = "trained [in, out]", .inputs = {{4, 3}, {3, 5}}, .run = trained_conv1d},
+          {.name = "frozen weight, trained bias", .inputs = {{3, 7}, {1, 5}}, .run = trained_bias},
+          {.name = "trained weight, frozen bias", .inputs = {{3, 7}, {5, 7}}, .run = trained_weight},
           {.name = "ragged tiles",
            .inputs = {{171, 33}},
            .run = frozen,
@@ -69,6 +79,10 @@ TEST_CASE("linear names both shapes when they do not fit") {
   Tensor x = Tensor::zeros(device, {2, 3}, DType::f32), w = Tensor::zeros(device, {5, 4}, DType::f32);
   CHECK_THROWS_WITH_AS(linear(x, Weight(w), Weight()), doctest::Contains("[2, 3]"), ShapeError);
   CHECK_THROWS_WITH_AS(linear(x, w, Tensor()), doctest::Contains("[5, 4]"), ShapeError);
+  CHECK_THROWS_WITH_AS(linear(x, {}, {}), "linear: no weight for x [2, 3]", ShapeError);
+  Tensor elsewhere = Tensor::zeros(cpu_device(1), {5, 3}, DType::f32), here = Tensor::zeros(device, {5, 3}, DType::f32);
+  CHECK_THROWS_WITH_AS(linear(x, elsewhere, {}), "linear: operands are on different devices (cpu, cpu)", ShapeError);
+  CHECK_THROWS_AS(linear(x, here, Tensor::zeros(cpu_device(1), {1, 5}, DType::f32)), ShapeError);
 }
 
 TEST_CASE("linear refuses a bias of another type, and without features it is the bias") {

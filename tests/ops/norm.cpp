@@ -22,6 +22,9 @@ Tensor layer(const Inputs& in, const Setting& s) { return layer_norm(s.compute(i
 Tensor layer_without_bias(const Inputs& in, const Setting& s) {
   return layer_norm(in[0], in[1], Tensor(), eps, s.dtype);  // x stays f32 with bf16 results
 }
+Tensor layer_with_trained_bias(const Inputs& in, const Setting& s) {
+  return layer_norm(s.compute(in[0]), Weight(s.parameter({1, in[0].cols()}, 1)), in[1], eps, s.dtype);
+}
 Tensor frozen_rms(const Inputs& in, const Setting& s) {
   return rms_norm(in[0], Weight(s.parameter({1, in[0].cols()}, 1)), eps, s.dtype);
 }
@@ -42,6 +45,7 @@ std::vector<Sample> layer_norm_samples() {
        .f32_tolerance = 2e-4,
        .bf16_tolerance = 5e-2},
       {.name = "no bias", .inputs = {{3, 18}, {1, 18}}, .run = layer_without_bias},
+      {.name = "frozen weight, trained bias", .inputs = {{3, 7}, {1, 7}}, .run = layer_with_trained_bias},
       {.name = "large", .inputs = {{301, 515}, {1, 515}, {1, 515}}, .run = layer, .finite_differences = false}};
 }
 
