@@ -91,8 +91,7 @@ int run_eval(const Words& words) {
   }
 
   std::unique_ptr<CausalLm> model = compute.load(model_folder);
-  for (const WeightedAdapter& a : open_adapters(adapter_arguments, {*model, model_folder}))
-    model->attach(a.adapter, a.weight);
+  options.adapters = model->activate(open_adapters(adapter_arguments, {*model, model_folder}));
   std::optional<Tokenizer> tokenizer = find_tokenizer(model_folder);
   Dataset data = data_flags.open(data_path, split, pointer(tokenizer), model->config(), model_folder);
   if (!data_flags.no_eos) warn_of_end_tokens(model->config(), pointer(tokenizer), data);

@@ -59,8 +59,7 @@ int run_generate(const Words& words) {
 
   std::unique_ptr<CausalLm> model = compute.load(model_folder);
   Tokenizer tokenizer = open_tokenizer(model_folder);
-  for (const WeightedAdapter& a : open_adapters(adapter_arguments, {*model, model_folder}))
-    model->attach(a.adapter, a.weight);
+  options.adapters = model->activate(open_adapters(adapter_arguments, {*model, model_folder}));
   std::vector<TokenId> ids = prompt_ids(tokenizer, prompt, model->config());
   options.end_tokens = end_tokens(model->config(), &tokenizer);
   warn_of_end_tokens(model->config(), &tokenizer, "generation ends after --max-tokens");

@@ -28,7 +28,6 @@ int run_train(const Words& words) {
 
   std::unique_ptr<CausalLm> model = load_model(train.model_folder, plan.device, plan.load);
   const Adapter* adapter = plan.adapter ? &*plan.adapter : nullptr;
-  if (adapter) model->attach(*adapter);
   // Of the base as it is now: whatever becomes of the folder during a long run.
   std::string hash = base_hash(*model, BaseTensors(*model, train.model_folder));
   warn_of_bad_weights(*model);

@@ -36,7 +36,6 @@ void StepRun::run() {
                                                             : default_targets(model_->config().model_type),
                       .lora_dropout = 0.05};
     adapter = make_adapter(model_->device(), config, model_->linear_shapes(), /*seed=*/0);
-    model_->attach(*adapter);
   }
   train(*model_, adapter ? &*adapter : nullptr, data_,
         {.batch_size = options_.rows, .steps = options_.steps + 1, .shuffle = false}, nullptr,

@@ -27,6 +27,7 @@ struct Matrix {
 struct WeightView : ConstMatrix {
   WeightView() = default;
   WeightView(const ConstMatrix& m) : ConstMatrix(m) {}
+  WeightView(const Matrix& m) : ConstMatrix(m) {}
 };
 
 /// `count` rows, or columns, of a matrix from `begin` on; data stays null where there is no memory.

@@ -25,6 +25,11 @@ class Parameter {
   std::int64_t out_features() const { return weight_.out_features(); }
   std::int64_t in_features() const { return weight_.in_features(); }
 
+  /// `count` rows from `begin` on.
+  Parameter rows(std::int64_t begin, std::int64_t count) const {
+    return tensor_.defined() ? Parameter(tensor_.rows(begin, count), layout()) : Parameter(weight_.rows(begin, count));
+  }
+
   /// The trained tensor; undefined for a frozen parameter.
   const Tensor& tensor() const { return tensor_; }
   bool needs_grad() const { return tensor_.needs_grad(); }

@@ -33,6 +33,11 @@ struct ReshapeNode final : Node {
 
 }  // namespace
 
+Modes& Modes::of_this_thread() {
+  thread_local Modes modes;
+  return modes;
+}
+
 std::string Shape::text() const { return "[" + std::to_string(rows) + ", " + std::to_string(cols) + "]"; }
 
 Storage::Storage(DevicePtr device_, std::size_t bytes_) : device(std::move(device_)), bytes(bytes_) {
@@ -80,15 +85,21 @@ const DevicePtr& Tensor::device() const {
   return impl_->storage->device;
 }
 
+const TensorImpl& Tensor::with_values() const {
+  if (!impl_) throw UsageError("tensor: an undefined tensor was used");
+  if (impl_->storage->form) std::exchange(impl_->storage->form, nullptr)();
+  return *impl_;
+}
+
 ConstMatrix Tensor::matrix() const {
-  Shape s = shape();
-  return {first_of(*impl_), impl_->dtype, s.rows, s.cols, impl_->stride};
+  const TensorImpl& t = with_values();
+  return {first_of(t), t.dtype, t.shape.rows, t.shape.cols, t.stride};
 }
 
 Matrix Tensor::mutable_matrix() {
-  Shape s = shape();
-  ++impl_->storage->version;
-  return {first_of(*impl_), impl_->dtype, s.rows, s.cols, impl_->stride};
+  const TensorImpl& t = with_values();
+  ++t.storage->version;
+  return {first_of(t), t.dtype, t.shape.rows, t.shape.cols, t.stride};
 }
 
 Tensor Tensor::view(const Region& part) const {
@@ -130,7 +141,7 @@ const void* Tensor::checked(DType wanted) const {
                      std::string(name_of(dtype())));
   if (!is_dense(*impl_))
     throw UsageError("tensor: " + shape().text() + " was read in one piece, but its rows lie apart");
-  return first_of(*impl_);
+  return first_of(with_values());
 }
 
 void Tensor::copy_to_host(DType wanted, void* out) const {
@@ -190,7 +201,10 @@ Tensor& Tensor::set_trainable() {
   return *this;
 }
 
-bool Tensor::needs_grad() const { return impl_ && (impl_->past().trainable || impl_->past().node); }
+bool Tensor::needs_grad() const {
+  if (Modes::of_this_thread().unrecorded) return false;
+  return impl_ && (impl_->past().trainable || impl_->past().node);
+}
 Tensor Tensor::grad() const { return impl_ ? impl_->grad : Tensor(); }
 void Tensor::clear_grad() {
   if (impl_) impl_->grad = Tensor();

@@ -1,10 +1,13 @@
 #pragma once
 #include <cstdint>
+#include <functional>
 #include <memory>
+#include <utility>
 #include <vector>
 
 #include "engine/device.h"
 #include "engine/dtype.h"
+#include "engine/modes.h"
 #include "engine/shape.h"
 
 namespace loragrad {
@@ -29,6 +32,11 @@ class Tensor {
   static Tensor from(const DevicePtr& device, Shape shape, const T* values) {
     return from_host(device, shape, dtype_of<T>, values);
   }
+
+  /// A tensor that `form(Matrix)` fills: now, or with late values (engine/modes.h) when they are read for the first
+  /// time; then `form` must own all that it reads.
+  template <class Form>
+  static Tensor formed(const DevicePtr& device, Shape shape, DType dtype, Form form);
 
   bool defined() const { return impl_ != nullptr; }
   Shape shape() const;
@@ -90,6 +98,7 @@ class Tensor {
   static Tensor from_host(const DevicePtr& device, Shape shape, DType dtype, const void* values);
   Tensor view(const Region& part) const;
   const void* checked(DType dtype) const;
+  const TensorImpl& with_values() const;  // UsageError for an undefined tensor
   void copy_to_host(DType dtype, void* out) const;
 
   std::shared_ptr<TensorImpl> impl_;
@@ -105,6 +114,7 @@ struct Storage {
   std::size_t bytes = 0;
   MemoryBlock block;
   std::uint64_t version = 0;
+  std::function<void()> form;  // of values that are still to be formed
 };
 
 /// What a tensor handle points to.
@@ -122,5 +132,16 @@ struct TensorImpl {
 
   const TensorImpl& past() const { return whole ? *whole : *this; }
 };
+
+template <class Form>
+Tensor Tensor::formed(const DevicePtr& device, Shape shape, DType dtype, Form form) {
+  Tensor t = empty(device, shape, dtype);
+  Matrix matrix = t.mutable_matrix();
+  if (Modes::of_this_thread().late_values)
+    t.impl_->storage->form = [form = std::move(form), matrix] { form(matrix); };
+  else
+    form(matrix);
+  return t;
+}
 
 }  // namespace loragrad

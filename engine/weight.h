@@ -38,6 +38,12 @@ class Weight {
   const DevicePtr& device() const { return device_; }
   WeightView view() const { return view_; }
 
+  /// `count` rows from `begin` on, sharing the bytes.
+  Weight rows(std::int64_t begin, std::int64_t count) const {
+    Weight part = *this;
+    part.view_ = row_range(view_, begin, count);
+    return part;
+  }
   /// A copy in another dtype, owned and counted by the device; itself when the dtype is already right.
   Weight to(DType dtype) const { return empty() || dtype == view_.dtype ? *this : Weight(to_tensor(dtype), layout_); }
   /// A tensor with the same values (for training all parameters).

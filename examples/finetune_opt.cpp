@@ -15,7 +15,6 @@ int main(int argc, char** argv) try {
 
   LoraConfig config{.r = 16, .lora_alpha = 32, .target_modules = {"q_proj", "v_proj"}, .lora_dropout = 0.05};
   Adapter adapter = make_adapter(model->device(), config, model->linear_shapes(), /*seed=*/0);
-  model->attach(adapter);
   std::int64_t trainable = adapter.parameters();
   std::puts(trainable_parameters_text(trainable, model->parameter_count() + trainable).c_str());
 
@@ -25,7 +24,6 @@ int main(int argc, char** argv) try {
 
   std::filesystem::create_directories(output + "/merged");
   save_adapter(adapter, output);  // PEFT loads this folder
-  model->detach_adapters();
   MergeReport merged =
       merge_checkpoint(*model, folder, {{adapter, 1.0}}, output + "/merged");  // and transformers this one
   std::printf("merged %ld tensors, largest logit difference %.1e\n", merged.merged, merged.largest_logit_difference);

@@ -38,6 +38,12 @@ struct Adapter {
   std::vector<std::pair<std::string, Tensor>> tensors() const;
 };
 
+/// An adapter and how much of it.
+struct WeightedAdapter {
+  Adapter adapter;
+  double weight = 1;
+};
+
 /// The modules of `all` (in their order) that the targets select. UsageError when a name or the pattern matches
 /// nothing, with the nearest names; or when no target is given.
 std::vector<LinearShape> match_targets(const TargetModules& targets, const std::vector<LinearShape>& all);

@@ -23,26 +23,52 @@ Tensor operand(const Tensor& matrix, DType dtype) {
   return matrix.dtype() == dtype ? matrix.detach() : matrix.to(dtype);
 }
 
+/// A term as the products take it, and its h = drop(x) Aᵀ.
+struct Formed {
+  Tensor a, b, h;
+  double scale;
+  Dropout dropout;
+  std::int64_t begin, count;  // tokens
+
+  Formed(const Tensor& x, const LoraTerm& term)
+      : a(operand(term.a, x.dtype())), b(operand(term.b, x.dtype())), scale(term.scale), dropout(term.dropout) {
+    begin = std::clamp<std::int64_t>(term.tokens.begin, 0, x.rows());
+    count = std::clamp<std::int64_t>(term.tokens.end, begin, x.rows()) - begin;
+    if (dropout.on()) dropout.tokens = dropout.tokens.rows(begin, count);
+    Tensor part = x.detach().rows(begin, count);
+    h = Tensor::empty(x.device(), {count, a.rows()}, x.dtype());
+    gemm(*x.device(), {.c = h.mutable_matrix(),
+                       .a = loragrad::dropout(part, dropout).matrix(),
+                       .b = a.matrix(),
+                       .transpose_b = true});
+  }
+  /// y += s h Bᵀ
+  void add_to(Matrix y) const {
+    gemm(*h.device(), {.c = row_range(y, begin, count),
+                       .a = h.matrix(),
+                       .b = b.matrix(),
+                       .transpose_b = true,
+                       .alpha = scale,
+                       .beta = 1});
+  }
+};
+
 struct LoraLinearNode final : LinearNode {
   struct Term {
     double scale;
     Dropout dropout;
+    std::int64_t begin, count;
     std::size_t a, b, x, h;
   };
 
-  /// What the forward of a term leaves behind: A and B as it multiplied them, and h.
-  struct Kept {
-    Tensor a, b, h;
-  };
-
   LoraLinearNode(const Tensor& x, const Parameter& w, const Parameter& bias, const std::vector<LoraTerm>& terms,
-                 const std::vector<Kept>& kept)
+                 const std::vector<Formed>& formed)
       : LinearNode(x, w, bias, matrices_of(terms)) {
     for (std::size_t i = 0; i < terms.size(); ++i) {
-      const LoraTerm& term = terms[i];
+      const Formed& f = formed[i];
       // x stays in memory, or its recipe, once for all who share it; drop(x) is made again.
-      this->terms.push_back({term.scale, term.dropout, save(kept[i].a), save(kept[i].b),
-                             term.a.needs_grad() ? save(x) : 0, term.b.needs_grad() ? save(kept[i].h) : 0});
+      this->terms.push_back({f.scale, f.dropout, f.begin, f.count, save(f.a), save(f.b),
+                             terms[i].a.needs_grad() ? save(x) : 0, terms[i].b.needs_grad() ? save(f.h) : 0});
     }
   }
 
@@ -56,10 +82,11 @@ struct LoraLinearNode final : LinearNode {
   void backward_term(const Term& term, std::size_t input_a, const Tensor& dy, GradSink& sink) {
     Device& device = *dy.device();
     std::size_t input_b = input_a + 1;
+    ConstMatrix dy_part = row_range(dy.matrix(), term.begin, term.count);
     if (sink.needs(input_b)) {  // dB = s dyᵀ h
       auto db = sink.into(input_b);
       gemm(device, {.c = db.matrix,
-                    .a = dy.matrix(),
+                    .a = dy_part,
                     .b = saved(term.h).matrix(),
                     .transpose_a = true,
                     .alpha = term.scale,
@@ -67,16 +94,20 @@ struct LoraLinearNode final : LinearNode {
     }
     if (!sink.needs(0) && !sink.needs(input_a)) return;
     Tensor a = saved(term.a), b = saved(term.b);
-    Tensor dh = Tensor::empty(dy.device(), {dy.rows(), b.cols()}, dy.dtype());  // dh = s dy B
-    gemm(device, {.c = dh.mutable_matrix(), .a = dy.matrix(), .b = b.matrix(), .alpha = term.scale});
+    Tensor dh = Tensor::empty(dy.device(), {term.count, b.cols()}, dy.dtype());  // dh = s dy B
+    gemm(device, {.c = dh.mutable_matrix(), .a = dy_part, .b = b.matrix(), .alpha = term.scale});
     if (sink.needs(input_a)) backward_a(term, dh, sink.into(input_a));
-    if (sink.needs(0)) backward_x(term, dh, a, sink.into(0));
+    if (sink.needs(0)) {
+      GradSink::Into dx = sink.into(0);
+      dx.matrix = row_range(dx.matrix, term.begin, term.count);
+      backward_x(term, dh, a, dx);
+    }
   }
 
   /// dA = dhᵀ drop(x)
   void backward_a(const Term& term, const Tensor& dh, GradSink::Into da) {
     Device& device = *dh.device();
-    Tensor x = saved(term.x);
+    Tensor x = saved(term.x).rows(term.begin, term.count);
     if (!term.dropout.on())
       return gemm(device, {.c = da.matrix, .a = dh.matrix(), .b = x.matrix(), .transpose_a = true, .beta = da.beta});
     for_pieces(dh, x.cols(), [&](std::int64_t begin, const ConstMatrix& part, Matrix dropped) {
@@ -136,31 +167,21 @@ void check(const Tensor& x, const Parameter& w, const LoraTerm& term) {
 
 }  // namespace
 
-Tensor lora_linear(const Tensor& x, const Parameter& w, const Parameter& bias, const std::vector<LoraTerm>& terms,
-                   Values values) {
-  for (const LoraTerm& term : terms) check(x, w, term);
+Tensor lora_linear(const Tensor& x, const Parameter& w, const Parameter& bias, const std::vector<LoraTerm>& terms) {
+  check_linear(x, w, bias);
   bool record = needs_grad({&x, &w.tensor(), &bias.tensor()});
-  for (const LoraTerm& term : terms) record = record || term.a.needs_grad() || term.b.needs_grad();
-
-  Tensor y = linear(x.detach(), w.weight(), bias.weight(), values);
-  std::vector<LoraLinearNode::Kept> kept;
+  std::vector<Formed> formed;
   for (const LoraTerm& term : terms) {
-    LoraLinearNode::Kept k{operand(term.a, x.dtype()), operand(term.b, x.dtype()),
-                           Tensor::empty(x.device(), {x.rows(), term.a.rows()}, x.dtype())};
-    gemm(*x.device(), {.c = k.h.mutable_matrix(),
-                       .a = dropout(x.detach(), term.dropout).matrix(),
-                       .b = k.a.matrix(),
-                       .transpose_b = true});
-    if (values == Values::formed)
-      gemm(*x.device(), {.c = y.mutable_matrix(),
-                         .a = k.h.matrix(),
-                         .b = k.b.matrix(),
-                         .transpose_b = true,
-                         .alpha = term.scale,
-                         .beta = 1});
-    if (record) kept.push_back(k);
+    check(x, w, term);
+    record = record || needs_grad({&term.a, &term.b});
+    formed.emplace_back(x, term);
   }
-  return record ? attach(y, std::make_shared<LoraLinearNode>(x, w, bias, terms, kept)) : y;
+  Tensor y = Tensor::formed(x.device(), {x.rows(), w.out_features()}, x.dtype(),
+                            [x = x.detach(), w = w.weight(), bias = bias.weight(), formed](Matrix y) {
+                              form_linear(x, w, bias, y);
+                              for (const Formed& term : formed) term.add_to(y);
+                            });
+  return record ? attach(y, std::make_shared<LoraLinearNode>(x, w, bias, terms, formed)) : y;
 }
 
 }  // namespace loragrad

@@ -1,4 +1,6 @@
 #pragma once
+#include <cstdint>
+#include <limits>
 #include <vector>
 
 #include "engine/parameter.h"
@@ -7,20 +9,25 @@
 
 namespace loragrad {
 
+/// Tokens `begin` .. `end` of x.
+struct TokenRange {
+  std::int64_t begin = 0, end = std::numeric_limits<std::int64_t>::max();
+};
+
 /// One adapter's part in a linear map: A [r, in], B [out, r] (f32, or f64 with f64 x), scale s = alpha/r times the
 /// adapter's weight.
 struct LoraTerm {
   Tensor a, b;
   double scale = 1;
-  Dropout dropout;
+  Dropout dropout = {};
+  TokenRange tokens = {};  ///< for which it counts
 };
 
-/// y = x Wᵀ + bias + Σ_i s_i (drop_i(x) A_iᵀ) B_iᵀ.                                    Hu et al. 2021, section 4.1
+/// y = x Wᵀ + bias + Σ_i s_i (drop_i(x) A_iᵀ) B_iᵀ, term i in its tokens.              Hu et al. 2021, section 4.1
 /// x [tokens, in], W [out, in] (or stored [in, out]: its layout) -> [tokens, out] in x's dtype.
 /// Backward, per term, with h = drop(x) Aᵀ [tokens, r] kept: dh = s dy B, dA = dhᵀ drop(x), dB = s dyᵀ h,
 /// dx = dy W + drop(dh A). Of a frozen W there is no dW. Keeps x (or its recipe, shared with the others who read x)
 /// and h. Throws ShapeError naming both shapes.
-Tensor lora_linear(const Tensor& x, const Parameter& w, const Parameter& bias, const std::vector<LoraTerm>& terms,
-                   Values values = Values::formed);
+Tensor lora_linear(const Tensor& x, const Parameter& w, const Parameter& bias, const std::vector<LoraTerm>& terms);
 
 }  // namespace loragrad

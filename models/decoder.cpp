@@ -1,6 +1,7 @@
-#include "engine/checkpoint.h"
+#include "models/decoder.h"
+
 #include "engine/error.h"
-#include "models/family.h"
+#include "engine/recompute.h"
 
 namespace loragrad {
 
@@ -8,6 +9,17 @@ Decoder::Decoder(const ModelParts& parts) {
   config_ = parts.config;
   device_ = parts.device;
   dtype_ = parts.dtype;
+}
+
+Tensor Decoder::through_blocks(Tensor x, const Pass& pass) const {
+  auto kept = pass.recompute && !pass.cache ? std::make_shared<const Pass>(pass) : nullptr;
+  for (std::size_t layer = 0; layer < static_cast<std::size_t>(config_.num_hidden_layers); ++layer) {
+    if (kept)
+      x = recompute(x, [this, layer, kept](const Tensor& input) { return block(input, layer, *kept); });
+    else
+      x = block(x, layer, pass);
+  }
+  return x;
 }
 
 namespace {
@@ -19,39 +31,20 @@ void append_rows(const Tensor& from, Tensor& to, std::int64_t at) {
 
 }  // namespace
 
-Tensor Decoder::through_blocks(Tensor x, const Batch& batch, const ForwardContext& context,
-                               KeyValueCache* cache) const {
-  for (std::size_t layer = 0; layer < static_cast<std::size_t>(config_.num_hidden_layers); ++layer) {
-    if (!context.checkpoint || cache)
-      x = block(x, layer, batch, context, cache);
-    else
-      x = checkpoint(x, [this, layer, batch, context](const Tensor& input, bool again) {
-        ForwardContext run = context;
-        run.again = again;
-        return block(input, layer, batch, run, nullptr);
-      });
-  }
-  return x;
-}
-
-Tensor Decoder::attend(const Tensor& q, const Tensor& k, const Tensor& v, const Batch& batch,
-                       const AttentionConfig& config, std::size_t layer, KeyValueCache* cache) const {
-  if (!cache) return attention(q, k, v, batch.offsets, config);
-  std::int64_t keys = cache->length + batch.tokens;
+Tensor Decoder::attend(const Tensor& q, const Tensor& k, const Tensor& v, const Pass& pass,
+                       const AttentionConfig& config, std::size_t layer) const {
+  const Batch& batch = pass.batch;
+  if (!pass.cache) return attention(q, k, v, batch.offsets, config);
+  KeyValueCache& cache = *pass.cache;
+  std::int64_t keys = cache.length + batch.tokens;
   if (batch.offsets->rows() != 1)
     throw UsageError("attention: a cache holds one row, found " + std::to_string(batch.offsets->rows()));
-  if (keys > cache->capacity)
-    throw UsageError("attention: the cache holds " + std::to_string(cache->capacity) + " tokens, found " +
+  if (keys > cache.capacity)
+    throw UsageError("attention: the cache holds " + std::to_string(cache.capacity) + " tokens, found " +
                      std::to_string(keys));
-  append_rows(k, cache->k.at(layer), cache->length);
-  append_rows(v, cache->v.at(layer), cache->length);
-  return attention(q, cache->k[layer].rows(0, keys), cache->v[layer].rows(0, keys), batch.offsets, config);
-}
-
-Tensor shifted(const Tensor& positions, std::int32_t offset) {
-  auto values = positions.values<std::int32_t>();
-  for (auto& value : values) value += offset;
-  return Tensor::from(positions.device(), positions.shape(), values.data());
+  append_rows(k, cache.k.at(layer), cache.length);
+  append_rows(v, cache.v.at(layer), cache.length);
+  return attention(q, cache.k[layer].rows(0, keys), cache.v[layer].rows(0, keys), batch.offsets, config);
 }
 
 }  // namespace loragrad

@@ -11,10 +11,11 @@
 namespace loragrad {
 namespace {
 
-std::vector<double> next_logits(const CausalLm& model, std::span<const std::int32_t> ids, KeyValueCache& cache) {
+std::vector<double> next_logits(const CausalLm& model, const ActiveAdapters& adapters,
+                                std::span<const std::int32_t> ids, KeyValueCache& cache) {
   BatchRow row{.ids = ids, .labels = {}, .first_position = static_cast<std::int32_t>(cache.length)};
   Batch batch = make_batch(model.device(), {row}, model.config().vocab_size, model.config().max_position_embeddings);
-  Tensor hidden = model.hidden(batch, ForwardContext{}, &cache);
+  Tensor hidden = model.hidden({.batch = batch, .adapters = adapters, .record = false, .cache = &cache});
   cache.length += batch.tokens;
   Tensor z = model.logits(hidden.rows(hidden.rows() - 1, 1));
   if (z.dtype() == DType::f64) return z.values<double>();
@@ -77,7 +78,7 @@ std::vector<std::int32_t> generate(const CausalLm& model, std::span<const std::i
   std::vector<std::int32_t> tokens;
   std::span<const std::int32_t> input = prompt;
   while (static_cast<std::int64_t>(tokens.size()) < wanted) {
-    std::vector<double> logits = next_logits(model, input, cache);
+    std::vector<double> logits = next_logits(model, options.adapters, input, cache);
     if (std::any_of(logits.begin(), logits.end(), [](double z) { return std::isnan(z); }))
       throw NumericError("generate: the logits of token " + std::to_string(tokens.size()) + " are not numbers (NaN)");
     tokens.push_back(draw(std::move(logits), options, random));

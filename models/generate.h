@@ -13,6 +13,7 @@ struct GenerateOptions {
   double temperature = 0;  ///< 0: the likeliest token; else logits are divided by it and a token is drawn
   double top_p = 1;  ///< draws from the likeliest tokens whose probabilities reach it together   Holtzman et al. 2020
   std::uint64_t seed = 0;
+  ActiveAdapters adapters = {};
   std::vector<std::int32_t> end_tokens = {};  ///< each of them ends it; empty: those of the model's config
 
   /// UsageError naming the first flag out of range.

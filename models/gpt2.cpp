@@ -2,7 +2,7 @@
 // Learned positions, LayerNorm before each block, one fused projection c_attn for q, k and v, weights stored [in, out]
 // (Conv1D).
 //   loragrad train --model gpt2 --data rows.jsonl --output adapter
-#include "models/family.h"
+#include "models/decoder.h"
 #include "ops/elementwise.h"
 #include "ops/embedding.h"
 
@@ -69,9 +69,9 @@ class Gpt2 final : public Decoder {
                         config_.tie_word_embeddings);
   }
 
-  Tensor hidden(const Batch& batch, const ForwardContext& context, KeyValueCache* cache) const override {
-    Tensor x = add(embedding(batch.ids, *wte_, residual()), embedding(batch.positions, *wpe_, residual()));
-    return ln_f_(through_blocks(std::move(x), batch, context, cache), dtype_);
+  Tensor forward(const Pass& pass) const override {
+    Tensor x = add(embedding(pass.batch.ids, *wte_, residual()), embedding(pass.batch.positions, *wpe_, residual()));
+    return ln_f_(through_blocks(std::move(x), pass), dtype_);
   }
 
  private:
@@ -82,15 +82,14 @@ class Gpt2 final : public Decoder {
     return attention;
   }
 
-  Tensor block(const Tensor& x, std::size_t i, const Batch& batch, const ForwardContext& context,
-               KeyValueCache* cache) const override {
+  Tensor block(const Tensor& x, std::size_t i, const Pass& pass) const override {
     const Layer& layer = layers_[i];
     std::int64_t d = config_.hidden_size;
-    Tensor qkv = layer.c_attn(layer.ln_1(x, dtype_), context);
-    Tensor o = attend(qkv.cols(0, d), qkv.cols(d, d), qkv.cols(2 * d, d), batch, attention_of(i), i, cache);
-    Tensor middle = add(x, layer.c_proj(o, context));
-    Tensor y = activation(config_.activation, layer.mlp_c_fc(layer.ln_2(middle, dtype_), context));
-    return add(middle, layer.mlp_c_proj.last(y, context));
+    Tensor qkv = layer.c_attn(layer.ln_1(x, dtype_), pass);
+    Tensor o = attend(qkv.cols(0, d), qkv.cols(d, d), qkv.cols(2 * d, d), pass, attention_of(i), i);
+    Tensor middle = add(x, layer.c_proj(o, pass));
+    Tensor y = activation(config_.activation, layer.mlp_c_fc(layer.ln_2(middle, dtype_), pass));
+    return add(middle, layer.mlp_c_proj(y, pass));
   }
 
   ParameterSlot wte_, wpe_;

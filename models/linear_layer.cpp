@@ -1,39 +1,45 @@
 #include "models/linear_layer.h"
 
+#include <algorithm>
+
 #include "engine/random.h"
+#include "lora/lora_linear.h"
 
 namespace loragrad {
+namespace {
 
-Tensor LinearLayer::operator()(const Tensor& x, const ForwardContext& context) const {
-  Tensor y = compute(x, context, Values::formed);
-  if (context.watch) context.watch(name_, x, y);
+TokenRange tokens_of(const RowRange& rows, const RowOffsets& offsets) {
+  auto token = [&](std::int64_t row) {
+    return offsets.query[static_cast<std::size_t>(std::clamp<std::int64_t>(row, 0, offsets.rows()))];
+  };
+  return {token(rows.begin), token(rows.end)};
+}
+
+}  // namespace
+
+Tensor LinearLayer::operator()(const Tensor& x, const Pass& pass) const {
+  Tensor y = compute(x, pass);
+  if (pass.watch) pass.watch(name_, x, y);
   return y;
 }
 
-Tensor LinearLayer::last(const Tensor& x, const ForwardContext& context) const {
-  return context.again ? compute(x, context, Values::unread) : (*this)(x, context);
-}
-
-Tensor LinearLayer::compute(const Tensor& x, const ForwardContext& context, Values values) const {
+Tensor LinearLayer::compute(const Tensor& x, const Pass& pass) const {
   Parameter bias = bias_ ? *bias_ : Parameter();
-  if (active_.empty()) return linear(x, *weight_, bias, values);
+  const std::vector<ActiveModule>& active = pass.adapters.of(name_);
+  if (active.empty()) return linear(x, *weight_, bias);
   std::vector<LoraTerm> terms;
-  for (const Active& active : active_) {
+  for (const ActiveModule& a : active) {
     Dropout dropout;
-    if (context.training && active.dropout > 0)
-      dropout = {active.dropout, mix(context.dropout_key, hash_name(name_.data(), name_.size())),
-                 context.dropout_tokens};
-    terms.push_back({active.module.a, active.module.b, active.module.scale * active.weight, dropout});
+    if (pass.training && a.dropout > 0)
+      dropout = {a.dropout, mix(pass.dropout_key, hash_name(name_.data(), name_.size())), pass.batch.dropout_tokens};
+    terms.push_back(
+        {a.module.a, a.module.b, a.module.scale * a.weight, dropout, tokens_of(a.rows, *pass.batch.offsets)});
   }
-  return lora_linear(x, *weight_, bias, terms, values);
+  return lora_linear(x, *weight_, bias, terms);
 }
 
 LinearShape LinearLayer::shape() const {
   return {name_, weight_->in_features(), weight_->out_features(), weight_->layout()};
-}
-
-void LinearLayer::attach(const LoraModule& module, double weight, double dropout) {
-  active_.push_back({module, weight, dropout});
 }
 
 }  // namespace loragrad

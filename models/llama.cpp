@@ -2,7 +2,7 @@
 // RMSNorm, rotary positions in halves, grouped-query attention, gated SiLU; tied or untied head; Llama 3's rope
 // scaling.
 //   loragrad train --model smollm2-135m --data rows.jsonl --output adapter
-#include "models/family.h"
+#include "models/decoder.h"
 #include "models/rope_reader.h"
 #include "ops/elementwise.h"
 #include "ops/embedding.h"
@@ -73,24 +73,23 @@ class Llama final : public Decoder {
                         config_.tie_word_embeddings);
   }
 
-  Tensor hidden(const Batch& batch, const ForwardContext& context, KeyValueCache* cache) const override {
-    Tensor x = through_blocks(embedding(batch.ids, *embed_tokens_, residual()), batch, context, cache);
+  Tensor forward(const Pass& pass) const override {
+    Tensor x = through_blocks(embedding(pass.batch.ids, *embed_tokens_, residual()), pass);
     return rms_norm(x, *norm_, config_.norm_eps, dtype_);
   }
 
  private:
-  Tensor block(const Tensor& x, std::size_t i, const Batch& batch, const ForwardContext& context,
-               KeyValueCache* cache) const override {
+  Tensor block(const Tensor& x, std::size_t i, const Pass& pass) const override {
     const Layer& layer = layers_[i];
     const RopeFrequencies& frequencies = config_.rope_frequencies;
     Tensor y = rms_norm(x, *layer.input_layernorm, config_.norm_eps, dtype_);
-    Tensor q = rope(layer.q_proj(y, context), batch.positions, frequencies);
-    Tensor k = rope(layer.k_proj(y, context), batch.positions, frequencies);
-    Tensor o = attend(q, k, layer.v_proj(y, context), batch, config_.attention(), i, cache);
-    Tensor middle = add(x, layer.o_proj(o, context));
+    Tensor q = rope(layer.q_proj(y, pass), pass.batch.positions, frequencies);
+    Tensor k = rope(layer.k_proj(y, pass), pass.batch.positions, frequencies);
+    Tensor o = attend(q, k, layer.v_proj(y, pass), pass, config_.attention(), i);
+    Tensor middle = add(x, layer.o_proj(o, pass));
     y = rms_norm(middle, *layer.post_attention_layernorm, config_.norm_eps, dtype_);
-    y = gated(config_.activation, layer.gate_proj(y, context), layer.up_proj(y, context));
-    return add(middle, layer.down_proj.last(y, context));
+    y = gated(config_.activation, layer.gate_proj(y, pass), layer.up_proj(y, pass));
+    return add(middle, layer.down_proj(y, pass));
   }
 
   ParameterSlot embed_tokens_, norm_;

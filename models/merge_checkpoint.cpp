@@ -31,9 +31,10 @@ std::vector<std::int32_t> sample_row(const ModelConfig& config) {
   return ids;
 }
 
-std::vector<float> sample_logits(const CausalLm& model, const std::vector<std::int32_t>& ids) {
+std::vector<float> sample_logits(const CausalLm& model, const std::vector<std::int32_t>& ids,
+                                 const ActiveAdapters& adapters = {}) {
   Batch batch = make_batch(model.device(), {BatchRow{.ids = ids, .labels = {}}}, model.config().vocab_size, 0);
-  return model.logits(model.hidden(batch, ForwardContext{})).values<float>();
+  return model.logits(model.hidden({.batch = batch, .adapters = adapters, .record = false})).values<float>();
 }
 
 double largest_difference(const std::vector<float>& a, const std::vector<float>& b) {
@@ -65,7 +66,7 @@ void copy_companions(const std::string& from, const std::string& to) {
     if (is_there(std::filesystem::path(from) / name)) write_file(to + "/" + name, read_file(from + "/" + name));
 }
 
-MergeReport merge_checkpoint(CausalLm& model, const std::string& model_folder,
+MergeReport merge_checkpoint(const CausalLm& model, const std::string& model_folder,
                              const std::vector<WeightedAdapter>& adapters, const std::string& output) {
   require_finite(model, model_folder);
   BaseTensors base(model, model_folder);
@@ -107,9 +108,7 @@ MergeReport merge_checkpoint(CausalLm& model, const std::string& model_folder,
   std::vector<std::int32_t> ids = sample_row(model.config());
   report.sample_tokens = static_cast<std::int64_t>(ids.size());
   std::vector<float> alone = sample_logits(model, ids);
-  for (const WeightedAdapter& a : adapters) model.attach(a.adapter, a.weight);
-  std::vector<float> adapted = sample_logits(model, ids);
-  model.detach_adapters();
+  std::vector<float> adapted = sample_logits(model, ids, model.activate(adapters));
   Precision precision = model.compute_dtype() == DType::bf16 ? Precision::bf16 : Precision::f32;
   std::vector<float> result = sample_logits(*load_model(output, model.device(), {.precision = precision}), ids);
   report.largest_logit_difference = largest_difference(adapted, result);

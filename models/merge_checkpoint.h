@@ -7,12 +7,6 @@
 
 namespace loragrad {
 
-/// An adapter and how much of it.
-struct WeightedAdapter {
-  Adapter adapter;
-  double weight = 1;
-};
-
 struct MergeReport {
   std::int64_t tensors = 0;             ///< in the checkpoint
   std::int64_t merged = 0;              ///< of them, changed by an adapter
@@ -31,8 +25,8 @@ struct MergeReport {
 /// that adapters are for replaced by merge_weight's result, as one model.safetensors; config.json,
 /// generation_config.json and the tokenizer's files are copied. The result is then loaded, and compared with the base
 /// and its adapters in the type that `model` computes in; f32 shows what a coarser one would hide. NumericError for NaN
-/// or Inf in base, adapters, result or logits. `model` is the folder's model, without adapters; it is left so.
-MergeReport merge_checkpoint(CausalLm& model, const std::string& model_folder,
+/// or Inf in base, adapters, result or logits. `model` is the folder's model.
+MergeReport merge_checkpoint(const CausalLm& model, const std::string& model_folder,
                              const std::vector<WeightedAdapter>& adapters, const std::string& output);
 
 }  // namespace loragrad

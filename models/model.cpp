@@ -1,14 +1,28 @@
 #include "models/model.h"
 
 #include <algorithm>
+#include <optional>
 
 #include "engine/error.h"
 #include "ops/gemm.h"
 
 namespace loragrad {
 
-CrossEntropy CausalLm::loss(const Batch& batch, double denominator, const ForwardContext& context) const {
-  return cross_entropy(hidden(batch, context), *head_, batch.targets, denominator);
+namespace {
+/// What a pass that is not recorded needs around its ops.
+std::optional<Unrecorded> mode_of(const Pass& pass) {
+  return pass.record ? std::nullopt : std::optional<Unrecorded>(std::in_place);
+}
+}  // namespace
+
+Tensor CausalLm::hidden(const Pass& pass) const {
+  auto mode = mode_of(pass);
+  return forward(pass);
+}
+
+CrossEntropy CausalLm::loss(const Pass& pass, double denominator) const {
+  auto mode = mode_of(pass);
+  return cross_entropy(forward(pass), *head_, pass.batch.targets, denominator);
 }
 
 Tensor CausalLm::logits(const Tensor& hidden) const {
@@ -25,18 +39,15 @@ std::vector<LinearShape> CausalLm::linear_shapes() const {
   return shapes;
 }
 
-void CausalLm::attach(const Adapter& adapter, double weight) {
-  for (const LoraModule& module : adapter.modules) {
-    LinearLayer* found = nullptr;
-    for (LinearLayer* layer : linears_)
-      if (layer->name() == module.name) found = layer;
-    if (!found) throw InputError("adapter: the model has no linear layer " + module.name);
-    found->attach(module, weight, adapter.config.lora_dropout);
+ActiveAdapters CausalLm::activate(const std::vector<WeightedAdapter>& adapters) const {
+  ActiveAdapters active;
+  for (const WeightedAdapter& a : adapters) {
+    for (const LoraModule& module : a.adapter.modules)
+      if (std::none_of(linears_.begin(), linears_.end(), [&](auto* linear) { return linear->name() == module.name; }))
+        throw InputError("adapter: the model has no linear layer " + module.name);
+    active.add(a.adapter, a.weight);
   }
-}
-
-void CausalLm::detach_adapters() {
-  for (LinearLayer* layer : linears_) layer->detach_adapters();
+  return active;
 }
 
 void CausalLm::replace(const std::string& name, Parameter parameter) {

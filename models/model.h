@@ -16,15 +16,10 @@ namespace loragrad {
 /// processor multiplies bf16, else f32. f64 is for gradient checks.
 enum class Precision { automatic, f32, bf16, f64 };
 
-/// Keys and values of the tokens so far, for decoding one row. Made by CausalLm::make_cache.
-struct KeyValueCache {
-  std::vector<Tensor> k, v;  ///< per layer [capacity, n_kv_head * head_dim]
-  std::int64_t length = 0, capacity = 0;
-};
-
 using NamedParameter = std::pair<std::string, ParameterSlot>;
 
-/// A decoder-only language model. The base is frozen (its weights are the mapped file) unless it was made trainable.
+/// A decoder-only language model. Passes do not change it. The base is frozen (its weights are the mapped file) unless
+/// it was made trainable.
 class CausalLm {
  public:
   virtual ~CausalLm() = default;
@@ -36,17 +31,17 @@ class CausalLm {
   DType stored_dtype() const { return stored_dtype_; }
 
   /// Final hidden states (after the last norm and projection), [tokens, d].
-  virtual Tensor hidden(const Batch& batch, const ForwardContext& context, KeyValueCache* cache = nullptr) const = 0;
+  Tensor hidden(const Pass& pass) const;
   /// Sum over supervised tokens / denominator.
-  CrossEntropy loss(const Batch& batch, double denominator, const ForwardContext& context) const;
+  CrossEntropy loss(const Pass& pass, double denominator) const;
   /// Logits of every token, [tokens, vocab] f32 (f64 when computing in f64); for evaluation only, no tape.
   Tensor logits(const Tensor& hidden) const;
 
   /// The linear maps an adapter may target, in the order of the forward pass; the head is not among them.
   std::vector<LinearShape> linear_shapes() const;
-  /// Makes an adapter active, beside those that are already. Its tensors are shared, not copied.
-  void attach(const Adapter& adapter, double weight = 1);
-  void detach_adapters();
+  /// Adapters for a pass, all rows. InputError where one has a module that is none of the model's linear maps.
+  ActiveAdapters activate(const std::vector<WeightedAdapter>& adapters) const;
+  ActiveAdapters activate(const Adapter& adapter, double weight = 1) const { return activate({{adapter, weight}}); }
 
   /// All parameters with checkpoint names, in the order of the checkpoint's layers (a tied head once).
   const std::vector<NamedParameter>& parameters() const { return parameters_; }
@@ -63,6 +58,8 @@ class CausalLm {
   KeyValueCache make_cache(std::int64_t capacity) const;
 
  protected:
+  virtual Tensor forward(const Pass& pass) const = 0;
+
   friend class ModelAssembly;
   ModelConfig config_;
   DevicePtr device_;

@@ -2,14 +2,14 @@
 // Learned positions with an offset of 2, biases everywhere, ReLU. opt-350m normalises after each block
 // (do_layer_norm_before false), has no final norm, and projects its 512-wide embedding in and out.
 //   loragrad train --model opt-125m --data rows.jsonl --output adapter
-#include "models/family.h"
+#include "models/decoder.h"
 #include "ops/elementwise.h"
 #include "ops/embedding.h"
 
 namespace loragrad {
 namespace {
 
-constexpr std::int32_t position_offset = 2;
+constexpr std::int64_t position_offset = 2;
 
 ModelConfig read_config(ConfigReader& read) {
   ModelConfig c;
@@ -80,28 +80,28 @@ class Opt final : public Decoder {
                         config_.tie_word_embeddings);
   }
 
-  Tensor hidden(const Batch& batch, const ForwardContext& context, KeyValueCache* cache) const override {
-    Tensor x = embedding(batch.ids, *embed_tokens_, residual());
-    if (projected_) x = cast(project_in_(cast(x, dtype_), context), residual());
-    x = add(x, embedding(shifted(batch.positions, position_offset), *embed_positions_, residual()));
-    x = through_blocks(std::move(x), batch, context, cache);
+  Tensor forward(const Pass& pass) const override {
+    Tensor x = embedding(pass.batch.ids, *embed_tokens_, residual());
+    if (projected_) x = cast(project_in_(cast(x, dtype_), pass), residual());
+    x = add(x, embedding(pass.batch.positions, embed_positions_->rows(position_offset, config_.max_position_embeddings),
+                         residual()));
+    x = through_blocks(std::move(x), pass);
     x = normalised_ ? final_layer_norm_(x, dtype_) : cast(x, dtype_);
-    return projected_ ? project_out_(x, context) : x;
+    return projected_ ? project_out_(x, pass) : x;
   }
 
  private:
-  Tensor block(const Tensor& x, std::size_t i, const Batch& batch, const ForwardContext& context,
-               KeyValueCache* cache) const override {
+  Tensor block(const Tensor& x, std::size_t i, const Pass& pass) const override {
     const Layer& layer = layers_[i];
     bool before = config_.do_layer_norm_before;
     Tensor y = before ? layer.self_attn_layer_norm(x, dtype_) : cast(x, dtype_);
-    Tensor o = attend(layer.q_proj(y, context), layer.k_proj(y, context), layer.v_proj(y, context), batch,
-                      config_.attention(), i, cache);
-    Tensor middle = add(x, layer.out_proj(o, context));
+    Tensor o =
+        attend(layer.q_proj(y, pass), layer.k_proj(y, pass), layer.v_proj(y, pass), pass, config_.attention(), i);
+    Tensor middle = add(x, layer.out_proj(o, pass));
     if (!before) middle = layer.self_attn_layer_norm(middle, residual());
     y = before ? layer.final_layer_norm(middle, dtype_) : cast(middle, dtype_);
-    y = activation(config_.activation, layer.fc1(y, context));
-    Tensor out = add(middle, before ? layer.fc2.last(y, context) : layer.fc2(y, context));
+    y = activation(config_.activation, layer.fc1(y, pass));
+    Tensor out = add(middle, layer.fc2(y, pass));
     return before ? out : layer.final_layer_norm(out, residual());
   }
 

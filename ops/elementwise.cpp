@@ -55,8 +55,9 @@ Tensor add(const Tensor& a, const Tensor& b) {
   check_one_device("add", a.device(), b.device());
   check_real("add", "a", a.dtype());
   check_real("add", "b", b.dtype());
-  Tensor y = Tensor::empty(a.device(), a.shape(), a.dtype());
-  a.device()->kernels().add(*a.device(), a.matrix(), 1, b.matrix(), 1, y.mutable_matrix());
+  Tensor y = Tensor::formed(a.device(), a.shape(), a.dtype(), [a = a.detach(), b = b.detach()](Matrix y) {
+    a.device()->kernels().add(*a.device(), a.matrix(), 1, b.matrix(), 1, y);
+  });
   return needs_grad({&a, &b}) ? attach(y, std::make_shared<AddNode>(a, b)) : y;
 }
 

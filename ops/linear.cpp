@@ -6,9 +6,8 @@
 #include "ops/linear_node.h"
 
 namespace loragrad {
-namespace {
 
-void check(const Tensor& x, const Parameter& w, const Parameter& bias) {
+void check_linear(const Tensor& x, const Parameter& w, const Parameter& bias) {
   check_real("linear", "x", x.dtype());
   if (w.empty()) throw ShapeError("linear: no weight for x " + x.shape().text());
   check_one_device("linear", x.device(), w.device());
@@ -26,7 +25,13 @@ void check(const Tensor& x, const Parameter& w, const Parameter& bias) {
                      " (out = " + std::to_string(w.out_features()) + ")");
 }
 
-}  // namespace
+void form_linear(const Tensor& x, const Weight& w, const Weight& bias, Matrix y) {
+  gemm(*x.device(), {.c = y,
+                     .a = x.matrix(),
+                     .b = w.view(),
+                     .transpose_b = w.layout() == WeightLayout::out_in,
+                     .bias = bias.view().data});
+}
 
 LinearNode::LinearNode(const Tensor& x, const Parameter& w, const Parameter& bias, const std::vector<Tensor>& more)
     : w_(w) {
@@ -58,15 +63,11 @@ void LinearNode::backward(const Tensor& dy, GradSink& sink) {
   }
 }
 
-Tensor linear(const Tensor& x, const Parameter& w, const Parameter& bias, Values values) {
-  check(x, w, bias);
-  Tensor y = Tensor::empty(x.device(), {x.rows(), w.out_features()}, x.dtype());
-  if (values == Values::formed)
-    gemm(*x.device(), {.c = y.mutable_matrix(),
-                       .a = x.matrix(),
-                       .b = w.view(),
-                       .transpose_b = w.layout() == WeightLayout::out_in,
-                       .bias = bias.view().data});
+Tensor linear(const Tensor& x, const Parameter& w, const Parameter& bias) {
+  check_linear(x, w, bias);
+  Tensor y =
+      Tensor::formed(x.device(), {x.rows(), w.out_features()}, x.dtype(),
+                     [x = x.detach(), w = w.weight(), bias = bias.weight()](Matrix y) { form_linear(x, w, bias, y); });
   return needs_grad({&x, &w.tensor(), &bias.tensor()}) ? attach(y, std::make_shared<LinearNode>(x, w, bias)) : y;
 }
 

@@ -18,4 +18,9 @@ class LinearNode : public Node {
   std::optional<std::size_t> saved_x_;
 };
 
+/// ShapeError unless linear takes these.
+void check_linear(const Tensor& x, const Parameter& w, const Parameter& bias);
+/// y = x Wᵀ + b
+void form_linear(const Tensor& x, const Weight& w, const Weight& bias, Matrix y);
+
 }  // namespace loragrad

@@ -6,20 +6,9 @@
 #include <cmath>
 
 #include "engine/error.h"
-#include "train/frozen.h"
 #include "train/step.h"
 
 namespace loragrad {
-namespace {
-
-std::vector<Tensor> trained_tensors(const CausalLm& model) {
-  std::vector<Tensor> tensors;
-  for (const auto& [name, tensor] : model.trainable()) tensors.push_back(tensor);
-  return tensors;
-}
-
-}  // namespace
-
 std::vector<std::size_t> evaluation_batches(const Dataset& data, const EvalOptions& options) {
   std::vector<std::size_t> ends;
   std::int64_t tokens = 0;
@@ -37,7 +26,6 @@ std::vector<std::size_t> evaluation_batches(const Dataset& data, const EvalOptio
 
 EvalReport evaluate(const CausalLm& model, const Dataset& data, const EvalOptions& options) {
   auto start = std::chrono::steady_clock::now();
-  FrozenWhile frozen(trained_tensors(model));
   StepRows rows;
   for (const Row& row : data.rows) rows.push_back(&row);
   EvalReport report;
@@ -45,10 +33,11 @@ EvalReport evaluate(const CausalLm& model, const Dataset& data, const EvalOption
   bool stopped = false;
   std::size_t begin = 0;
   for (std::size_t end : evaluation_batches(data, options)) {
-    Batch batch = batch_of(model, rows, begin, end);
-    if (options.logits) options.logits(static_cast<std::int64_t>(begin), model.logits(model.hidden(batch, {})));
+    Pass pass{.batch = batch_of(model, rows, begin, end), .adapters = options.adapters, .record = false};
+    const Batch& batch = pass.batch;
+    if (options.logits) options.logits(static_cast<std::int64_t>(begin), model.logits(model.hidden(pass)));
     if (batch.supervised > 0) {
-      CrossEntropy result = model.loss(batch, 1, {});
+      CrossEntropy result = model.loss(pass, 1);
       // A NaN may have a sign, which says nothing.
       double part = std::isnan(result.sum) ? std::fabs(result.sum) : result.sum;
       if (!std::isfinite(part) && report.not_finite.empty())

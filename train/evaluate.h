@@ -25,6 +25,7 @@ struct EvalOptions {
   /// Called for every row in order with its logits, [tokens, vocab] f32 (f64 when computing in f64). Rows then go one
   /// by one.
   std::function<void(std::int64_t row, const Tensor& logits)> logits = {};
+  ActiveAdapters adapters = {};
   /// Polled after each batch; true ends early, and the report is of the rows so far.
   std::function<bool()> stop = {};
 };
@@ -32,9 +33,8 @@ struct EvalOptions {
 /// Where each part of the data that is evaluated at once ends, in order.
 std::vector<std::size_t> evaluation_batches(const Dataset& data, const EvalOptions& options);
 
-/// Loss over a data set with the adapters that are attached, without dropout. A model that is itself trained is not
-/// recorded on the tape meanwhile; the trainer sees to its adapter. A loss that is NaN or Inf ends nothing: the report
-/// names the rows. InputError for data without supervised tokens (unless stopped).
+/// Loss over a data set, without dropout; nothing is recorded on the tape. A loss that is NaN or Inf ends nothing: the
+/// report names the rows. InputError for data without supervised tokens (unless stopped).
 EvalReport evaluate(const CausalLm& model, const Dataset& data, const EvalOptions& options = {});
 
 }  // namespace loragrad

@@ -10,7 +10,6 @@
 #include "ops/wrapped_device.h"
 #include "optim/adamw.h"
 #include "train/evaluate.h"
-#include "train/frozen.h"
 #include "train/process_memory.h"
 #include "train/step.h"
 
@@ -144,7 +143,9 @@ Forecast forecast_steps(const CausalLm& model, const Adapter* adapter, const Tra
   AdamW optimizer(trained, {});
   std::vector<Row> batch = with_labels(batches.heaviest);
   StepRows rows = step_of(batch, options);
-  PassOptions passes{.rows_at_once = options.rows_at_once(), .checkpoint = options.checkpoint_activations};
+  PassOptions passes{.rows_at_once = options.rows_at_once(),
+                     .recompute = options.checkpoint_activations,
+                     .adapters = adapter ? model.activate(*adapter) : ActiveAdapters()};
   // Two steps: the moments are there from the first update on.
   for (int step = 0; step < 2; ++step) {
     accumulate_gradients(model, rows, passes);
@@ -152,8 +153,7 @@ Forecast forecast_steps(const CausalLm& model, const Adapter* adapter, const Tra
     for (Tensor& tensor : trained) tensor.clear_grad();
   }
   if (eval && !eval->rows.empty()) {
-    FrozenWhile frozen(trained);
-    EvalOptions evaluation{.tokens_per_batch = options.eval_tokens_at_once()};
+    EvalOptions evaluation{.tokens_per_batch = options.eval_tokens_at_once(), .adapters = passes.adapters};
     evaluate(model, heaviest_evaluation(*eval, evaluation), evaluation);
   }
   forecast.optimiser = optimizer.state_bytes();
@@ -184,7 +184,6 @@ Forecast forecast_training(const std::string& model_folder, LoadOptions load, co
       config.target_modules = default_targets(model->config().model_type);
     adapter = make_adapter(meta, config, model->linear_shapes(), options.seed,
                            model->compute_dtype() == DType::f64 ? DType::f64 : DType::f32);
-    model->attach(adapter);
   }
   Forecast forecast = forecast_steps(*model, lora ? &adapter : nullptr, options, data, eval, kernel_threads(*like));
   for (const StoredTensor& tensor : open_model_folder(model_folder).tensors) forecast.weights += tensor.byte_count;

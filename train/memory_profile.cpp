@@ -103,13 +103,7 @@ MemoryProfile profile_memory(const CausalLm& model, std::vector<Tensor> trained,
     profile.rows = static_cast<std::int64_t>(step.size() - begin);
     profile.tokens = batch.tokens;
     profile.layers = model.config().num_hidden_layers;
-    Tensor loss = model
-                      .loss(batch, 1,
-                            {.training = true,
-                             .dropout_key = options.dropout_key,
-                             .dropout_tokens = batch.dropout_tokens,
-                             .checkpoint = options.checkpoint})
-                      .loss;
+    Tensor loss = model.loss(training_pass(batch, options), 1).loss;
     Kept kept(loss, trained);
     profile.ops = kept.ops();
     profile.other = meter.live() - before - kept.bytes();

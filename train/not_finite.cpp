@@ -26,9 +26,10 @@ std::string where_not_finite(const CausalLm& model, const StepRows& rows, const 
   for (std::size_t begin = 0; begin < rows.size() && place.empty(); begin += size) {
     Batch batch = batch_of(model, rows, begin, std::min(rows.size(), begin + size));
     if (batch.supervised == 0) continue;
-    Tensor hidden = model.hidden(
-        batch,
-        {.training = true, .dropout_key = options.dropout_key, .dropout_tokens = batch.dropout_tokens, .watch = watch});
+    Pass pass = training_pass(batch, options);
+    pass.record = pass.recompute = false;
+    pass.watch = watch;
+    Tensor hidden = model.hidden(pass);
     if (place.empty() && !is_finite(hidden)) place = "the first value that is not comes after " + last;
   }
   return place.empty() ? "the first module whose output is not: the model's head" : place;

@@ -1,6 +1,7 @@
 #include "train/step.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "engine/backward.h"
 
@@ -11,6 +12,14 @@ Batch batch_of(const CausalLm& model, const StepRows& rows, std::size_t begin, s
   for (std::size_t i = begin; i < end; ++i)
     batch.push_back({rows[i]->input_ids, rows[i]->labels, static_cast<std::int32_t>(i), 0});
   return make_batch(model.device(), batch, model.config().vocab_size, model.config().max_position_embeddings);
+}
+
+Pass training_pass(Batch batch, const PassOptions& options) {
+  return {.batch = std::move(batch),
+          .adapters = options.adapters,
+          .training = true,
+          .dropout_key = options.dropout_key,
+          .recompute = options.recompute};
 }
 
 StepLoss accumulate_gradients(const CausalLm& model, const StepRows& rows, const PassOptions& options) {
@@ -27,11 +36,7 @@ StepLoss accumulate_gradients(const CausalLm& model, const StepRows& rows, const
     if (options.on_phase) options.on_phase(StepPhase::forward);
     Batch batch = batch_of(model, rows, begin, std::min(rows.size(), begin + size));
     if (batch.supervised == 0) continue;
-    CrossEntropy result = model.loss(batch, denominator,
-                                     {.training = true,
-                                      .dropout_key = options.dropout_key,
-                                      .dropout_tokens = batch.dropout_tokens,
-                                      .checkpoint = options.checkpoint});
+    CrossEntropy result = model.loss(training_pass(batch, options), denominator);
     if (options.on_phase) options.on_phase(StepPhase::backward);
     backward(result.loss);
     sum += result.sum;

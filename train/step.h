@@ -30,9 +30,13 @@ Batch batch_of(const CausalLm& model, const StepRows& rows, std::size_t begin, s
 struct PassOptions {
   std::int64_t rows_at_once = 1;  ///< rows of a micro-batch
   std::uint64_t dropout_key = 0;
-  bool checkpoint = false;  ///< blocks run again in backward instead of keeping their values: the same bits
+  bool recompute = false;  ///< blocks run again in backward instead of keeping their values: the same bits
+  ActiveAdapters adapters = {};
   PhaseObserver on_phase = {};
 };
+
+/// The pass of one micro-batch in training.
+Pass training_pass(Batch batch, const PassOptions& options);
 
 /// Forward and backward of one optimiser step in micro-batches; adds to the gradients of what is trainable. The loss is
 /// divided by the supervised tokens of all rows, so the gradients do not depend on rows_at_once, to rounding. Without

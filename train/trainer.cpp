@@ -12,7 +12,6 @@
 #include "optim/adamw.h"
 #include "optim/clip.h"
 #include "train/first_step.h"
-#include "train/frozen.h"
 #include "train/not_finite.h"
 #include "train/process_memory.h"
 #include "train/step.h"
@@ -39,6 +38,7 @@ class Run {
         eval_data_(eval_data),
         options_(options),
         observer_(observer),
+        adapters_(adapter ? model.activate(*adapter) : ActiveAdapters()),
         named_(adapter ? adapter->tensors() : model.trainable()),
         trained_(tensors_of(named_)),
         optimizer_(trained_, {options.beta1, options.beta2, options.eps, options.weight_decay}),
@@ -78,7 +78,8 @@ class Run {
     report.lr = options_.lr * schedule_factor(options_.schedule, t, options_.warmup_steps, total_);
     PassOptions passes{.rows_at_once = options_.rows_at_once(),
                        .dropout_key = mix(options_.seed, static_cast<std::uint64_t>(report.step)),
-                       .checkpoint = options_.checkpoint_activations,
+                       .recompute = options_.checkpoint_activations,
+                       .adapters = adapters_,
                        .on_phase = observer_.on_phase};
     StepLoss found = accumulate_gradients(model_, rows, passes);
     report.updated = found.supervised > 0;
@@ -112,10 +113,7 @@ class Run {
   /// Nothing has been updated: the pass that went wrong can be run again, and looked into.
   [[noreturn]] void refuse(const StepReport& report, const StepRows& rows, const PassOptions& passes) const {
     std::string place;
-    if (!std::isfinite(report.loss)) {
-      FrozenWhile frozen(trained_);
-      place = where_not_finite(model_, rows, passes);
-    }
+    if (!std::isfinite(report.loss)) place = where_not_finite(model_, rows, passes);
     for (const auto& [name, tensor] : named_) {
       if (!place.empty()) break;
       // Both tensors of a module go by the module's name.
@@ -130,11 +128,9 @@ class Run {
   }
 
   void evaluate_now() {
-    FrozenWhile frozen(trained_);
-    EvalReport report = evaluate(
-        model_, *eval_data_, {.tokens_per_batch = options_.eval_tokens_at_once(), .logits = nullptr, .stop = [this] {
-                                return result_.stopped = stop_asked();
-                              }});
+    EvalOptions evaluation{.tokens_per_batch = options_.eval_tokens_at_once(), .adapters = adapters_};
+    evaluation.stop = [this] { return result_.stopped = stop_asked(); };
+    EvalReport report = evaluate(model_, *eval_data_, evaluation);
     // An evaluation cut short is not one of the whole data set.
     if (result_.stopped) return;
     result_.eval = report;
@@ -148,6 +144,7 @@ class Run {
   const Dataset* eval_data_;
   const TrainOptions& options_;
   const TrainObserver& observer_;
+  ActiveAdapters adapters_;
   NamedTensors named_;
   std::vector<Tensor> trained_;
   AdamW optimizer_;

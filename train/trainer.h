@@ -76,7 +76,7 @@ struct TrainResult {
 /// The order in which train takes the rows of a data set of `rows`.
 RowStream row_stream(const TrainOptions& options, std::size_t rows);
 
-/// Trains `adapter` (which the caller has attached to `model`), or with a null adapter all of the model's trainable
+/// Trains `adapter` beside `model`, or with a null adapter all of the model's trainable
 /// parameters, by AdamW. Step t from 0 takes the stream's next rows, has learning rate lr * schedule_factor(t), and
 /// draws its dropout from (seed, t + 1): equal options give equal bits for any number of threads. UsageError for
 /// options out of range, a schedule without a learning rate or nothing to train, InputError for rows the model cannot

@@ -13,10 +13,10 @@
 namespace loragrad {
 namespace {
 
-DemoTrained train_task(DemoStage& stage, DemoTask task, const std::string& scratch) {
+DemoTrained train_task(const DemoStage& stage, DemoTask task, const std::string& scratch) {
   DemoTrained trained;
   trained.data = demo_task_data(stage, task);
-  trained.before = exact_share(*stage.model, trained.data.test);
+  trained.before = exact_share(*stage.model, {}, trained.data.test);
   for (std::uint64_t seed = demo_seed; seed < demo_seed + stage.scale.seeds; ++seed) {
     Adapter adapter = demo_train_lora(stage, trained.data, demo_rank, seed, trained.lora.emplace_back());
     trained.folders.push_back(fmt::format("{}/{}-{}", scratch, name_of(task), seed));
@@ -27,18 +27,16 @@ DemoTrained train_task(DemoStage& stage, DemoTask task, const std::string& scrat
   return trained;
 }
 
-std::vector<DemoSample> samples_of(DemoStage& stage, const DemoTrained& trained) {
+std::vector<DemoSample> samples_of(const DemoStage& stage, const DemoTrained& trained) {
   Adapter adapter = load_adapter(trained.folders[0], stage.device, stage.model->linear_shapes(), false);
   std::vector<DemoSample> samples;
   for (std::size_t i = 0; i < 2; ++i) {
     const std::string& prompt = trained.data.examples[i].prompt;
     constexpr std::int64_t most = 6;
-    DemoSample sample{name_of(trained.data.task), prompt, continuation(*stage.model, stage.tokenizer, prompt, most),
-                      ""};
-    stage.model->attach(adapter);
-    sample.adapted = continuation(*stage.model, stage.tokenizer, prompt, most);
-    stage.model->detach_adapters();
-    samples.push_back(std::move(sample));
+    auto continued = [&](const ActiveAdapters& adapters) {
+      return continuation(*stage.model, adapters, stage.tokenizer, prompt, most);
+    };
+    samples.push_back({name_of(trained.data.task), prompt, continued({}), continued(stage.model->activate(adapter))});
   }
   return samples;
 }

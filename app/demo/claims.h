@@ -32,10 +32,10 @@ struct DemoTrained {
 std::vector<DemoClaim> quality_claims(const DemoStage& stage, const std::vector<DemoTrained>& tasks);
 
 /// Accuracy and speed of learning by rank; rank 8 is trained already.
-DemoClaim rank_claim(DemoStage& stage, const DemoTrained& who);
+DemoClaim rank_claim(const DemoStage& stage, const DemoTrained& who);
 
 /// Adapter file, merging, swapping and composing of the two tasks' adapters.
-std::vector<DemoClaim> use_claims(DemoStage& stage, const DemoTrained& who, const DemoTrained& cheer,
+std::vector<DemoClaim> use_claims(const DemoStage& stage, const DemoTrained& who, const DemoTrained& cheer,
                                   const std::string& scratch);
 
 constexpr std::int64_t demo_rank = 8;

@@ -27,15 +27,20 @@ std::vector<Tensor> tensors_of(const CausalLm& model, const Adapter& adapter) {
 }
 
 /// The work of generating the row's tokens one by one, whatever the model would have chosen.
-void decode(const CausalLm& model, const Row& row) {
+void decode(const CausalLm& model, const ActiveAdapters& adapters, const Row& row) {
   KeyValueCache cache = model.make_cache(static_cast<std::int64_t>(row.input_ids.size()));
   for (const TokenId& id : row.input_ids) {
     BatchRow one{.ids = {&id, 1}, .labels = {}, .first_position = static_cast<std::int32_t>(cache.length)};
     Batch batch = make_batch(model.device(), {one}, model.config().vocab_size, model.config().max_position_embeddings);
-    Tensor hidden = model.hidden(batch, ForwardContext{}, &cache);
+    Tensor hidden = model.hidden({.batch = batch, .adapters = adapters, .record = false, .cache = &cache});
     ++cache.length;
     model.logits(hidden);
   }
+}
+
+Tensor logits_of(const CausalLm& model, const ActiveAdapters& adapters, const StepRows& rows) {
+  return model.logits(
+      model.hidden({.batch = batch_of(model, rows, 0, rows.size()), .adapters = adapters, .record = false}));
 }
 
 double median(std::vector<double> values) {
@@ -45,13 +50,12 @@ double median(std::vector<double> values) {
 
 }  // namespace
 
-double exact_share(const CausalLm& model, const Dataset& set) {
+double exact_share(const CausalLm& model, const ActiveAdapters& adapters, const Dataset& set) {
   constexpr std::size_t rows_at_once = 32;
   std::size_t right = 0;
   for (std::size_t begin = 0; begin < set.rows.size(); begin += rows_at_once) {
     StepRows rows = rows_from(set, begin, rows_at_once);
-    Batch batch = batch_of(model, rows, 0, rows.size());
-    Tensor logits = model.logits(model.hidden(batch, ForwardContext{}));
+    Tensor logits = logits_of(model, adapters, rows);
     std::vector<float> values = logits.values<float>();
     auto vocab = static_cast<std::size_t>(logits.cols());
     std::size_t token = 0;  // of the batch
@@ -69,9 +73,8 @@ double exact_share(const CausalLm& model, const Dataset& set) {
   return static_cast<double>(right) / static_cast<double>(set.rows.size());
 }
 
-std::vector<float> sample_logits(const CausalLm& model, const Dataset& set) {
-  StepRows rows = rows_from(set, 0, 8);
-  return model.logits(model.hidden(batch_of(model, rows, 0, rows.size()), ForwardContext{})).values<float>();
+std::vector<float> sample_logits(const CausalLm& model, const ActiveAdapters& adapters, const Dataset& set) {
+  return logits_of(model, adapters, rows_from(set, 0, 8)).values<float>();
 }
 
 double largest_difference(const std::vector<float>& a, const std::vector<float>& b) {
@@ -80,9 +83,9 @@ double largest_difference(const std::vector<float>& a, const std::vector<float>&
   return largest;
 }
 
-std::string continuation(const CausalLm& model, const Tokenizer& tokenizer, const std::string& prompt,
-                         std::int64_t most) {
-  return tokenizer.decode(generate(model, tokenizer.encode(prompt), {.max_tokens = most}));
+std::string continuation(const CausalLm& model, const ActiveAdapters& adapters, const Tokenizer& tokenizer,
+                         const std::string& prompt, std::int64_t most) {
+  return tokenizer.decode(generate(model, tokenizer.encode(prompt), {.max_tokens = most, .adapters = adapters}));
 }
 
 StepMeter::StepMeter(const std::string& base_folder, const LoraConfig* lora, int threads)
@@ -91,13 +94,13 @@ StepMeter::StepMeter(const std::string& base_folder, const LoraConfig* lora, int
       adapter_(lora ? make_adapter(device_, *lora, model_->linear_shapes(), 0) : Adapter()),
       trained_(tensors_of(*model_, adapter_)),
       optimizer_(trained_, {}) {
-  if (lora) model_->attach(adapter_);
   device_->memory().reset_peak();
 }
 
 double StepMeter::step(const std::vector<const Row*>& rows) {
   Stopwatch watch;
-  accumulate_gradients(*model_, rows, {.rows_at_once = static_cast<std::int64_t>(rows.size())});
+  accumulate_gradients(
+      *model_, rows, {.rows_at_once = static_cast<std::int64_t>(rows.size()), .adapters = model_->activate(adapter_)});
   gradient_bytes_ = 0;
   for (const Tensor& tensor : trained_) gradient_bytes_ += tensor.grad().bytes();
   optimizer_.step(1e-4, clip_factor(gradient_norm(trained_), 1));
@@ -129,12 +132,12 @@ StepSeconds time_steps(StepMeter& lora, StepMeter& full, const Dataset& set, std
   return {median(of_lora), median(of_full)};
 }
 
-DecodingTimes time_decoding(const std::vector<const CausalLm*>& models, const Row& row, int rounds) {
+DecodingTimes time_decoding(const std::vector<DemoModel>& models, const Row& row, int rounds) {
   std::vector<std::vector<double>> seconds(models.size()), ratios(models.size());
   for (int round = 0; round < rounds; ++round) {
     for (std::size_t m = 0; m < models.size(); ++m) {
       Stopwatch watch;
-      decode(*models[m], row);
+      decode(*models[m].base, models[m].adapters, row);
       seconds[m].push_back(watch.seconds());
       ratios[m].push_back(seconds[m].back() / seconds[0].back());
     }

@@ -12,15 +12,15 @@ namespace loragrad {
 
 /// Share of the rows whose whole completion, end token included, greedy decoding would give. One forward pass shows it:
 /// decoding reaches the completion exactly if, after every prefix of it, the next token is the likeliest.
-double exact_share(const CausalLm& model, const Dataset& rows);
+double exact_share(const CausalLm& model, const ActiveAdapters& adapters, const Dataset& rows);
 
 /// Logits of every token of the first rows, one after the other.
-std::vector<float> sample_logits(const CausalLm& model, const Dataset& rows);
+std::vector<float> sample_logits(const CausalLm& model, const ActiveAdapters& adapters, const Dataset& rows);
 double largest_difference(const std::vector<float>& a, const std::vector<float>& b);
 
 /// What the greedy model adds to a prompt, at most `most` tokens, end token left out.
-std::string continuation(const CausalLm& model, const Tokenizer& tokenizer, const std::string& prompt,
-                         std::int64_t most);
+std::string continuation(const CausalLm& model, const ActiveAdapters& adapters, const Tokenizer& tokenizer,
+                         const std::string& prompt, std::int64_t most);
 
 /// One kind of training, on a device of its own so that its memory is counted alone.
 class StepMeter {
@@ -52,6 +52,12 @@ struct StepSeconds {
 };
 StepSeconds time_steps(StepMeter& lora, StepMeter& full, const Dataset& rows, std::size_t rows_per_step, int rounds);
 
+/// A model as it is used.
+struct DemoModel {
+  const CausalLm* base = nullptr;
+  ActiveAdapters adapters = {};
+};
+
 /// Decoding the row's tokens one by one, each model in turns, several rounds.
 struct DecodingTimes {
   std::vector<double> seconds;  ///< each model's median
@@ -59,6 +65,6 @@ struct DecodingTimes {
   /// strikes both.
   std::vector<double> against_first;
 };
-DecodingTimes time_decoding(const std::vector<const CausalLm*>& models, const Row& row, int rounds);
+DecodingTimes time_decoding(const std::vector<DemoModel>& models, const Row& row, int rounds);
 
 }  // namespace loragrad

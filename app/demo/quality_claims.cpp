@@ -65,7 +65,7 @@ std::vector<DemoClaim> quality_claims(const DemoStage& stage, const std::vector<
   return claims;
 }
 
-DemoClaim rank_claim(DemoStage& stage, const DemoTrained& who) {
+DemoClaim rank_claim(const DemoStage& stage, const DemoTrained& who) {
   DemoClaim claim{"rank", "ranks 2, 4, 8, 16: 2 is on par with 16", "", false, {}};
   std::string right, steps;
   double lowest = 0, highest = 0;

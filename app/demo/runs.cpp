@@ -5,7 +5,6 @@
 #include "app/demo/measure.h"
 #include "app/demo/progress.h"
 #include "train/evaluate.h"
-#include "train/frozen.h"
 
 namespace loragrad {
 namespace {
@@ -27,20 +26,18 @@ TrainOptions task_options(const DemoScale& scale, double lr, std::uint64_t seed)
 /// Trains, looks at the probe meanwhile, and measures the end.
 DemoOutcome train_and_look(const std::string& heading, const DemoStage& stage, const CausalLm& model,
                            const Adapter* adapter, const DemoTaskData& data, const TrainOptions& options) {
-  std::vector<Tensor> trained;
-  for (const auto& [name, tensor] : adapter ? adapter->tensors() : model.trainable()) trained.push_back(tensor);
+  ActiveAdapters adapters = adapter ? model.activate(*adapter) : ActiveAdapters();
   DemoOutcome outcome;
+  auto story_loss = [&] { return evaluate(model, stage.held_out_stories, {.adapters = adapters}).loss; };
   auto look = [&](std::int64_t step) {
     if (outcome.step || step % look_every) return;
-    FrozenWhile frozen(trained);
-    if (exact_share(model, data.probe) < demo_learned) return;
+    if (exact_share(model, adapters, data.probe) < demo_learned) return;
     outcome.step = step;
-    outcome.story_loss = evaluate(model, stage.held_out_stories).loss;
+    outcome.story_loss = story_loss();
   };
   outcome.seconds = demo_train(heading, model, adapter, data.train, options, look).seconds;
-  FrozenWhile frozen(trained);
-  outcome.accuracy = exact_share(model, data.test);
-  if (!outcome.step) outcome.story_loss = evaluate(model, stage.held_out_stories).loss;
+  outcome.accuracy = exact_share(model, adapters, data.test);
+  if (!outcome.step) outcome.story_loss = story_loss();
   return outcome;
 }
 
@@ -69,14 +66,12 @@ LoraConfig demo_lora(std::int64_t rank) {
   return config;
 }
 
-Adapter demo_train_lora(DemoStage& stage, const DemoTaskData& data, std::int64_t rank, std::uint64_t seed,
+Adapter demo_train_lora(const DemoStage& stage, const DemoTaskData& data, std::int64_t rank, std::uint64_t seed,
                         DemoOutcome& outcome) {
   Adapter adapter = make_adapter(stage.device, demo_lora(rank), stage.model->linear_shapes(), seed);
   adapter.base_model = stage.base.folder;
-  stage.model->attach(adapter);
   outcome = train_and_look(fmt::format("task \"{}\": an adapter of rank {}", name_of(data.task), rank), stage,
                            *stage.model, &adapter, data, task_options(stage.scale, 5e-3, seed));
-  stage.model->detach_adapters();
   return adapter;
 }
 

@@ -44,9 +44,8 @@ constexpr double demo_learned = 0.95;
 
 /// The adapter's shape that the demo uses: PEFT's default targets of the family, alpha twice the rank.
 LoraConfig demo_lora(std::int64_t rank);
-/// Trains an adapter on the task; the base is left without it. The seed is of its initial values and of the rows'
-/// order.
-Adapter demo_train_lora(DemoStage& stage, const DemoTaskData& data, std::int64_t rank, std::uint64_t seed,
+/// Trains an adapter on the task. The seed is of its initial values and of the rows' order.
+Adapter demo_train_lora(const DemoStage& stage, const DemoTaskData& data, std::int64_t rank, std::uint64_t seed,
                         DemoOutcome& outcome);
 /// The same rows, order and number of steps for all parameters of a copy of the base.
 DemoOutcome demo_train_full(const DemoStage& stage, const DemoTaskData& data, std::uint64_t seed);

@@ -30,22 +30,21 @@ DemoClaim size_claim(const DemoStage& stage, const DemoTrained& trained) {
 }
 
 /// Two claims: the merged model is the adapted one, and as fast as the base.
-std::vector<DemoClaim> merge_claims(DemoStage& stage, const DemoTrained& trained, const std::string& scratch) {
+std::vector<DemoClaim> merge_claims(const DemoStage& stage, const DemoTrained& trained, const std::string& scratch) {
   note("merging, swapping and composing adapters");
   std::string folder = scratch + "/merged";
   std::filesystem::create_directories(folder);
   Adapter adapter = open(stage, trained);
   merge_checkpoint(*stage.model, stage.base.folder, {{adapter, 1}}, folder);
-  std::unique_ptr<CausalLm> merged = load_model(folder, stage.device),
-                            adapted = load_model(stage.base.folder, stage.device);
-  adapted->attach(adapter);
-  std::vector<float> logits = sample_logits(*adapted, trained.data.test);
-  double difference = largest_difference(logits, sample_logits(*merged, trained.data.test));
+  std::unique_ptr<CausalLm> merged = load_model(folder, stage.device);
+  ActiveAdapters adapted = stage.model->activate(adapter);
+  std::vector<float> logits = sample_logits(*stage.model, adapted, trained.data.test);
+  double difference = largest_difference(logits, sample_logits(*merged, {}, trained.data.test));
   double largest = largest_difference(logits, std::vector<float>(logits.size()));
 
   constexpr int rounds = 60;
   const Row& row = stage.held_out_stories.rows.front();
-  DecodingTimes times = time_decoding({stage.model.get(), merged.get(), adapted.get()}, row, rounds);
+  DecodingTimes times = time_decoding({{stage.model.get()}, {merged.get()}, {stage.model.get(), adapted}}, row, rounds);
   std::vector<double> speed;
   for (double s : times.seconds) speed.push_back(static_cast<double>(row.input_ids.size()) / s);
   return {{"merged_equals_adapter",
@@ -64,21 +63,19 @@ std::vector<DemoClaim> merge_claims(DemoStage& stage, const DemoTrained& trained
 }
 
 /// A, B and A again on one loaded base, against A on a base loaded for it.
-DemoClaim swap_claim(DemoStage& stage, const DemoTrained& who, const DemoTrained& cheer) {
+DemoClaim swap_claim(const DemoStage& stage, const DemoTrained& who, const DemoTrained& cheer) {
   Adapter a = open(stage, who), b = open(stage, cheer);
   Stopwatch loading;
   std::unique_ptr<CausalLm> own = load_model(stage.base.folder, stage.device);
   double load_seconds = loading.seconds();
-  own->attach(a);
-  constexpr int swaps = 1001;  // odd: A is attached last
+  constexpr int swaps = 1001;  // odd: A is the last
+  ActiveAdapters active;
   Stopwatch swapping;
-  for (int i = 0; i < swaps; ++i) {
-    stage.model->detach_adapters();
-    stage.model->attach(i % 2 ? b : a);
-  }
+  for (int i = 0; i < swaps; ++i) active = stage.model->activate(i % 2 ? b : a);
   double swap_seconds = swapping.seconds() / swaps;
-  bool equal = sample_logits(*stage.model, who.data.test) == sample_logits(*own, who.data.test);
-  stage.model->detach_adapters();
+  sample_logits(*stage.model, stage.model->activate(b), who.data.test);
+  bool equal =
+      sample_logits(*stage.model, active, who.data.test) == sample_logits(*own, own->activate(a), who.data.test);
   return {"swap",
           "adapters swap without reloading the base",
           fmt::format("swap {:.1f} us, loading {:.0f} us; {}", 1e6 * swap_seconds, 1e6 * load_seconds,
@@ -88,12 +85,10 @@ DemoClaim swap_claim(DemoStage& stage, const DemoTrained& who, const DemoTrained
 }
 
 /// Both adapters at once on prompts that need both, which neither was trained for; the mean of the seeds' pairs.
-DemoClaim compose_claim(DemoStage& stage, const DemoTrained& who, const DemoTrained& cheer) {
+DemoClaim compose_claim(const DemoStage& stage, const DemoTrained& who, const DemoTrained& cheer) {
   DemoTaskData both = demo_task_data(stage, DemoTask::cheerful_who);
-  auto share = [&](std::initializer_list<Adapter> adapters) {
-    for (const Adapter& adapter : adapters) stage.model->attach(adapter);
-    double right = exact_share(*stage.model, both.test);
-    stage.model->detach_adapters();
+  auto share = [&](const std::vector<WeightedAdapter>& adapters) {
+    double right = exact_share(*stage.model, stage.model->activate(adapters), both.test);
     return right / static_cast<double>(who.folders.size());
   };
   double alone_a = 0, alone_b = 0, together = 0;
@@ -101,9 +96,9 @@ DemoClaim compose_claim(DemoStage& stage, const DemoTrained& who, const DemoTrai
   Json::Array pairs;
   for (std::size_t seed = 0; seed < who.folders.size(); ++seed) {
     Adapter a = open(stage, who, seed), b = open(stage, cheer, seed);
-    alone_a += share({a});
-    alone_b += share({b});
-    double pair = share({a, b});
+    alone_a += share({{a}});
+    alone_b += share({{b}});
+    double pair = share({{a}, {b}});
     together += pair;
     pair *= static_cast<double>(who.folders.size());
     each += percent(pair, 0) + " ";
@@ -119,7 +114,7 @@ DemoClaim compose_claim(DemoStage& stage, const DemoTrained& who, const DemoTrai
 
 }  // namespace
 
-std::vector<DemoClaim> use_claims(DemoStage& stage, const DemoTrained& who, const DemoTrained& cheer,
+std::vector<DemoClaim> use_claims(const DemoStage& stage, const DemoTrained& who, const DemoTrained& cheer,
                                   const std::string& scratch) {
   std::vector<DemoClaim> claims{size_claim(stage, who)};
   for (DemoClaim& claim : merge_claims(stage, who, scratch)) claims.push_back(std::move(claim));

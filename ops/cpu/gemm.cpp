@@ -72,7 +72,7 @@ Pieces converted_columns(const GemmArgs& g) {
 GemmArgs converted_part(const GemmArgs& g, Index i, void* converted) {
   Pieces columns = converted_columns(g);
   GemmArgs part = tile_of(g, 0, g.c.rows, columns.begin(i), columns.length(i));
-  part.b = {converted, g.a.dtype, part.b.rows, part.b.cols, part.b.cols};
+  part.b = ConstMatrix{converted, g.a.dtype, part.b.rows, part.b.cols, part.b.cols};
   return part;
 }
 

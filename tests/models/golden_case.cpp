@@ -16,13 +16,14 @@ Batch GoldenCase::batch(const CausalLm& model, std::size_t begin, std::size_t co
   return make_batch(model.device(), list, model.config().vocab_size, model.config().max_position_embeddings);
 }
 
-double GoldenCase::logit_difference(const CausalLm& model, const std::string& name) const {
+double GoldenCase::logit_difference(const CausalLm& model, const std::string& name,
+                                    const ActiveAdapters& adapters) const {
   const StoredTensor* stored = tensors.find(name);
   if (!stored) throw InputError("golden.safetensors: no " + name);
   auto* expected = reinterpret_cast<const float*>(stored->bytes);
   std::int64_t longest = stored->shape[1], vocab = stored->shape[2];
   Batch all = batch(model, 0, rows.size());
-  std::vector<float> ours = model.logits(model.hidden(all, {})).values<float>();
+  std::vector<float> ours = model.logits(model.hidden({.batch = all, .adapters = adapters})).values<float>();
   double worst = 0;
   for (std::size_t r = 0; r < rows.size(); ++r)
     for (std::int64_t t = 0; t < all.offsets->query[r + 1] - all.offsets->query[r]; ++t)

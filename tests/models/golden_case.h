@@ -21,7 +21,7 @@ struct GoldenCase {
   /// Rows [begin, begin + count), going around at the end.
   Batch batch(const CausalLm& model, std::size_t begin, std::size_t count) const;
   /// Largest |ours - golden| of the logits `name`, each row over its own length (goldens are padded with zeros).
-  double logit_difference(const CausalLm& model, const std::string& name) const;
+  double logit_difference(const CausalLm& model, const std::string& name, const ActiveAdapters& adapters = {}) const;
 };
 
 GoldenCase read_golden_case(const std::string& folder);

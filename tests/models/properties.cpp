@@ -50,11 +50,14 @@ TEST_CASE("the derivative along random directions through all adapters is the fi
     GoldenCase golden = read_golden_case(folder_of(family));
     auto model = load_model(folder_of(family) + "/model", cpu_device(2), {.precision = Precision::f64});
     Adapter adapter = full_adapter(*model, 0.25);
-    model->attach(adapter);
     Batch batch = golden.batch(*model, 0, golden.rows.size());
-    // Every other family through checkpointed blocks; that both ways are the same bits is a test of its own.
-    ForwardContext context{true, 77, batch.dropout_tokens, ++count % 2 == 0};
-    auto loss = [&] { return model->loss(batch, static_cast<double>(batch.supervised), context); };
+    // Every other family through recomputed blocks; that both ways are the same bits is a test of its own.
+    Pass pass{.batch = batch,
+              .adapters = model->activate(adapter),
+              .training = true,
+              .dropout_key = 77,
+              .recompute = ++count % 2 == 0};
+    auto loss = [&] { return model->loss(pass, static_cast<double>(batch.supervised)); };
     backward(loss().loss);
 
     for (std::uint64_t seed = 1; seed <= 3; ++seed) {
@@ -91,10 +94,9 @@ TEST_CASE("decoding with a cache equals the full forward, and a batch equals its
     CAPTURE(family);
     GoldenCase golden = read_golden_case(folder_of(family));
     auto model = load_model(folder_of(family) + "/model", cpu_device(2), {.precision = Precision::f32});
-    Adapter adapter = full_adapter(*model, 0);
-    model->attach(adapter);
+    ActiveAdapters adapters = model->activate(full_adapter(*model, 0));
     Batch together = golden.batch(*model, 0, golden.rows.size());
-    std::vector<float> all = model->logits(model->hidden(together, {})).values<float>();
+    std::vector<float> all = model->logits(model->hidden({.batch = together, .adapters = adapters})).values<float>();
     std::int64_t vocab = model->config().vocab_size, limit = model->config().max_position_embeddings;
     for (std::size_t r = 0; r < golden.rows.size(); ++r) {
       const auto& ids = golden.rows[r].ids;
@@ -105,7 +107,8 @@ TEST_CASE("decoding with a cache equals the full forward, and a batch equals its
         std::size_t count = t == 0 ? std::max<std::size_t>(1, ids.size() / 2) : 1;
         BatchRow row{std::span(ids).subspan(t, count), {}, 0, static_cast<std::int32_t>(t)};
         Batch part = make_batch(model->device(), {row}, vocab, limit);
-        std::vector<float> some = model->logits(model->hidden(part, {}, &cache)).values<float>();
+        std::vector<float> some =
+            model->logits(model->hidden({.batch = part, .adapters = adapters, .cache = &cache})).values<float>();
         cache.length += static_cast<std::int64_t>(count);
         auto offset = static_cast<std::size_t>((together.offsets->query[r] + static_cast<std::int64_t>(t)) * vocab);
         for (std::size_t i = 0; i < some.size(); ++i)
@@ -126,12 +129,9 @@ TEST_CASE("the base's file and weights are the same bytes after backward") {
     DevicePtr device = cpu_device(2);
     auto model = load_model(folder_of(family) + "/model", device, {.precision = Precision::f32});
     for (const auto& [name, parameter] : model->parameters()) CHECK(!parameter->tensor().defined());
-    Adapter adapter = full_adapter(*model, 0.1);
-    model->attach(adapter);
-    Batch longer = golden.batch(*model, 0, 2);
-    backward(model->loss(longer, 10, {}).loss);
-    CrossEntropy loss = model->loss(golden.batch(*model, 0, 1), 6, {});
-    backward(loss.loss);
+    ActiveAdapters adapters = model->activate(full_adapter(*model, 0.1));
+    for (std::size_t rows : {2u, 1u})
+      backward(model->loss({.batch = golden.batch(*model, 0, rows), .adapters = adapters}, 10).loss);
     CHECK(std::string(MappedFile::open(file)->text()) == before);
   }
 }
@@ -140,7 +140,7 @@ TEST_CASE("a parameter can be replaced after loading, and a tied head untied") {
   GoldenCase golden = read_golden_case(folder_of("gpt2"));
   auto model = load_model(folder_of("gpt2") + "/model", cpu_device(2), {.precision = Precision::f32});
   Batch batch = golden.batch(*model, 0, 2);
-  double before = model->loss(batch, 10, {}).sum;
+  double before = model->loss({.batch = batch}, 10).sum;
   std::size_t parameters = model->parameters().size();
   REQUIRE(model->config().tie_word_embeddings);
 
@@ -151,19 +151,19 @@ TEST_CASE("a parameter can be replaced after loading, and a tied head untied") {
     if (name == "transformer.ln_f.bias")
       model->replace(name, parameter->weight().to_tensor(DType::f32).set_trainable());
   CHECK(model->trainable().size() == 2);
-  CrossEntropy loss = model->loss(batch, 10, {});
+  CrossEntropy loss = model->loss({.batch = batch}, 10);
   CHECK(loss.sum == before);
   backward(loss.loss);
   for (const auto& [name, tensor] : model->trainable()) CHECK(tensor.grad().defined());
   head.fill(0);
-  CHECK(model->loss(batch, 10, {}).sum != before);
+  CHECK(model->loss({.batch = batch}, 10).sum != before);
 
   CHECK_THROWS_WITH_AS(model->replace("transformer.wte", head), "replace: the model has no parameter transformer.wte",
                        UsageError);
   CHECK_THROWS_AS(model->replace("transformer.ln_f.bias", head), UsageError);
 }
 
-TEST_CASE("checkpointed blocks give the same loss and gradients, bit for bit, and take less memory") {
+TEST_CASE("recomputed blocks give the same loss and gradients, bit for bit, and take less memory") {
   for (const char* family : families)
     for (Precision precision : {Precision::f32, Precision::bf16, Precision::f64}) {
       CAPTURE(family);
@@ -173,24 +173,24 @@ TEST_CASE("checkpointed blocks give the same loss and gradients, bit for bit, an
       LoadOptions load{.precision = precision, .emulate_bf16 = true};
       auto model = load_model(folder_of(family) + "/model", device, load);
       Adapter adapter = full_adapter(*model, 0.25);
-      model->attach(adapter);
+      ActiveAdapters adapters = model->activate(adapter);
       Batch batch = golden.batch(*model, 0, golden.rows.size());
       std::size_t kept[2], nodes[2];
       std::vector<std::vector<double>> found[2];
-      for (bool checkpoint : {false, true}) {
-        ForwardContext context{true, 77, batch.dropout_tokens, checkpoint};
-        CrossEntropy result = model->loss(batch, static_cast<double>(batch.supervised), context);
-        kept[checkpoint] = nodes[checkpoint] = 0;
+      for (bool recompute : {false, true}) {
+        Pass pass{.batch = batch, .adapters = adapters, .training = true, .dropout_key = 77, .recompute = recompute};
+        CrossEntropy result = model->loss(pass, static_cast<double>(batch.supervised));
+        kept[recompute] = nodes[recompute] = 0;
         for_each_node(result.loss, [&](const Node& node) {
-          kept[checkpoint] += node.saved_bytes();
-          ++nodes[checkpoint];
+          kept[recompute] += node.saved_bytes();
+          ++nodes[recompute];
         });
         backward(result.loss);
-        found[checkpoint].push_back({result.sum});
+        found[recompute].push_back({result.sum});
         for (auto& [name, tensor] : adapter.tensors()) {
           Tensor gradient = tensor.grad();
           REQUIRE(gradient.defined());
-          found[checkpoint].push_back(gradient.to(DType::f64).values<double>());
+          found[recompute].push_back(gradient.to(DType::f64).values<double>());
           Tensor leaf = tensor;
           leaf.clear_grad();
         }
@@ -201,7 +201,7 @@ TEST_CASE("checkpointed blocks give the same loss and gradients, bit for bit, an
     }
 }
 
-TEST_CASE("with an adapter on the last block alone, checkpointing records nothing below it") {
+TEST_CASE("with an adapter on the last block alone, recomputing records nothing below it") {
   GoldenCase golden = read_golden_case(folder_of("llama"));
   auto model = load_model(folder_of("llama") + "/model", cpu_device(2), {.precision = Precision::f32});
   Adapter all = full_adapter(*model, 0), last;
@@ -209,12 +209,12 @@ TEST_CASE("with an adapter on the last block alone, checkpointing records nothin
   std::string block = ".layers." + std::to_string(model->config().num_hidden_layers - 1) + ".";
   for (const LoraModule& module : all.modules)
     if (module.name.find(block) != std::string::npos) last.modules.push_back(module);
-  model->attach(last);
   Batch batch = golden.batch(*model, 0, golden.rows.size());
-  CrossEntropy result = model->loss(batch, 1, {true, 77, batch.dropout_tokens, true});
+  CrossEntropy result = model->loss(
+      {.batch = batch, .adapters = model->activate(last), .training = true, .dropout_key = 77, .recompute = true}, 1);
   std::vector<std::string> names;
   for_each_node(result.loss, [&](const Node& node) { names.emplace_back(node.name()); });
-  CHECK(names == std::vector<std::string>{"cross_entropy", "rms_norm", "checkpoint"});
+  CHECK(names == std::vector<std::string>{"cross_entropy", "rms_norm", "recompute"});
   backward(result.loss);
   for (auto& [name, tensor] : last.tensors()) CHECK(tensor.grad().defined());
 }

@@ -49,7 +49,7 @@ TEST_CASE("a trained sorting GPT-2 has its published activations") {
   std::vector<std::int32_t> ids(idx.begin(), idx.end());
   std::vector<BatchRow> rows;
   for (std::size_t r = 0; r < ids.size() / 11; ++r) rows.push_back({std::span(ids).subspan(r * 11, 11), {}, 0, 0});
-  Tensor hidden = model->hidden(make_batch(model->device(), rows, 3, 11), {});
+  Tensor hidden = model->hidden({.batch = make_batch(model->device(), rows, 3, 11)});
   CHECK(largest_difference(hidden.values<float>(), published("ln_f")) < 1e-4);
   CHECK(largest_difference(model->logits(hidden).values<float>(), published("lm_head")) < 2e-4);
 }
@@ -71,7 +71,7 @@ TEST_CASE("stories260k: the loss and the gradients of whole weights") {
   auto model =
       load_model(shared + "/data/stories260k", cpu_device(2), {.precision = Precision::f32, .trainable = true});
   Batch batch = make_batch(model->device(), {{ids, ids, 0, 0}}, model->config().vocab_size, 0);
-  CrossEntropy loss = model->loss(batch, static_cast<double>(batch.supervised), {});
+  CrossEntropy loss = model->loss({.batch = batch}, static_cast<double>(batch.supervised));
   std::string facts = shared + "/golden/stories260k/golden.json";
   Json json = read_json_file(facts);
   double mean = JsonRef(json, facts).at("mean_nll_fp64").number(0, 100);

@@ -14,8 +14,8 @@ TEST_CASE("evaluation does not depend on how rows are batched") {
   Adapter adapter = tiny_adapter(*model, {"q_proj", "v_proj"}, 0.5, false);
   Dataset data = tiny_data(7);
   double base = evaluate(*model, data).loss;
-  model->attach(adapter);
-  EvalReport report = evaluate(*model, data);
+  ActiveAdapters adapters = model->activate(adapter);
+  EvalReport report = evaluate(*model, data, {.adapters = adapters});
   CHECK(report.rows == 7);
   CHECK(report.tokens == data.tokens);
   CHECK(report.supervised_tokens == data.supervised_tokens);
@@ -23,9 +23,10 @@ TEST_CASE("evaluation does not depend on how rows are batched") {
   CHECK(report.perplexity == std::exp(report.loss));
   CHECK(report.seconds > 0);
   // No dropout: the same again. One row at a time: the same to rounding.
-  CHECK(evaluate(*model, data).loss == report.loss);
+  CHECK(evaluate(*model, data, {.adapters = adapters}).loss == report.loss);
   for (std::int64_t limit : {1, 13, 25})
-    CHECK(evaluate(*model, data, {limit, {}, {}}).loss == doctest::Approx(report.loss).epsilon(1e-6));
+    CHECK(evaluate(*model, data, {.tokens_per_batch = limit, .adapters = adapters}).loss ==
+          doctest::Approx(report.loss).epsilon(1e-6));
 }
 
 TEST_CASE("logits come row by row and agree with the loss") {
@@ -83,22 +84,20 @@ TEST_CASE("data that cannot be evaluated") {
         "tiny.jsonl: expected supervised tokens, found none");
   Dataset broken = tiny_data(2);
   Adapter adapter = tiny_adapter(*model, {"down_proj"}, 0, false);
-  model->attach(adapter);
   adapter.modules[0].a.fill(std::numeric_limits<double>::quiet_NaN());
-  EvalReport report = evaluate(*model, broken);
+  EvalReport report = evaluate(*model, broken, {.adapters = model->activate(adapter)});
   CHECK(report.not_finite == "tiny.jsonl: rows 1 to 2: expected a finite loss, found nan");
   CHECK(std::isnan(report.loss));
   CHECK_FALSE(std::signbit(report.loss));
   CHECK(report.tokens == broken.tokens);
   CHECK(report.supervised_tokens == broken.supervised_tokens);
   // The first rows that are not, and no others.
-  model->detach_adapters();
   CHECK(evaluate(*model, broken).not_finite.empty());
 }
 
 TEST_CASE("an evaluation can be stopped") {
   TinyModel folder;
   std::unique_ptr<CausalLm> model = load_model(folder.path(), cpu_device(1));
-  EvalReport report = evaluate(*model, tiny_data(5), {1, {}, [] { return true; }});
+  EvalReport report = evaluate(*model, tiny_data(5), {.tokens_per_batch = 1, .stop = [] { return true; }});
   CHECK(report.rows == 1);
 }

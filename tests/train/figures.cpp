@@ -63,7 +63,7 @@ class Training {
         load_model("tests/models/golden/" + family + "/model", device, {.precision = precision, .emulate_bf16 = true});
     LoraConfig config = lora_config(default_targets(model_->config().model_type), 0.1);
     adapter_ = make_adapter(device, config, model_->linear_shapes(), 0);
-    model_->attach(adapter_);
+    passes_.adapters = model_->activate(adapter_);
     for (const auto& [name, tensor] : adapter_.tensors()) trained_.push_back(tensor);
     optimizer_.emplace(trained_, AdamWConfig{});
     for (std::size_t tokens : {5, 8, 3}) {
@@ -75,15 +75,15 @@ class Training {
     for (const Row& row : data_.rows) rows_.push_back(&row);
   }
   void step() {
-    accumulate_gradients(*model_, rows_, passes);
+    accumulate_gradients(*model_, rows_, passes_);
     optimizer_->step(1e-3, clip_factor(gradient_norm(trained_), 1));
     for (Tensor& tensor : trained_) tensor.clear_grad();
   }
-  MemoryProfile profile() const { return profile_memory(*model_, trained_, rows_, passes); }
+  MemoryProfile profile() const { return profile_memory(*model_, trained_, rows_, passes_); }
   MemoryMeter& memory() { return device_->memory(); }
 
  private:
-  static inline const PassOptions passes{.rows_at_once = 3};
+  PassOptions passes_{.rows_at_once = 3};
   DevicePtr device_;
   std::unique_ptr<CausalLm> model_;
   Adapter adapter_;

@@ -18,10 +18,7 @@ std::size_t measured(const TinyModel& folder, const LoraConfig* lora, const Trai
   std::unique_ptr<CausalLm> model =
       load_model(folder.path(), device, {.precision = Precision::automatic, .trainable = lora == nullptr});
   Adapter adapter;
-  if (lora) {
-    adapter = make_adapter(device, *lora, model->linear_shapes(), options.seed);
-    model->attach(adapter);
-  }
+  if (lora) adapter = make_adapter(device, *lora, model->linear_shapes(), options.seed);
   train(*model, lora ? &adapter : nullptr, data, options);
   return device->footprint();
 }

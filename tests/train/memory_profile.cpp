@@ -48,14 +48,14 @@ TEST_CASE("what an op keeps is what its derivation says, shared values once") {
   DevicePtr device = cpu_device(1);
   std::unique_ptr<CausalLm> model = load_model(folder.path(), device, {.precision = Precision::f32});
   Adapter adapter = tiny_adapter(*model, {"q_proj", "k_proj", "v_proj", "o_proj"}, 0, false);
-  model->attach(adapter);
   std::vector<Tensor> trained;
   for (const auto& [name, tensor] : adapter.tensors()) trained.push_back(tensor);
   Dataset data = tiny_data(3);
   StepRows rows;
   for (const Row& row : data.rows) rows.push_back(&row);
   std::size_t live = device->memory().live();
-  MemoryProfile profile = profile_memory(*model, trained, rows, {.rows_at_once = 3});
+  MemoryProfile profile =
+      profile_memory(*model, trained, rows, {.rows_at_once = 3, .adapters = model->activate(adapter)});
   CHECK(device->memory().live() == live);
   auto tokens = static_cast<std::size_t>(profile.tokens);
   REQUIRE(profile.tokens == data.tokens);
@@ -81,18 +81,17 @@ TEST_CASE("a profile's total is what is alive between forward and backward") {
   DevicePtr device = meta_device(cpu_device(1));
   std::unique_ptr<CausalLm> model = load_model(folder.path(), device);
   Adapter adapter = make_adapter(device, lora_config({"q_proj", "down_proj"}, 0.1), model->linear_shapes(), 0);
-  model->attach(adapter);
   std::vector<Tensor> trained;
   for (const auto& [name, tensor] : adapter.tensors()) trained.push_back(tensor);
   Dataset data = tiny_data(5);
   StepRows rows;
   for (const Row& row : data.rows) rows.push_back(&row);
-  MemoryProfile profile = profile_memory(*model, trained, rows, {.rows_at_once = 5});
+  PassOptions options{.rows_at_once = 5, .adapters = model->activate(adapter)};
+  MemoryProfile profile = profile_memory(*model, trained, rows, options);
 
   std::size_t before = device->memory().live();
   Batch batch = batch_of(*model, rows, 0, 5);
-  CrossEntropy result =
-      model->loss(batch, 1, {.training = true, .dropout_key = 0, .dropout_tokens = batch.dropout_tokens});
+  CrossEntropy result = model->loss(training_pass(batch, options), 1);
   CHECK(device->memory().live() - before == profile.kept());
 }
 

@@ -22,7 +22,6 @@ void check_run(const std::string& folder) {
   DevicePtr device = cpu_device(2);
   auto model = load_model(folder + "/model", device, {.precision = Precision::f32});
   Adapter adapter = load_adapter(folder + "/adapter", device, model->linear_shapes(), true);
-  model->attach(adapter);
 
   std::vector<double> losses;
   TrainObserver observer{.on_step = [&](const StepReport& step) { losses.push_back(step.loss); }};
@@ -57,7 +56,6 @@ void check_run(const std::string& folder) {
   test::TempFolder temp;
   std::string merged = temp / "merged";
   std::filesystem::create_directory(merged);
-  model->detach_adapters();
   merge_checkpoint(*model, folder + "/model", {{adapter, 1.0}}, merged);
   auto merged_model = load_model(merged, device, {.precision = Precision::f32});
   CHECK(golden.logit_difference(*merged_model, "merged_logits") < 2e-3);

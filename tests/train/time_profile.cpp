@@ -12,7 +12,7 @@ GemmArgs product(std::int64_t m, std::int64_t n, std::int64_t k, bool transpose_
   GemmArgs args;
   args.c = {nullptr, DType::f32, m, n, n};
   args.a = transpose_a ? ConstMatrix{nullptr, DType::f32, k, m, m} : ConstMatrix{nullptr, DType::f32, m, k, k};
-  args.b = {nullptr, DType::bf16, k, n, n};
+  args.b = ConstMatrix{nullptr, DType::bf16, k, n, n};
   args.transpose_a = transpose_a;
   return args;
 }
@@ -120,7 +120,6 @@ TEST_CASE("a timed run trains the same adapter, and its parts fit into its steps
   auto run = [&](const DevicePtr& device, const TrainObserver& observer) {
     std::unique_ptr<CausalLm> model = load_model(folder.path(), device, {.precision = Precision::f32});
     Adapter adapter = make_adapter(device, lora_config({"q_proj", "v_proj"}, 0.1), model->linear_shapes(), 1);
-    model->attach(adapter);
     train(*model, &adapter, data, {.lr = 1e-2, .batch_size = 2, .grad_accum = 2, .steps = 3}, nullptr, observer);
     return values_of(adapter);
   };

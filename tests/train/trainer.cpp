@@ -22,7 +22,6 @@ Outcome run(const TinyModel& folder, const Dataset& data, const TrainOptions& op
             double dropout = 0.1) {
   std::unique_ptr<CausalLm> model = load_model(folder.path(), cpu_device(threads));
   Adapter adapter = tiny_adapter(*model, every_linear, dropout);
-  model->attach(adapter);
   Outcome outcome;
   TrainObserver observer;
   observer.on_step = [&](const StepReport& report) { outcome.steps.push_back(report); };
@@ -197,7 +196,6 @@ TEST_CASE("a run without a learning rate is refused unless --lr 0 asks for it, a
   TinyModel folder;
   std::unique_ptr<CausalLm> model = load_model(folder.path(), cpu_device(1));
   Adapter adapter = tiny_adapter(*model, query_value);
-  model->attach(adapter);
   Dataset data = tiny_data(4);
   CHECK(message_of<UsageError>([&] { train(*model, &adapter, data, {.warmup_steps = 1, .batch_size = 4}); }) ==
         "warmup-steps: expected fewer than the run's steps, 1, found 1: every step would have learning rate zero "
@@ -238,9 +236,8 @@ TEST_CASE("an evaluation that is not finite ends no run") {
 TEST_CASE("a module that takes no part stops the run") {
   TinyModel folder;
   std::unique_ptr<CausalLm> model = load_model(folder.path(), cpu_device(1));
-  Adapter adapter = tiny_adapter(*model, query_value), attached = adapter;
-  attached.modules.erase(attached.modules.begin() + 2);
-  model->attach(attached);
+  Adapter adapter = tiny_adapter(*model, query_value);
+  for (const Tensor& matrix : {adapter.modules[2].a, adapter.modules[2].b}) matrix.impl()->trainable = false;
   std::string name = adapter.modules[2].name;
   CHECK(name == "model.layers.1.self_attn.q_proj");
   // The warm-up's first step has no learning rate: nothing is to be proved there.
@@ -258,13 +255,10 @@ TEST_CASE("a module whose gradient is zero, or that stays as it was, stops the r
   TinyModel folder;
   std::unique_ptr<CausalLm> model = load_model(folder.path(), cpu_device(1));
   Adapter adapter = tiny_adapter(*model, query_value, 0, false);
-  model->attach(adapter);
   adapter.modules[1].a.fill(0);
   CHECK(contains(message_of<NumericError>([&] { train(*model, &adapter, tiny_data(4), {.steps = 1}); }),
                  adapter.modules[1].name + ": expected a gradient on lora_B in the first step, found zeros"));
   Adapter other = tiny_adapter(*model, query_value, 0, false);
-  model->detach_adapters();
-  model->attach(other);
   CHECK(contains(message_of<NumericError>([&] { train(*model, &other, tiny_data(4), {.lr = 1e-30, .steps = 1}); }),
                  other.modules[0].name + ": expected the first step to change lora_B, found it unchanged"));
 }
@@ -273,7 +267,6 @@ TEST_CASE("queries and keys of rows of two tokens need no gradient") {
   TinyModel folder;
   std::unique_ptr<CausalLm> model = load_model(folder.path(), cpu_device(1));
   Adapter adapter = tiny_adapter(*model, {"q_proj", "k_proj", "v_proj"});
-  model->attach(adapter);
   Dataset data = tiny_data(1);
   data.rows = {{{3, 4}, {3, 4}}, {{5}, {5}}};
   CHECK(train(*model, &adapter, data, {.steps = 2, .shuffle = false}).steps == 2);
@@ -290,7 +283,6 @@ TEST_CASE("a gradient that is not finite names its module and changes nothing") 
   v_proj.a.fill(0);
   v_proj.b.fill(std::numeric_limits<float>::max());
   v_proj.scale = 1e6;
-  model->attach(adapter);
   std::vector<float> before = values_of(adapter);
   auto go = [&] { train(*model, &adapter, tiny_data(4), {.clip = 0, .steps = 3}); };
   std::string message = message_of<NumericError>(go);
@@ -310,7 +302,6 @@ TEST_CASE("a loss that is not finite names where it came from, and stops the run
       if (adapter_itself && module.name == poisoned) module.a.fill(nan);
     for (auto [name, tensor] : model->trainable())
       if (name == poisoned) tensor.fill(nan);
-    if (adapter_itself) model->attach(adapter);
     std::vector<float> before = adapter.modules[0].b.values<float>();
     std::string message = message_of<NumericError>([&] {
       train(*model, adapter_itself ? &adapter : nullptr, tiny_data(4), {.batch_size = 2, .grad_accum = 2, .steps = 3});
@@ -335,7 +326,6 @@ TEST_CASE("a run can be stopped, and evaluates as it goes") {
   TinyModel folder;
   std::unique_ptr<CausalLm> model = load_model(folder.path(), cpu_device(1));
   Adapter adapter = tiny_adapter(*model, query_value);
-  model->attach(adapter);
   Dataset data = tiny_data(4), valid = tiny_data(3, 77);
   std::vector<std::int64_t> evaluated;
   std::vector<double> losses;
@@ -353,7 +343,7 @@ TEST_CASE("a run can be stopped, and evaluates as it goes") {
   CHECK(evaluated == std::vector<std::int64_t>{2, 4, 5});
   CHECK(losses[0] != losses[1]);
   CHECK(result.eval->loss == losses[2]);
-  CHECK(result.eval->loss == evaluate(*model, valid).loss);
+  CHECK(result.eval->loss == evaluate(*model, valid, {.adapters = model->activate(adapter)}).loss);
   for (const auto& [name, tensor] : adapter.tensors()) CHECK(tensor.needs_grad());
 
   steps = 0;
@@ -369,7 +359,6 @@ TEST_CASE("an evaluation in between keeps nothing for a backward pass") {
   DevicePtr device = cpu_device(1);
   std::unique_ptr<CausalLm> model = load_model(folder.path(), device);
   Adapter adapter = tiny_adapter(*model, query_value);
-  model->attach(adapter);
   Dataset valid = tiny_data(40);
   std::size_t during = 0;
   TrainObserver observer;
@@ -380,6 +369,6 @@ TEST_CASE("an evaluation in between keeps nothing for a backward pass") {
   train(*model, &adapter, tiny_data(4), {.steps = 1}, &valid, observer);
   for (const auto& [name, tensor] : adapter.tensors()) tensor.impl()->trainable = false;
   device->memory().reset_peak();
-  evaluate(*model, valid);
+  evaluate(*model, valid, {.adapters = model->activate(adapter)});
   CHECK(during == device->memory().peak() - device->memory().live());
 }

@@ -9,10 +9,8 @@ namespace loragrad {
 /// one at a time has its saved values in memory.                                 Chen et al. 2016, section 3
 /// `block` must give the same values when it runs again, and owns what it captures (it outlives the caller's scope).
 /// Leaves that it uses get their gradients as without the node; values that were computed from a leaf come in through x
-/// only. Nothing is recorded where neither x nor the block's leaves need a gradient.
-Tensor checkpoint(const Tensor& x, std::function<Tensor(const Tensor& x)> block);
-
-/// The same for a block that is told when it runs `again`: then nobody reads its output's values, only its tape.
-Tensor checkpoint(const Tensor& x, std::function<Tensor(const Tensor& x, bool again)> block);
+/// only. Nothing is recorded where neither x nor the block's leaves need a gradient. When the block runs again, values
+/// that nobody reads then, such as its output's, are not formed (Tensor::formed).
+Tensor recompute(const Tensor& x, std::function<Tensor(const Tensor& x)> block);
 
 }  // namespace loragrad

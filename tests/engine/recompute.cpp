@@ -1,7 +1,10 @@
-#include "engine/checkpoint.h"
+#include "engine/recompute.h"
 
 #include <doctest/doctest.h>
 
+#include <map>
+#include <string>
+#include <utility>
 #include <vector>
 
 #include "engine/backward.h"
@@ -13,6 +16,7 @@
 #include "ops/elementwise.h"
 #include "ops/linear.h"
 #include "ops/norm.h"
+#include "ops/timed_device.h"
 
 using namespace loragrad;
 
@@ -54,14 +58,14 @@ std::size_t nodes(const Tensor& y) {
 }
 
 /// Three blocks, of which the first and the last are trained; the gradients of the leaves.
-std::vector<double> gradients(bool checkpointed, bool trained_input, std::size_t* kept_bytes = nullptr) {
+std::vector<double> gradients(bool recomputed, bool trained_input, std::size_t* kept_bytes = nullptr) {
   DevicePtr device = cpu_device(1);
   Tensor x = random_tensor(device, {tokens, width}, 1);
   if (trained_input) x.set_trainable();
   std::vector<Block> blocks{Block(device, 2, true), Block(device, 3, false), Block(device, 4, true)};
   // Used twice, so that gradients add up.
   Tensor h = trained_input ? scale(x, 2) : x;
-  for (const Block& block : blocks) h = checkpointed ? checkpoint(h, block) : block(h);
+  for (const Block& block : blocks) h = recomputed ? recompute(h, block) : block(h);
   if (kept_bytes) *kept_bytes = kept(h);
   backward(h, random_tensor(device, {tokens, width}, 9));
   std::vector<double> all;
@@ -75,31 +79,31 @@ std::vector<double> gradients(bool checkpointed, bool trained_input, std::size_t
 
 }  // namespace
 
-TEST_CASE("gradients through checkpointed blocks are the same bits, whether the input needs one or not") {
+TEST_CASE("gradients through recomputed blocks are the same bits, whether the input needs one or not") {
   for (bool trained_input : {false, true}) {
-    std::vector<double> direct = gradients(false, trained_input), checkpointed = gradients(true, trained_input);
+    std::vector<double> direct = gradients(false, trained_input), recomputed = gradients(true, trained_input);
     CHECK(direct.size() == static_cast<std::size_t>(2 * width * width + (trained_input ? tokens * width : 0)));
-    CHECK(direct == checkpointed);
+    CHECK(direct == recomputed);
   }
 }
 
-TEST_CASE("a checkpointed block keeps its input, and says so") {
-  std::size_t direct = 0, checkpointed = 0;
+TEST_CASE("a recomputed block keeps its input, and says so") {
+  std::size_t direct = 0, recomputed = 0;
   gradients(false, true, &direct);
-  gradients(true, true, &checkpointed);
-  CHECK(checkpointed == 3 * tokens * width * sizeof(double));
-  CHECK(direct > checkpointed);
+  gradients(true, true, &recomputed);
+  CHECK(recomputed == 3 * tokens * width * sizeof(double));
+  CHECK(direct > recomputed);
 }
 
-TEST_CASE("of many checkpointed blocks one at a time has its values in memory") {
+TEST_CASE("of many recomputed blocks one at a time has its values in memory") {
   DevicePtr device = cpu_device(1);
-  auto peak = [&](bool checkpointed, int count) {
+  auto peak = [&](bool recomputed, int count) {
     Tensor x = random_tensor(device, {64, width}, 1);
     Block block(device, 2, true);
     device->memory().reset_peak();
     std::size_t before = device->memory().live();
     Tensor h = x;
-    for (int i = 0; i < count; ++i) h = checkpointed ? checkpoint(h, block) : block(h);
+    for (int i = 0; i < count; ++i) h = recomputed ? recompute(h, block) : block(h);
     backward(h, random_tensor(device, {64, width}, 9));
     return device->memory().peak() - before;
   };
@@ -112,20 +116,20 @@ TEST_CASE("of many checkpointed blocks one at a time has its values in memory") 
 TEST_CASE("nothing is recorded below the first trained value, and a block's own leaves are enough") {
   DevicePtr device = cpu_device(1);
   Tensor x = random_tensor(device, {tokens, width}, 1);
-  Tensor below = checkpoint(x, Block(device, 2, false));
+  Tensor below = recompute(x, Block(device, 2, false));
   CHECK_FALSE(below.needs_grad());
-  Tensor y = checkpoint(below, Block(device, 3, true));
+  Tensor y = recompute(below, Block(device, 3, true));
   CHECK(y.needs_grad());
   CHECK(nodes(y) == 1);
 }
 
 TEST_CASE("a block without trained values passes its input's gradient on") {
   DevicePtr device = cpu_device(1);
-  auto gradient = [&](bool checkpointed) {
+  auto gradient = [&](bool recomputed) {
     Tensor x = random_tensor(device, {tokens, width}, 1);
     x.set_trainable();
     Block block(device, 2, false);
-    backward(checkpointed ? checkpoint(x, block) : block(x), random_tensor(device, {tokens, width}, 9));
+    backward(recomputed ? recompute(x, block) : block(x), random_tensor(device, {tokens, width}, 9));
     return x.grad().values<double>();
   };
   CHECK(gradient(true) == gradient(false));
@@ -136,13 +140,13 @@ TEST_CASE("an input that is a recipe is computed again from its source") {
   Tensor ones = Tensor::zeros(device, {1, width}, DType::f64);
   ones.fill(1);
   std::size_t bytes = 1;
-  auto gradient = [&](bool checkpointed) {
+  auto gradient = [&](bool recomputed) {
     Tensor x = random_tensor(device, {tokens, width}, 1);
     x.set_trainable();
     Block block(device, 2, true);
     Tensor normed = rms_norm(x, Weight(ones), 1e-5, DType::f64);
-    Tensor y = checkpointed ? checkpoint(normed, block) : block(normed);
-    if (checkpointed) bytes = y.impl()->node->saved_bytes();
+    Tensor y = recomputed ? recompute(normed, block) : block(normed);
+    if (recomputed) bytes = y.impl()->node->saved_bytes();
     normed = Tensor();
     backward(y, random_tensor(device, {tokens, width}, 9));
     std::vector<double> all = x.grad().values<double>();
@@ -160,7 +164,7 @@ TEST_CASE("a block's output does not hold on to the block's values by a recipe")
   ones.fill(1);
   Block block(device, 2, true);
   std::size_t before = device->memory().live();
-  Tensor y = checkpoint(x, [&](const Tensor& input) { return rms_norm(block(input), Weight(ones), 1e-5, DType::f64); });
+  Tensor y = recompute(x, [&](const Tensor& input) { return rms_norm(block(input), Weight(ones), 1e-5, DType::f64); });
   CHECK(device->memory().live() == before + y.bytes());
 }
 
@@ -170,23 +174,45 @@ TEST_CASE("a computed value that slips into a block beside its input is refused 
     Tensor x = random_tensor(device, {tokens, width}, 1);
     x.set_trainable();
     Tensor h = scale(x, 2), outside = scale(x, 3);
-    Tensor y = checkpoint(h, [outside](const Tensor& input) { return add(input, outside); });
+    Tensor y = recompute(h, [outside](const Tensor& input) { return add(input, outside); });
     Tensor sum = block_first ? add(scale(outside, 1), y) : add(y, scale(outside, 1));
     CHECK_THROWS_WITH_AS(backward(sum, random_tensor(device, {tokens, width}, 9)),
                          doctest::Contains("scale has already run backward"), UsageError);
   }
 }
 
-TEST_CASE("bf16 values go through a checkpointed block") {
+TEST_CASE("bf16 values go through a recomputed block") {
   DevicePtr device = cpu_device(1);
-  auto gradient = [&](bool checkpointed) {
+  auto gradient = [&](bool recomputed) {
     Tensor x = random_tensor(device, {tokens, width}, 1).to(DType::f32);
     x.set_trainable();
     Tensor h = cast(x, DType::bf16);
     auto block = [](const Tensor& input) { return activation(Activation::silu, input); };
-    Tensor y = cast(checkpointed ? checkpoint(h, block) : block(h), DType::f32);
+    Tensor y = cast(recomputed ? recompute(h, block) : block(h), DType::f32);
     backward(y, random_tensor(device, {tokens, width}, 9).to(DType::f32));
     return x.grad().values<float>();
   };
   CHECK(gradient(true) == gradient(false));
+}
+
+TEST_CASE("running again forms what backward reads, and not the output") {
+  std::map<std::string, int> calls;
+  DevicePtr device = timed_device(cpu_device(1), [&](const KernelCall& call) { ++calls[std::string(call.name)]; });
+  Tensor ones = Tensor::zeros(device, {1, width}, DType::f64), x = random_tensor(device, {tokens, width}, 1);
+  ones.fill(1);
+  x.set_trainable();
+  Weight w(random_tensor(device, {width, width}, 2));
+  auto count = [&](bool norm_last) {
+    Tensor y = recompute(x, [&](const Tensor& input) {
+      Tensor middle = add(input, linear(rms_norm(input, Weight(ones), 1e-5, DType::f64), w, {}));
+      Tensor out = add(middle, linear(activation(Activation::silu, linear(middle, w, {})), w, {}));
+      return norm_last ? rms_norm(out, Weight(ones), 1e-5, DType::f64) : out;
+    });
+    calls.clear();
+    backward(y, random_tensor(device, {tokens, width}, 9));
+    return std::pair(calls["gemm"], calls["add"]);
+  };
+  // Three gradients, and of the three products of the block the first two: the sum after the third is not read.
+  CHECK(count(false) == std::pair(3 + 2, 1));
+  CHECK(count(true) == std::pair(3 + 3, 2));
 }

@@ -1,0 +1,19 @@
+#include "lora/active_adapters.h"
+
+namespace loragrad {
+
+void ActiveAdapters::add(const Adapter& adapter, double weight, RowRange rows) {
+  auto modules = modules_ ? std::make_shared<Modules>(*modules_) : std::make_shared<Modules>();
+  for (const LoraModule& module : adapter.modules)
+    (*modules)[module.name].push_back({module, weight, adapter.config.lora_dropout, rows});
+  modules_ = std::move(modules);
+}
+
+const std::vector<ActiveModule>& ActiveAdapters::of(const std::string& module) const {
+  static const std::vector<ActiveModule> none;
+  if (!modules_) return none;
+  auto found = modules_->find(module);
+  return found == modules_->end() ? none : found->second;
+}
+
+}  // namespace loragrad
