@@ -12,6 +12,7 @@
 #include "engine/error.h"
 #include "io/siblings.h"
 #include "ops/cpu/cpu_device.h"
+#include "ops/l2_norm.h"
 
 namespace loragrad {
 
@@ -106,7 +107,7 @@ void warn_of_bad_weights(const CausalLm& model, const char* whose) {
   std::string first;
   int bad = 0;
   for (const auto& [name, parameter] : model.parameters()) {
-    if (std::isfinite(model.device()->kernels().squared_norm(*model.device(), parameter->view()))) continue;
+    if (is_finite(model.device(), parameter->view())) continue;
     if (bad++ == 0) first = name;
   }
   if (bad > 0) warn(fmt::format("{} of {} tensors hold NaN or Inf, {} is the first", bad, whose, first));

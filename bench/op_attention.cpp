@@ -33,10 +33,7 @@ AttentionArgs arguments(Operands& o, const OpShape& s, DType dtype, const Offset
 }
 
 std::function<void()> forward(Operands& o, const AttentionArgs& args) {
-  return [args, &device = o.device()] {
-    Workspace workspace(device, device.kernels().attention_workspace(device, args));
-    device.kernels().attention(device, args, workspace.data());
-  };
+  return [args, &device = o.device()] { device.kernels().attention(device, args); };
 }
 
 std::function<void()> backward(Operands& o, const OpShape& s, DType dtype, const AttentionArgs& args) {
@@ -47,10 +44,7 @@ std::function<void()> backward(Operands& o, const OpShape& s, DType dtype, const
                              .dq = o.written(tokens, s.width, dtype),
                              .dk = o.written(tokens, narrow, dtype),
                              .dv = o.written(tokens, narrow, dtype)};
-  return [back, &device = o.device()] {
-    Workspace workspace(device, device.kernels().attention_backward_workspace(device, back));
-    device.kernels().attention_backward(device, back, workspace.data());
-  };
+  return [back, &device = o.device()] { device.kernels().attention_backward(device, back); };
 }
 
 }  // namespace

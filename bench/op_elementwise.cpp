@@ -30,10 +30,7 @@ void add_norm(OpCases& cases, const OpShape& s, DType dtype) {
                                            .beta = 1,
                                            .dweight = {},
                                            .dbias = {}};
-                     return [args, &d = o.device()] {
-                       Workspace workspace(d, d.kernels().norm_backward_workspace(d, args));
-                       d.kernels().norm_backward(d, args, workspace.data());
-                     };
+                     return [args, &d = o.device()] { d.kernels().norm_backward(d, args); };
                    }});
 }
 
@@ -113,12 +110,12 @@ void add_sums(OpCases& cases, std::int64_t width, DType dtype) {
   cases.push_back({"add", [=](Operands& o) -> std::function<void()> {
                      ConstMatrix a = o.read(n, width, DType::f32), b = o.read(n, width, dtype);
                      Matrix y = o.written(n, width, DType::f32);
-                     return [=, &d = o.device()] { d.kernels().add(d, a, 1, b, 1, y); };
+                     return [=, &d = o.device()] { d.kernels().add(d, {.a = a, .b = b, .y = y}); };
                    }});
   cases.push_back({"accumulate", [=](Operands& o) -> std::function<void()> {
                      ConstMatrix x = o.read(n, width, dtype);
                      Matrix y = o.updated(n, width, DType::f32);
-                     return [=, &d = o.device()] { d.kernels().accumulate(d, x, 1, y, 1); };
+                     return [=, &d = o.device()] { d.kernels().accumulate(d, {x, 1, y, 1}); };
                    }});
 }
 

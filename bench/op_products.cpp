@@ -29,37 +29,7 @@ void add_linear(OpCases& cases, const std::string& name, std::int64_t rows, std:
                    }});
 }
 
-/// As the head has them: logits in panels, and their gradients on them.
-void add_head(OpCases& cases, const OpShape& s, DType dtype) {
-  constexpr std::int64_t width = 512;
-  Panels panels{width, width * op_head_rows};
-  std::int64_t whole = (s.vocab + width - 1) / width * width;
-  auto head = [=](Operands& o) { return o.read(s.vocab, s.width, dtype); };
-  auto in_panels = [=](Matrix m) {
-    m.cols = m.stride = s.vocab;
-    return m;
-  };
-  cases.push_back({"head/forward", [=](Operands& o) {
-                     return product(o, {.c = in_panels(o.written(op_head_rows, whole, DType::f32)),
-                                        .a = o.read(op_head_rows, s.width, dtype),
-                                        .b = head(o),
-                                        .transpose_b = true,
-                                        .panels_c = panels});
-                   }});
-  // dlogits lies on the logits: panels of bf16 are as far apart as those of f32.
-  std::int64_t wider = static_cast<std::int64_t>(size_of(DType::f32) / size_of(dtype));
-  Panels narrow{width, panels.apart * wider};
-  cases.push_back(
-      {"head/dx", [=](Operands& o) {
-         ConstMatrix dlogits = o.read(op_head_rows, whole * wider, dtype);
-         dlogits.cols = dlogits.stride = s.vocab;
-         return product(o,
-                        {.c = o.written(op_head_rows, s.width, dtype), .a = dlogits, .b = head(o), .panels_a = narrow});
-       }});
-}
-
-/// The five products of an adapter on a map of `width` to `width` (lora/lora_linear.cpp), and that of its dropped
-/// input.
+/// The five products of an adapter on a map of `width` to `width` (lora/lora_linear.cpp), and that of its input.
 void add_adapter(OpCases& cases, std::int64_t width, DType dtype) {
   auto x = [=](Operands& o) { return o.read(op_tokens, width, dtype); };
   auto narrow = [=](Operands& o) { return o.read(op_tokens, op_rank, dtype); };
@@ -100,7 +70,6 @@ OpCases product_cases(const OpShape& s, DType dtype) {
   if (s.kv_heads != s.heads) linear("kv", s.width, s.kv_heads * s.head_dim());
   linear("up", s.width, s.intermediate);
   linear("down", s.intermediate, s.width);
-  add_head(cases, s, dtype);
   add_adapter(cases, s.width, dtype);
   return cases;
 }

@@ -31,44 +31,50 @@ void add_embedding(OpCases& cases, const OpShape& s, DType dtype) {
                    }});
 }
 
-/// Logits to losses, and to losses and gradients beside the logits; the head puts those on the logits, which a second
-/// call would then take for logits.
-void add_cross_entropy(OpCases& cases, const OpShape& s, DType dtype) {
+/// The head with its loss, alone and with dx.
+void add_head(OpCases& cases, const OpShape& s, DType dtype) {
   for (bool gradient : {false, true})
     cases.push_back(
-        {gradient ? "cross_entropy/with_gradient" : "cross_entropy/loss", [=](Operands& o) -> std::function<void()> {
-           auto losses = std::make_shared<std::vector<double>>(op_head_rows);
-           CrossEntropyArgs args{.logits = o.read(op_head_rows, s.vocab, DType::f32),
-                                 .targets = ids(o, op_head_rows, s.vocab),
-                                 .losses = losses->data(),
-                                 .dlogits = {},
-                                 .scale = 1.0 / op_tokens};
-           args.panels = {512, 512 * op_head_rows};
-           args.apart_dlogits = args.panels.apart;
-           if (gradient) args.dlogits = o.written(op_head_rows, s.vocab, dtype);
-           return [args, losses, &d = o.device()] { d.kernels().cross_entropy(d, args); };
+        {gradient ? "head_loss/with_dx" : "head_loss/loss", [=](Operands& o) -> std::function<void()> {
+           auto sum = std::make_shared<double>();
+           HeadLossArgs args{.x = o.read(op_head_rows, s.width, dtype),
+                             .head = o.read(s.vocab, s.width, dtype),
+                             .tokens = o.indices(op_head_rows, 1, [](std::int64_t i, std::int64_t) { return i; }),
+                             .ids = ids(o, op_head_rows, s.vocab),
+                             .count = op_head_rows,
+                             .denominator = op_tokens,
+                             .sum = sum.get(),
+                             .loss = o.written(1, 1, DType::f32),
+                             .dx = {},
+                             .dhead = {}};
+           if (gradient) args.dx = o.written(op_head_rows, s.width, dtype);
+           o.multiplies((gradient ? 4.0 : 2.0) * op_head_rows * static_cast<double>(s.vocab * s.width), dtype);
+           return [args, sum, &d = o.device()] { d.kernels().head_loss(d, args); };
          }});
 }
 
 void add_update(OpCases& cases, const std::string& name, std::int64_t rows, std::int64_t cols) {
   cases.push_back({"adamw/" + name, [=](Operands& o) -> std::function<void()> {
-                     AdamWArgs args{.parameter = o.updated(rows, cols, DType::f32),
-                                    .m = o.updated(rows, cols, DType::f32),
-                                    .v = o.updated(rows, cols, DType::f32),
-                                    .gradient = o.read(rows, cols, DType::f32),
-                                    .lr = 1e-4,
-                                    .beta1 = 0.9,
-                                    .beta2 = 0.999,
-                                    .eps = 1e-8,
-                                    .weight_decay = 0,
-                                    .grad_scale = 1,
-                                    .step = 2};
-                     std::fill_n(static_cast<float*>(args.v.data), rows * cols, 1e-3f);  // a mean of squares
-                     return [args, &d = o.device()] { d.kernels().adamw(d, args); };
+                     AdamWTensor tensor{.parameter = o.updated(rows, cols, DType::f32),
+                                        .m = o.updated(rows, cols, DType::f32),
+                                        .v = o.updated(rows, cols, DType::f32),
+                                        .gradient = o.read(rows, cols, DType::f32)};
+                     std::fill_n(static_cast<float*>(tensor.v.data), rows * cols, 1e-3f);  // a mean of squares
+                     return [tensor, &d = o.device()] {
+                       d.kernels().adamw(d, {.tensors = {&tensor, 1},
+                                             .lr = 1e-4,
+                                             .beta1 = 0.9,
+                                             .beta2 = 0.999,
+                                             .eps = 1e-8,
+                                             .weight_decay = 0,
+                                             .grad_scale = nullptr,
+                                             .step = 2});
+                     };
                    }});
-  cases.push_back({"squared_norm/" + name, [=](Operands& o) -> std::function<void()> {
+  cases.push_back({"l2_norm/" + name, [=](Operands& o) -> std::function<void()> {
                      ConstMatrix x = o.read(rows, cols, DType::f32);
-                     return [x, &d = o.device()] { d.kernels().squared_norm(d, x); };
+                     auto norm = std::make_shared<double>();
+                     return [x, norm, &d = o.device()] { d.kernels().l2_norm(d, {.x = {&x, 1}, .norm = norm.get()}); };
                    }});
 }
 
@@ -77,7 +83,7 @@ void add_update(OpCases& cases, const std::string& name, std::int64_t rows, std:
 OpCases token_cases(const OpShape& s, DType dtype) {
   OpCases cases;
   add_embedding(cases, s, dtype);
-  add_cross_entropy(cases, s, dtype);
+  add_head(cases, s, dtype);
   if (dtype == DType::f32) {  // what is trained is f32 in either case
     add_update(cases, "lora_A", op_rank, s.width);
     add_update(cases, "matrix", s.intermediate, s.width);

@@ -10,16 +10,10 @@
 namespace loragrad::bench {
 namespace {
 
-std::int64_t extent(const ConstMatrix& m, const Panels& panels) {
-  return panels ? panels.count(m.cols) * panels.apart : m.rows * m.stride;
-}
-
 /// One piece of memory for each type, which all matrices that play the same part share.
 class Pool {
  public:
-  void want(const ConstMatrix& m, const Panels& panels = {}) {
-    elements_[m.dtype] = std::max(elements_[m.dtype], extent(m, panels));
-  }
+  void want(const ConstMatrix& m) { elements_[m.dtype] = std::max(elements_[m.dtype], m.rows * m.stride); }
   void make(const DevicePtr& device) {
     for (const auto& [dtype, count] : elements_) tensors_[dtype] = random_tensor(device, {1, count}, dtype);
   }
@@ -34,8 +28,8 @@ class Pool {
 };
 
 /// b as a weight that needs no conversion.
-ConstMatrix in_type_of_a(const GemmArgs& g) {
-  ConstMatrix b = g.b;
+WeightView in_type_of_a(const GemmArgs& g) {
+  WeightView b = g.b;
   b.dtype = g.a.dtype;
   return b;
 }
@@ -56,11 +50,25 @@ void Products::record(const GemmArgs& g) {
   if (!adapters) model_.push_back(g);
 }
 
+void Products::record(const HeadLossArgs& h) {
+  // The head goes by tiles of tokens, whose logits take about so much.
+  constexpr std::int64_t tile_bytes = 48 << 20;
+  DType wide = h.x.dtype == DType::f64 ? DType::f64 : DType::f32;
+  std::int64_t vocab = h.head.rows, fit = std::max<std::int64_t>(16, tile_bytes / (vocab * 4) / 16 * 16);
+  for (std::int64_t begin = 0; begin < h.count; begin += fit) {
+    std::int64_t rows = std::min(fit, h.count - begin);
+    ConstMatrix x{nullptr, h.x.dtype, rows, h.x.cols, h.x.cols}, dz{nullptr, h.x.dtype, rows, vocab, vocab};
+    record({.c = {nullptr, wide, rows, vocab, vocab}, .a = x, .b = h.head, .transpose_b = true});
+    if (h.dx.rows > 0) record({.c = {nullptr, h.x.dtype, rows, h.x.cols, h.x.cols}, .a = dz, .b = h.head});
+    if (h.dhead.rows > 0) record({.c = h.dhead, .a = dz, .b = x, .transpose_a = true, .beta = 1});
+  }
+}
+
 void Products::give_operands(const DevicePtr& device) {
   Pool a, b, c;
   for (const GemmArgs& g : model_) {
-    a.want(g.a, g.panels_a);
-    c.want(g.c, g.panels_c);
+    a.want(g.a);
+    c.want(g.c);
     b.want(in_type_of_a(g));
   }
   for (Pool* pool : {&a, &b, &c}) {
@@ -72,7 +80,6 @@ void Products::give_operands(const DevicePtr& device) {
     g.c.data = c.of(g.c.dtype);
     if (!is_weight(g)) g.b.data = b.of(g.b.dtype);
     for_library_.push_back(g);
-    for_library_.back().panels_a = for_library_.back().panels_c = {};
     if (g.b.dtype == g.a.dtype) continue;
     for_library_.back().b = in_type_of_a(g);
     for_library_.back().b.data = b.of(g.a.dtype);

@@ -14,6 +14,8 @@ class Products {
   /// Products with a dimension of `rank` or less, tokens aside, are the adapter's; 0: there is none.
   explicit Products(std::int64_t rank) : rank_(rank) {}
   void record(const GemmArgs& product);
+  /// The head's products, as if each tile of tokens were multiplied in one piece.
+  void record(const HeadLossArgs& head);
 
   /// Operands of the same shapes and strides. Weights and biases are the model's own, so that they come from memory as
   /// they do in the step.

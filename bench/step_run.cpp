@@ -24,7 +24,6 @@ StepRun::StepRun(const StepOptions& options)
       products_(options.full ? 0 : step_rank),
       model_(load_model(options.model, timed_device(device_, [this](const KernelCall& call) { kernel_called(call); }),
                         {.precision = options.bf16 ? Precision::bf16 : Precision::f32, .trainable = options.full})),
-      times_(model_->config().vocab_size),
       data_(random_rows(row_lengths(options.rows, options.shortest, options.longest), model_->config().vocab_size)) {}
 
 void StepRun::run() {
@@ -45,7 +44,9 @@ void StepRun::run() {
 
 void StepRun::kernel_called(const KernelCall& call) {
   times_.kernel_called(call);
-  if (recording_ && call.gemm) products_.record(*call.gemm);
+  if (!recording_) return;
+  if (call.gemm) products_.record(*call.gemm);
+  if (call.head_loss) products_.record(*call.head_loss);
 }
 
 void StepRun::step_ends(const StepReport& report) {

@@ -12,21 +12,16 @@ double now() { return std::chrono::duration<double>(std::chrono::steady_clock::n
 }  // namespace
 
 void StepTimes::kernel_called(const KernelCall& call) {
-  if (phase_ != StepPhase::forward || head_began_ || !call.gemm || call.gemm->c.cols != vocab_) return;
-  head_began_ = now() - call.seconds;
+  if (call.head_loss) now_.head += call.seconds;
 }
 
 void StepTimes::phase_ends() {
   if (!phase_) return;
   double end = now(), took = end - phase_began_;
-  if (phase_ == StepPhase::forward) {
-    now_.head = head_began_ ? end - *head_began_ : 0;
-    now_.forward = took - now_.head;
-  }
+  if (phase_ == StepPhase::forward) now_.forward = took - now_.head;
   if (phase_ == StepPhase::backward) now_.backward = took;
   if (phase_ == StepPhase::update) now_.update = took;
   phase_.reset();
-  head_began_.reset();
 }
 
 void StepTimes::phase_begins(StepPhase phase) {

@@ -1,5 +1,4 @@
 #pragma once
-#include <cstdint>
 #include <optional>
 #include <vector>
 
@@ -11,12 +10,11 @@ namespace loragrad::bench {
 /// What the parts of a training step take. Fed by a timed_device and by the trainer, for steps of one batch.
 class StepTimes {
  public:
-  /// Seconds. The head is the part of the forward phase from the product with the head on: logits, loss, and their
-  /// gradients, which are computed with the loss. `forward` is what comes before it.
+  /// Seconds. The head is a part of the forward phase: logits, loss, and their gradients, which are computed with the
+  /// loss. `forward` is the rest of it.
   struct Parts {
     double step = 0, forward = 0, head = 0, backward = 0, update = 0;
   };
-  explicit StepTimes(std::int64_t vocab) : vocab_(vocab) {}
 
   // The three things to tell it.
   void kernel_called(const KernelCall& call);
@@ -30,9 +28,7 @@ class StepTimes {
  private:
   void phase_ends();
 
-  std::int64_t vocab_;
   std::optional<StepPhase> phase_;
-  std::optional<double> head_began_;
   double phase_began_ = 0;
   Parts now_;
   std::vector<Parts> steps_;

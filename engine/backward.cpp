@@ -68,7 +68,7 @@ void backward(const Tensor& y, const Tensor& dy, const NodeVisitor& visit) {
   if (const TensorImpl& part = *y.impl(); part.whole) {
     Tensor of_whole = Tensor::zeros(y.device(), part.whole->shape, y.dtype());
     Matrix target = part_of(of_whole.mutable_matrix(), {part.row, part.col, part.shape});
-    y.device()->kernels().accumulate(*y.device(), seed.matrix(), 1, target, 0);
+    y.device()->kernels().accumulate(*y.device(), {seed.matrix(), 1, target, 0});
     seed = of_whole;
   }
   Tape::run(y, seed, visit);

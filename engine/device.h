@@ -71,4 +71,10 @@ class Workspace {
   MemoryBlock block_;
 };
 
+template <class Args>
+void Kernel<Args>::operator()(Device& device, const Args& args) const {
+  Workspace workspace(device, scratch(device, args));
+  run(device, args, workspace.data());
+}
+
 }  // namespace loragrad

@@ -1,6 +1,7 @@
 #pragma once
 #include <cstddef>
 #include <cstdint>
+#include <span>
 
 #include "engine/matrix.h"
 
@@ -8,28 +9,13 @@ namespace loragrad {
 
 class Device;
 
-/// c = alpha op(a) op(b) + bias + beta c.  op transposes where asked; beta is 0 or 1; bias is one row of c's columns or
-/// empty (f32, or f64 when c is f64). Operands may differ in dtype: b (a weight) is converted tile by tile to a's
-/// dtype. With beta = 0, c is not read. One of a and c, not both, may lie in panels; then its stride means nothing, and
-/// there is no bias where a does as it lies.
-struct GemmArgs {
-  Matrix c;
-  ConstMatrix a;
-  WeightView b;
-  bool transpose_a = false, transpose_b = false;
-  double alpha = 1, beta = 0;
-  const void* bias = nullptr;
-  Panels panels_a = {}, panels_c = {};
-};
-/// The dimension that is summed over.
-inline std::int64_t inner(const GemmArgs& g) { return g.transpose_a ? g.a.rows : g.a.cols; }
-
 /// Elements that are kept (scaled by 1/(1-p)) or zeroed. An element's fate is a pure function of (key, row in the step,
 /// position in the row, column): never of where micro-batches were cut. A draw has 16 bits, p is rounded to 1/65536.
 struct DropoutMask {
   double p = 0;
   std::uint64_t key = 0;
   const std::int32_t* tokens = nullptr;  // [tokens, 2]: row in the step, position in the row
+  bool on() const { return p > 0; }
 };
 /// y = mask(x) + beta y;  y may be x.
 struct DropoutArgs {
@@ -37,6 +23,59 @@ struct DropoutArgs {
   Matrix y;
   DropoutMask mask;
   double beta = 0;
+};
+
+/// What a product's dropout is applied to: one of its operands as it lies, or the product before it is added to c.
+enum class Dropped { a, b, product };
+
+/// c = alpha op(a) op(b) + bias + beta c.  op transposes where asked; beta is 0 or 1; bias is one row of c's columns or
+/// empty (f32, or f64 when c is f64). Operands may differ in dtype: b (a weight) is converted tile by tile to a's
+/// dtype. With beta = 0, c is not read. Dropout's tokens are the rows of what it is applied to.
+struct GemmArgs {
+  Matrix c;
+  ConstMatrix a;
+  WeightView b;
+  bool transpose_a = false, transpose_b = false;
+  double alpha = 1, beta = 0;
+  const void* bias = nullptr;
+  DropoutMask dropout = {};
+  Dropped dropped = Dropped::a;
+};
+/// The dimension that is summed over.
+inline std::int64_t inner(const GemmArgs& g) { return g.transpose_a ? g.a.rows : g.a.cols; }
+
+/// y = alpha x + beta y, converting between dtypes (f32, f64, bf16, f16 -> f32, f64, bf16). With alpha = 0 x is not
+/// read, with beta = 0 y is not read (either may hold NaN).
+struct AccumulateArgs {
+  ConstMatrix x;
+  double alpha = 1;
+  Matrix y;
+  double beta = 0;
+};
+/// y = alpha a + beta b
+struct AddArgs {
+  ConstMatrix a;
+  double alpha = 1;
+  ConstMatrix b;
+  double beta = 1;
+  Matrix y;
+};
+/// y = factor y, factor [1, 1] f32 or f64. Where it is 1, y is not touched.
+struct ScaleArgs {
+  Matrix y;
+  ConstMatrix factor;
+};
+/// out += the sum of x's rows, in a fixed order (out: one row, f32 or f64).
+struct ColumnSumArgs {
+  ConstMatrix x;
+  Matrix out;
+};
+/// norm = sqrt of the sum of the squares of all elements, in f64, in a fixed order; NaN and Inf stay visible. With
+/// `clip`, the factor that torch's clip_grad_norm_ multiplies by: min(1, max_norm / (norm + 1e-6)), 1 for max_norm 0.
+struct L2NormArgs {
+  std::span<const ConstMatrix> x;  // on the host
+  double max_norm = 0;
+  double *norm = nullptr, *clip = nullptr;
 };
 
 enum class Activation { relu, gelu_erf, gelu_tanh, silu };
@@ -139,64 +178,73 @@ struct EmbeddingBackwardArgs {
   double scale = 1;
 };
 
-/// For each row t with targets[t] >= 0: losses[t] = logsumexp(logits[t]) - logits[t][target], and
-/// dlogits[t] = scale (softmax(logits[t]) - onehot(target)); rows with target < 0 get 0 and zeros.
-/// Logits may lie in panels, and dlogits lies as they do, its panels `apart_dlogits` elements behind each other. It may
-/// be empty (data null); in panels it may lie on the logits, each panel from where the logits' begins, in a type no
-/// wider.
-struct CrossEntropyArgs {
-  ConstMatrix logits;
-  const std::int32_t* targets = nullptr;
-  double* losses = nullptr;  // [rows], in host memory
-  Matrix dlogits;
-  double scale = 1;
-  Panels panels = {};  // of a width in multiples of 256
-  std::int64_t apart_dlogits = 0;
+/// A language model's head and its loss, over the tokens that have a target: with z_i = x[tokens[i]] headᵀ,
+/// sum = Σ_i logsumexp(z_i) - z_i[ids[i]] in the order of i, and with dz_i = (softmax(z_i) - onehot(ids[i])) /
+/// denominator: dx[tokens[i]] = dz_i head, zero for other tokens;  dhead = dzᵀ x[tokens]. Either may be empty (data
+/// null, rows 0). logits never exist as a whole: beside the operands it takes at most 64 MiB.
+struct HeadLossArgs {
+  ConstMatrix x;                                         // [all tokens, d]
+  WeightView head;                                       // [vocab, d]
+  const std::int32_t *tokens = nullptr, *ids = nullptr;  // [count], tokens ascending
+  std::int64_t count = 0;
+  double denominator = 1;
+  double* sum = nullptr;
+  Matrix loss;       // [1, 1], f32 or f64: sum / denominator
+  Matrix dx, dhead;  // in x's type and in the head's
 };
 
+/// One tensor that AdamW updates, of its one gradient.
+struct AdamWTensor {
+  Matrix parameter, m, v;
+  ConstMatrix gradient;
+};
 /// Decoupled weight decay; Loshchilov & Hutter 2019, algorithm 2, with torch's epsilon placement:
 /// p -= lr wd p;  m, v updated with g * grad_scale;  p -= lr / (1-b1^t) m / (sqrt(v / (1-b2^t)) + eps).
 struct AdamWArgs {
-  Matrix parameter, m, v;
-  ConstMatrix gradient;
-  double lr, beta1, beta2, eps, weight_decay, grad_scale;
-  std::int64_t step;  // from 1
+  std::span<const AdamWTensor> tensors;  // on the host
+  double lr, beta1, beta2, eps, weight_decay;
+  const double* grad_scale;  // null: 1
+  std::int64_t step;         // from 1
 };
 
-/// What a device must be able to do. Every entry takes the device it runs on; none sees another device's pointers, but
-/// for the arrays said to be in host memory. `*_workspace` say the bytes of scratch space the entry needs; the caller
-/// passes it.
+/// One thing that a device can do: `run` with the bytes of scratch space that `scratch` says.
+template <class Args>
+struct Kernel {
+  std::size_t (*scratch)(Device&, const Args&);
+  void (*run)(Device&, const Args&, void* scratch);
+  /// Runs it with scratch space of the device.
+  void operator()(Device& device, const Args& args) const;
+};
+
+/// All of them, by name and arguments: the one list, from which devices that pass calls on are made.
+#define LORAGRAD_KERNELS(KERNEL)                      \
+  KERNEL(gemm, GemmArgs)                              \
+  KERNEL(accumulate, AccumulateArgs)                  \
+  KERNEL(add, AddArgs)                                \
+  KERNEL(scale, ScaleArgs)                            \
+  KERNEL(column_sum, ColumnSumArgs)                   \
+  KERNEL(l2_norm, L2NormArgs)                         \
+  KERNEL(dropout, DropoutArgs)                        \
+  KERNEL(activation, ActivationArgs)                  \
+  KERNEL(activation_backward, ActivationBackwardArgs) \
+  KERNEL(gated, GatedArgs)                            \
+  KERNEL(gated_backward, GatedBackwardArgs)           \
+  KERNEL(norm, NormArgs)                              \
+  KERNEL(norm_backward, NormBackwardArgs)             \
+  KERNEL(rope, RopeArgs)                              \
+  KERNEL(attention, AttentionArgs)                    \
+  KERNEL(attention_backward, AttentionBackwardArgs)   \
+  KERNEL(embedding, EmbeddingArgs)                    \
+  KERNEL(embedding_backward, EmbeddingBackwardArgs)   \
+  KERNEL(head_loss, HeadLossArgs)                     \
+  KERNEL(adamw, AdamWArgs)
+
+/// What a device must be able to do. Every entry takes the device it runs on; arrays are in its memory, but for those
+/// said to be on the host, which are read before the call returns.
 struct Kernels {
-  std::size_t (*gemm_workspace)(Device&, const GemmArgs&);
-  void (*gemm)(Device&, const GemmArgs&, void* workspace);
-
-  /// y = alpha x + beta y, converting between dtypes (f32, f64, bf16, f16 -> f32, f64, bf16). With alpha = 0 x is not
-  /// read, with beta = 0 y is not read (either may hold NaN).
-  void (*accumulate)(Device&, ConstMatrix x, double alpha, Matrix y, double beta);
-  /// y = alpha a + beta b
-  void (*add)(Device&, ConstMatrix a, double alpha, ConstMatrix b, double beta, Matrix y);
-  /// out += the sum of x's rows, in a fixed order (out: one row, f32 or f64).
-  void (*column_sum)(Device&, ConstMatrix x, Matrix out);
-  /// Sum of squares, in f64, in a fixed order; NaN and Inf stay visible.
-  double (*squared_norm)(Device&, ConstMatrix x);
-
-  void (*dropout)(Device&, const DropoutArgs&);
-  void (*activation)(Device&, const ActivationArgs&);
-  void (*activation_backward)(Device&, const ActivationBackwardArgs&);
-  void (*gated)(Device&, const GatedArgs&);
-  void (*gated_backward)(Device&, const GatedBackwardArgs&);
-  void (*norm)(Device&, const NormArgs&);
-  std::size_t (*norm_backward_workspace)(Device&, const NormBackwardArgs&);
-  void (*norm_backward)(Device&, const NormBackwardArgs&, void* workspace);
-  void (*rope)(Device&, const RopeArgs&);
-  std::size_t (*attention_workspace)(Device&, const AttentionArgs&);
-  void (*attention)(Device&, const AttentionArgs&, void* workspace);
-  std::size_t (*attention_backward_workspace)(Device&, const AttentionBackwardArgs&);
-  void (*attention_backward)(Device&, const AttentionBackwardArgs&, void* workspace);
-  void (*embedding)(Device&, const EmbeddingArgs&);
-  void (*embedding_backward)(Device&, const EmbeddingBackwardArgs&);
-  void (*cross_entropy)(Device&, const CrossEntropyArgs&);
-  void (*adamw)(Device&, const AdamWArgs&);
+#define KERNEL(name, Args) Kernel<Args> name;
+  LORAGRAD_KERNELS(KERNEL)
+#undef KERNEL
 };
 
 }  // namespace loragrad

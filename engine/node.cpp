@@ -67,7 +67,7 @@ std::vector<Region> outside(const std::vector<Region>& regions, const Region& pa
 
 void set_to_zero(Tensor& t, const Region& part) {
   Matrix m = part_of(t.mutable_matrix(), part);
-  t.device()->kernels().accumulate(*t.device(), m, 0, m, 0);
+  t.device()->kernels().accumulate(*t.device(), {m, 0, m, 0});
 }
 
 }  // namespace
@@ -137,7 +137,7 @@ void GradSink::pass(std::size_t input, const Tensor& gradient) {
     return;
   }
   Into target = into(input);
-  edge.device->kernels().accumulate(*edge.device, gradient.matrix(), 1, target.matrix, target.beta);
+  edge.device->kernels().accumulate(*edge.device, {gradient.matrix(), 1, target.matrix, target.beta});
 }
 
 Tensor Node::take_dy() {

@@ -154,9 +154,14 @@ void Tensor::copy_to_host(DType wanted, void* out) const {
     rows(row, 1).copy_to_host(wanted, out);
 }
 
+double Tensor::item() const {
+  if (numel() != 1) throw ShapeError("item: expected one element, found " + shape().text());
+  return dtype() == DType::f64 ? values<double>()[0] : values<float>()[0];
+}
+
 Tensor Tensor::to(DType wanted) const {
   Tensor out = empty(device(), shape(), wanted);
-  device()->kernels().accumulate(*device(), matrix(), 1, out.mutable_matrix(), 0);
+  device()->kernels().accumulate(*device(), {matrix(), 1, out.mutable_matrix(), 0});
   return out;
 }
 
@@ -170,7 +175,7 @@ void Tensor::fill(double value) {
     return;
   }
   if (value == 0 && dtype() != DType::i32) {
-    device()->kernels().accumulate(*device(), matrix(), 0, mutable_matrix(), 0);
+    device()->kernels().accumulate(*device(), {matrix(), 0, mutable_matrix(), 0});
     return;
   }
   std::size_t n = static_cast<std::size_t>(numel());

@@ -73,6 +73,8 @@ class Tensor {
     copy_to_host(dtype_of<T>, out.data());
     return out;
   }
+  /// The value of a [1, 1] f32 or f64 tensor.
+  double item() const;
   /// A new tensor of another type, outside the tape.
   Tensor to(DType dtype) const;
   /// Sets all elements.

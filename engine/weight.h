@@ -49,7 +49,7 @@ class Weight {
   /// A tensor with the same values (for training all parameters).
   Tensor to_tensor(DType dtype) const {
     Tensor copy = Tensor::empty(device_, shape(), dtype);
-    device_->kernels().accumulate(*device_, view_, 1, copy.mutable_matrix(), 0);
+    device_->kernels().accumulate(*device_, {view_, 1, copy.mutable_matrix(), 0});
     return copy;
   }
 

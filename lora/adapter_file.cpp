@@ -15,6 +15,7 @@
 #include "lora/layers.h"
 #include "lora/matching.h"
 #include "lora/patterns.h"
+#include "ops/l2_norm.h"
 
 namespace loragrad {
 namespace {
@@ -22,10 +23,6 @@ namespace {
 constexpr const char* prefix = "base_model.model.";
 constexpr const char* config_file = "/adapter_config.json";
 constexpr const char* tensor_file = "/adapter_model.safetensors";
-
-bool is_finite(const Tensor& tensor) {
-  return std::isfinite(tensor.device()->kernels().squared_norm(*tensor.device(), tensor.matrix()));
-}
 
 /// Where the configuration names no targets, the modules that have tensors are meant: PEFT's own default depends on
 /// the model's family, and an adapter that was saved has been filled in.

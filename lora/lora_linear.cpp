@@ -10,14 +10,6 @@
 namespace loragrad {
 namespace {
 
-// Of dropped-out copies that exist at a time in backward: such a piece stays in the cache.
-constexpr std::int64_t piece_bytes = 4 << 20;
-
-DropoutMask rows_of(DropoutMask mask, std::int64_t begin) {
-  if (mask.tokens) mask.tokens += 2 * begin;
-  return mask;
-}
-
 /// A or B as the products take it: the type of the activations. Converted once, for forward and backward.
 Tensor operand(const Tensor& matrix, DType dtype) {
   return matrix.dtype() == dtype ? matrix.detach() : matrix.to(dtype);
@@ -35,12 +27,13 @@ struct Formed {
     begin = std::clamp<std::int64_t>(term.tokens.begin, 0, x.rows());
     count = std::clamp<std::int64_t>(term.tokens.end, begin, x.rows()) - begin;
     if (dropout.on()) dropout.tokens = dropout.tokens.rows(begin, count);
-    Tensor part = x.detach().rows(begin, count);
     h = Tensor::empty(x.device(), {count, a.rows()}, x.dtype());
     gemm(*x.device(), {.c = h.mutable_matrix(),
-                       .a = loragrad::dropout(part, dropout).matrix(),
+                       .a = row_range(x.matrix(), begin, count),
                        .b = a.matrix(),
-                       .transpose_b = true});
+                       .transpose_b = true,
+                       .dropout = dropout.mask(),
+                       .dropped = Dropped::a});
   }
   /// y += s h Bᵀ
   void add_to(Matrix y) const {
@@ -96,53 +89,27 @@ struct LoraLinearNode final : LinearNode {
     Tensor a = saved(term.a), b = saved(term.b);
     Tensor dh = Tensor::empty(dy.device(), {term.count, b.cols()}, dy.dtype());  // dh = s dy B
     gemm(device, {.c = dh.mutable_matrix(), .a = dy_part, .b = b.matrix(), .alpha = term.scale});
-    if (sink.needs(input_a)) backward_a(term, dh, sink.into(input_a));
-    if (sink.needs(0)) {
-      GradSink::Into dx = sink.into(0);
-      dx.matrix = row_range(dx.matrix, term.begin, term.count);
-      backward_x(term, dh, a, dx);
+    DropoutMask mask = term.dropout.mask();
+    if (sink.needs(input_a)) {  // dA = dhᵀ drop(x)
+      Tensor x = saved(term.x);
+      auto da = sink.into(input_a);
+      gemm(device, {.c = da.matrix,
+                    .a = dh.matrix(),
+                    .b = row_range(x.matrix(), term.begin, term.count),
+                    .transpose_a = true,
+                    .beta = da.beta,
+                    .dropout = mask,
+                    .dropped = Dropped::b});
     }
-  }
-
-  /// dA = dhᵀ drop(x)
-  void backward_a(const Term& term, const Tensor& dh, GradSink::Into da) {
-    Device& device = *dh.device();
-    Tensor x = saved(term.x).rows(term.begin, term.count);
-    if (!term.dropout.on())
-      return gemm(device, {.c = da.matrix, .a = dh.matrix(), .b = x.matrix(), .transpose_a = true, .beta = da.beta});
-    for_pieces(dh, x.cols(), [&](std::int64_t begin, const ConstMatrix& part, Matrix dropped) {
-      device.kernels().dropout(
-          device,
-          {.x = row_range(x.matrix(), begin, part.rows), .y = dropped, .mask = rows_of(term.dropout.mask(), begin)});
-      gemm(device, {.c = da.matrix, .a = part, .b = dropped, .transpose_a = true, .beta = begin == 0 ? da.beta : 1});
-    });
-  }
-
-  /// dx += drop(dh A)
-  void backward_x(const Term& term, const Tensor& dh, const Tensor& a, GradSink::Into dx) {
-    Device& device = *dh.device();
-    if (!term.dropout.on()) return gemm(device, {.c = dx.matrix, .a = dh.matrix(), .b = a.matrix(), .beta = dx.beta});
-    for_pieces(dh, a.cols(), [&](std::int64_t begin, const ConstMatrix& part, Matrix product) {
-      gemm(device, {.c = product, .a = part, .b = a.matrix()});
-      device.kernels().dropout(device, {.x = product,
-                                        .y = row_range(dx.matrix, begin, part.rows),
-                                        .mask = rows_of(term.dropout.mask(), begin),
-                                        .beta = dx.beta});
-    });
-  }
-
-  /// Calls f(first row, rows of dh, memory of as many rows and `cols` columns) for pieces of dh; for one if dh is
-  /// empty.
-  template <class F>
-  static void for_pieces(const Tensor& dh, std::int64_t cols, F f) {
-    std::int64_t fit = piece_bytes / (cols * static_cast<std::int64_t>(size_of(dh.dtype())));
-    std::int64_t rows = std::min(std::max<std::int64_t>(fit / 16 * 16, 256), dh.rows()), begin = 0;
-    Tensor memory = Tensor::empty(dh.device(), {rows, cols}, dh.dtype());
-    do {
-      std::int64_t count = std::min(rows, dh.rows() - begin);
-      f(begin, row_range(dh.matrix(), begin, count), row_range(memory.mutable_matrix(), 0, count));
-      begin += count;
-    } while (begin < dh.rows());
+    if (sink.needs(0)) {  // dx += drop(dh A)
+      auto dx = sink.into(0);
+      gemm(device, {.c = row_range(dx.matrix, term.begin, term.count),
+                    .a = dh.matrix(),
+                    .b = a.matrix(),
+                    .beta = dx.beta,
+                    .dropout = mask,
+                    .dropped = Dropped::product});
+    }
   }
 
   static std::vector<Tensor> matrices_of(const std::vector<LoraTerm>& terms) {

@@ -8,6 +8,7 @@
 #include "io/stored_values.h"
 #include "lora/half.h"
 #include "ops/gemm.h"
+#include "ops/l2_norm.h"
 
 namespace loragrad {
 namespace {
@@ -21,11 +22,7 @@ struct Factors {
   double scale;
 };
 
-bool is_finite(Device& device, const ConstMatrix& matrix) {
-  return std::isfinite(device.kernels().squared_norm(device, matrix));
-}
-
-void check_finite(Device& device, const ConstMatrix& matrix, const std::string& name, const char* what) {
+void check_finite(const DevicePtr& device, const ConstMatrix& matrix, const std::string& name, const char* what) {
   if (!is_finite(device, matrix))
     throw NumericError(name + ": expected finite numbers in " + what + ", found NaN or Inf");
 }
@@ -41,8 +38,8 @@ std::vector<Factors> read_terms(const std::string& name, const Weight& w, const 
                        ", out = " + std::to_string(w.out_features()));
     double scale = term.weight * term.module->scale;
     if (!std::isfinite(scale)) throw NumericError(name + ": expected a finite scale, found " + std::to_string(scale));
-    check_finite(*w.device(), a.matrix(), name, "the adapter's A");
-    check_finite(*w.device(), b.matrix(), name, "the adapter's B");
+    check_finite(w.device(), a.matrix(), name, "the adapter's A");
+    check_finite(w.device(), b.matrix(), name, "the adapter's B");
     result.push_back(
         {a.dtype() == dtype ? a.detach() : a.to(dtype), b.dtype() == dtype ? b.detach() : b.to(dtype), scale});
   }
@@ -128,11 +125,11 @@ std::vector<std::byte> merge_weight(const std::string& name, const Weight& w, co
   for (std::int64_t begin = 0; begin < shape.rows; begin += block_rows) {
     auto rows_of_w = [&] {
       Tensor rows = Tensor::empty(w.device(), {std::min(block_rows, shape.rows - begin), shape.cols}, dtype);
-      device.kernels().accumulate(device, row_range(w.view(), begin, rows.rows()), 1, rows.mutable_matrix(), 0);
+      device.kernels().accumulate(device, {row_range(w.view(), begin, rows.rows()), 1, rows.mutable_matrix(), 0});
       return rows;
     };
     Tensor block = rows_of_w();
-    check_finite(device, block.matrix(), name, "the weight");
+    check_finite(w.device(), block.matrix(), name, "the weight");
     for (const Factors& term : factors) add_product(device, block.mutable_matrix(), term, begin, w.layout());
     std::size_t begin_byte = at;
     if (!append(out, at, block, w.dtype()))

@@ -34,8 +34,7 @@ Batch make_batch(const DevicePtr& device, const std::vector<BatchRow>& rows, std
       if (label >= vocab_size)
         throw InputError("row " + std::to_string(r) + ": label " + std::to_string(label) +
                          " is outside the vocabulary of " + std::to_string(vocab_size));
-      targets.push_back(label < 0 ? -1 : label);
-      batch.supervised += label >= 0;
+      targets.push_back(label);
     }
     offsets->query.push_back(static_cast<std::int64_t>(ids.size()));
     // With a cache the row's keys begin before its first query.
@@ -44,7 +43,8 @@ Batch make_batch(const DevicePtr& device, const std::vector<BatchRow>& rows, std
   batch.tokens = static_cast<std::int64_t>(ids.size());
   batch.ids = Tensor::from(device, {batch.tokens, 1}, ids.data());
   batch.positions = Tensor::from(device, {batch.tokens, 1}, positions.data());
-  batch.targets = Tensor::from(device, {batch.tokens, 1}, targets.data());
+  batch.targets = make_targets(device, targets);
+  batch.supervised = batch.targets.count();
   batch.dropout_tokens = Tensor::from(device, {batch.tokens, 2}, dropout_tokens.data());
   batch.offsets = offsets;
   return batch;

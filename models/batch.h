@@ -5,6 +5,7 @@
 
 #include "engine/tensor.h"
 #include "ops/attention.h"
+#include "ops/cross_entropy.h"
 
 namespace loragrad {
 
@@ -20,7 +21,7 @@ struct BatchRow {
 struct Batch {
   Tensor ids;             ///< [tokens, 1] i32
   Tensor positions;       ///< [tokens, 1] i32, from first_position in each row
-  Tensor targets;         ///< [tokens, 1] i32, -1: no loss
+  Targets targets;        ///< the supervised ones
   Tensor dropout_tokens;  ///< [tokens, 2] i32: row in the step, position
   RowOffsetsPtr offsets;
   std::int64_t tokens = 0, supervised = 0;

@@ -26,7 +26,7 @@ namespace {
 
 void append_rows(const Tensor& from, Tensor& to, std::int64_t at) {
   Matrix target = row_range(to.mutable_matrix(), at, from.rows());
-  from.device()->kernels().accumulate(*from.device(), from.matrix(), 1, target, 0);
+  from.device()->kernels().accumulate(*from.device(), {from.matrix(), 1, target, 0});
 }
 
 }  // namespace

@@ -7,6 +7,7 @@
 #include <cstring>
 
 #include "engine/error.h"
+#include "ops/l2_norm.h"
 
 namespace loragrad {
 namespace {
@@ -24,7 +25,7 @@ HeadRow head_row(const CausalLm& model, std::int32_t id) {
   HeadRow found;
   for (const auto& [name, parameter] : model.parameters())
     if (parameter->view().data == head.data) found.parameter = name;
-  double norm = model.device()->kernels().squared_norm(*model.device(), row);
+  double norm = l2_norm(model.device(), row);
   if (!std::isfinite(norm)) return found;
   found.zero = norm == 0;
   std::size_t bytes = static_cast<std::size_t>(head.cols) * size_of(head.dtype);

@@ -13,13 +13,14 @@
 #include "lora/merge.h"
 #include "models/base_tensors.h"
 #include "models/model_files.h"
+#include "ops/l2_norm.h"
 
 namespace loragrad {
 namespace {
 
 void require_finite(const CausalLm& model, const std::string& folder) {
   for (const auto& [name, parameter] : model.parameters())
-    if (!std::isfinite(model.device()->kernels().squared_norm(*model.device(), parameter->view())))
+    if (!is_finite(model.device(), parameter->view()))
       throw NumericError(folder + ": " + name + ": expected finite numbers, found NaN or Inf");
 }
 

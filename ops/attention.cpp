@@ -36,20 +36,16 @@ struct AttentionNode final : Node {
       *targets[i] = into.matrix;
       *betas[i] = into.beta;
     }
-    if (!shared) return run(*dy.device(), back);
+    Device& device = *dy.device();
+    if (!shared) return device.kernels().attention_backward(device, back);
     // One tensor, or views of it, plays several parts: their gradients go to one buffer, one after the other.
     for (std::size_t i = 0; i < 3; ++i) {
       AttentionBackwardArgs one = back;
       Matrix* parts[] = {&one.dq, &one.dk, &one.dv};
       for (std::size_t j = 0; j < 3; ++j)
         if (j != i) *parts[j] = {};
-      run(*dy.device(), one);
+      device.kernels().attention_backward(device, one);
     }
-  }
-
-  static void run(Device& device, const AttentionBackwardArgs& back) {
-    Workspace workspace(device, device.kernels().attention_backward_workspace(device, back));
-    device.kernels().attention_backward(device, back, workspace.data());
   }
 
   RowOffsetsPtr offsets;
@@ -118,10 +114,7 @@ Tensor attention(const Tensor& q, const Tensor& k, const Tensor& v, const RowOff
   args.query_offsets = offsets->query.data(), args.key_offsets = offsets->key.data();
   args.n_head = config.n_head, args.n_kv_head = config.n_kv_head, args.head_dim = config.head_dim;
   args.window = config.window, args.scale = config.scale;
-  {
-    Workspace workspace(*device, device->kernels().attention_workspace(*device, args));
-    device->kernels().attention(*device, args, workspace.data());
-  }
+  device->kernels().attention(*device, args);
   return record ? attach(out, std::make_shared<AttentionNode>(q, k, v, out, logsumexp, offsets, args)) : out;
 }
 

@@ -31,7 +31,7 @@ void check_indices(std::string_view op, std::string_view name, const Tensor& t, 
 }
 
 Matrix zeroed(Device& device, Matrix target, double beta) {
-  if (beta == 0) device.kernels().accumulate(device, target, 0, target, 0);
+  if (beta == 0) device.kernels().accumulate(device, {target, 0, target, 0});
   return target;
 }
 

@@ -26,7 +26,7 @@ struct ScaleNode final : Node {
   void backward(const Tensor& dy, GradSink& sink) override {
     if (factor == 1) return sink.pass(0, dy);
     auto dx = sink.into(0);
-    dy.device()->kernels().accumulate(*dy.device(), dy.matrix(), factor, dx.matrix, dx.beta);
+    dy.device()->kernels().accumulate(*dy.device(), {dy.matrix(), factor, dx.matrix, dx.beta});
   }
   std::string_view op;
   double factor;
@@ -41,7 +41,7 @@ struct DotNode final : Node {
   void backward(const Tensor& dy, GradSink& sink) override {
     double factor = dy.dtype() == DType::f64 ? dy.values<double>()[0] : dy.values<float>()[0];
     auto da = sink.into(0);
-    dy.device()->kernels().accumulate(*dy.device(), saved(saved_b).matrix(), factor, da.matrix, da.beta);
+    dy.device()->kernels().accumulate(*dy.device(), {saved(saved_b).matrix(), factor, da.matrix, da.beta});
   }
   std::size_t saved_b;
 };
@@ -56,7 +56,7 @@ Tensor add(const Tensor& a, const Tensor& b) {
   check_real("add", "a", a.dtype());
   check_real("add", "b", b.dtype());
   Tensor y = Tensor::formed(a.device(), a.shape(), a.dtype(), [a = a.detach(), b = b.detach()](Matrix y) {
-    a.device()->kernels().add(*a.device(), a.matrix(), 1, b.matrix(), 1, y);
+    a.device()->kernels().add(*a.device(), {.a = a.matrix(), .b = b.matrix(), .y = y});
   });
   return needs_grad({&a, &b}) ? attach(y, std::make_shared<AddNode>(a, b)) : y;
 }
@@ -64,7 +64,7 @@ Tensor add(const Tensor& a, const Tensor& b) {
 Tensor scale(const Tensor& x, double factor) {
   check_real("scale", "x", x.dtype());
   Tensor y = Tensor::empty(x.device(), x.shape(), x.dtype());
-  x.device()->kernels().accumulate(*x.device(), x.matrix(), factor, y.mutable_matrix(), 0);
+  x.device()->kernels().accumulate(*x.device(), {x.matrix(), factor, y.mutable_matrix(), 0});
   return needs_grad({&x}) ? attach(y, std::make_shared<ScaleNode>("scale", x, factor)) : y;
 }
 

@@ -2,9 +2,6 @@
 
 namespace loragrad {
 
-void gemm(Device& device, const GemmArgs& args) {
-  Workspace workspace(device, device.kernels().gemm_workspace(device, args));
-  device.kernels().gemm(device, args, workspace.data());
-}
+void gemm(Device& device, const GemmArgs& args) { device.kernels().gemm(device, args); }
 
 }  // namespace loragrad

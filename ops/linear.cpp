@@ -46,7 +46,7 @@ void LinearNode::backward(const Tensor& dy, GradSink& sink) {
   bool in_out = w_.weight().layout() == WeightLayout::in_out;
   if (sink.needs(2)) {
     auto db = sink.into(2);
-    device.kernels().column_sum(device, dy.matrix(), zeroed(device, db.matrix, db.beta));
+    device.kernels().column_sum(device, {dy.matrix(), zeroed(device, db.matrix, db.beta)});
   }
   if (sink.needs(1)) {
     Tensor x = saved(*saved_x_);

@@ -3,13 +3,20 @@
 #include <limits>
 
 #include "engine/placement.h"
+#include "ops/wrapped_device.h"
 
 namespace loragrad {
 namespace {
 
-class MetaDevice final : public Device {
+constexpr Kernels table{
+#define KERNEL(name, Args) .name = {scratch_of_like<&Kernels::name, Args>, [](Device&, const Args&, void*) {}},
+    LORAGRAD_KERNELS(KERNEL)
+#undef KERNEL
+};
+
+class MetaDevice final : public WrappedDevice {
  public:
-  explicit MetaDevice(DevicePtr like);
+  explicit MetaDevice(DevicePtr like) : WrappedDevice(table, std::move(like)) {}
   std::string_view name() const override { return "meta"; }
   bool is_meta() const override { return true; }
   MemoryBlock allocate(std::size_t bytes) override { return {nullptr, placement_.take(bytes)}; }
@@ -17,48 +24,10 @@ class MetaDevice final : public Device {
   std::size_t footprint() const override { return placement_.highest(); }
   void upload(void*, const void*, std::size_t) override {}
   void download(void*, const void*, std::size_t) override {}
-  bool has_bf16() const override { return like_->has_bf16(); }
-  Device& like() { return *like_; }
 
  private:
-  DevicePtr like_;
   Placement placement_{std::numeric_limits<std::size_t>::max()};
 };
-
-Device& like(Device& device) { return static_cast<MetaDevice&>(device).like(); }
-
-constexpr Kernels table{
-    .gemm_workspace = [](Device& d, const GemmArgs& a) { return like(d).kernels().gemm_workspace(like(d), a); },
-    .gemm = [](Device&, const GemmArgs&, void*) {},
-    .accumulate = [](Device&, ConstMatrix, double, Matrix, double) {},
-    .add = [](Device&, ConstMatrix, double, ConstMatrix, double, Matrix) {},
-    .column_sum = [](Device&, ConstMatrix, Matrix) {},
-    .squared_norm = [](Device&, ConstMatrix) { return 0.0; },
-    .dropout = [](Device&, const DropoutArgs&) {},
-    .activation = [](Device&, const ActivationArgs&) {},
-    .activation_backward = [](Device&, const ActivationBackwardArgs&) {},
-    .gated = [](Device&, const GatedArgs&) {},
-    .gated_backward = [](Device&, const GatedBackwardArgs&) {},
-    .norm = [](Device&, const NormArgs&) {},
-    .norm_backward_workspace =
-        [](Device& d, const NormBackwardArgs& a) { return like(d).kernels().norm_backward_workspace(like(d), a); },
-    .norm_backward = [](Device&, const NormBackwardArgs&, void*) {},
-    .rope = [](Device&, const RopeArgs&) {},
-    .attention_workspace = [](Device& d,
-                              const AttentionArgs& a) { return like(d).kernels().attention_workspace(like(d), a); },
-    .attention = [](Device&, const AttentionArgs&, void*) {},
-    .attention_backward_workspace =
-        [](Device& d, const AttentionBackwardArgs& a) {
-          return like(d).kernels().attention_backward_workspace(like(d), a);
-        },
-    .attention_backward = [](Device&, const AttentionBackwardArgs&, void*) {},
-    .embedding = [](Device&, const EmbeddingArgs&) {},
-    .embedding_backward = [](Device&, const EmbeddingBackwardArgs&) {},
-    .cross_entropy = [](Device&, const CrossEntropyArgs&) {},
-    .adamw = [](Device&, const AdamWArgs&) {},
-};
-
-MetaDevice::MetaDevice(DevicePtr like) : Device(table, 1), like_(std::move(like)) {}
 
 }  // namespace
 

@@ -101,8 +101,7 @@ struct NormNode final : Node {
     };
     args.dweight = sum_into(1);
     args.dbias = sum_into(2);
-    Workspace workspace(device, device.kernels().norm_backward_workspace(device, args));
-    device.kernels().norm_backward(device, args, workspace.data());
+    device.kernels().norm_backward(device, args);
   }
   Config config;
   Parameters p;

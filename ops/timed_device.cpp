@@ -1,8 +1,6 @@
 #include "ops/timed_device.h"
 
-#include <algorithm>
 #include <chrono>
-#include <type_traits>
 #include <utility>
 
 #include "ops/wrapped_device.h"
@@ -19,75 +17,30 @@ class TimedDevice final : public WrappedDevice {
   KernelObserver observer_;
 };
 
-/// An entry's name as a template's argument.
-template <std::size_t N>
-struct Name {
-  constexpr Name(const char (&from)[N]) { std::copy_n(from, N, text); }
-  char text[N];
-};
+KernelCall call_of(const GemmArgs& args) { return {.gemm = &args}; }
+KernelCall call_of(const HeadLossArgs& args) { return {.head_loss = &args}; }
+KernelCall call_of(const auto&) { return {}; }
 
-const GemmArgs* product(const GemmArgs& args, const auto&...) { return &args; }
-const GemmArgs* product(const auto&...) { return nullptr; }
-
-/// What stands in the table for `entry`: the same call on the device that is timed, and with a name, the telling.
-template <auto entry, Name name, class Result, class... Args>
-Result call(Device& device, Args... args) {
+/// The same call on the device that is timed, and the telling.
+template <auto entry, class Args>
+void run_timed(std::string_view name, Device& device, const Args& args, void* scratch) {
   auto& timed = static_cast<TimedDevice&>(device);
-  auto run = [&] { return (timed.like().kernels().*entry)(timed.like(), args...); };
-  if constexpr (sizeof(name.text) == 1) {
-    return run();
-  } else {
-    auto start = std::chrono::steady_clock::now();
-    auto tell = [&] {
-      std::chrono::duration<double> time = std::chrono::steady_clock::now() - start;
-      timed.tell({name.text, time.count(), product(args...)});
-    };
-    if constexpr (std::is_void_v<Result>) {
-      run();
-      tell();
-    } else {
-      Result result = run();
-      tell();
-      return result;
-    }
-  }
+  auto start = std::chrono::steady_clock::now();
+  (timed.like().kernels().*entry).run(timed.like(), args, scratch);
+  std::chrono::duration<double> time = std::chrono::steady_clock::now() - start;
+  KernelCall call = call_of(args);
+  call.name = name;
+  call.seconds = time.count();
+  timed.tell(call);
 }
-
-template <auto entry, Name name, class Result, class... Args>
-constexpr auto pointer_to_call(Result (*Kernels::*)(Device&, Args...)) {
-  return &call<entry, name, Result, Args...>;
-}
-
-template <auto entry, Name name>
-constexpr auto timed = pointer_to_call<entry, name>(entry);
-/// Questions about workspaces are passed on and not told.
-template <auto entry>
-constexpr auto passed_on = pointer_to_call<entry, "">(entry);
 
 constexpr Kernels table{
-    .gemm_workspace = passed_on<&Kernels::gemm_workspace>,
-    .gemm = timed<&Kernels::gemm, "gemm">,
-    .accumulate = timed<&Kernels::accumulate, "accumulate">,
-    .add = timed<&Kernels::add, "add">,
-    .column_sum = timed<&Kernels::column_sum, "column_sum">,
-    .squared_norm = timed<&Kernels::squared_norm, "squared_norm">,
-    .dropout = timed<&Kernels::dropout, "dropout">,
-    .activation = timed<&Kernels::activation, "activation">,
-    .activation_backward = timed<&Kernels::activation_backward, "activation_backward">,
-    .gated = timed<&Kernels::gated, "gated">,
-    .gated_backward = timed<&Kernels::gated_backward, "gated_backward">,
-    .norm = timed<&Kernels::norm, "norm">,
-    .norm_backward_workspace = passed_on<&Kernels::norm_backward_workspace>,
-    .norm_backward = timed<&Kernels::norm_backward, "norm_backward">,
-    .rope = timed<&Kernels::rope, "rope">,
-    .attention_workspace = passed_on<&Kernels::attention_workspace>,
-    .attention = timed<&Kernels::attention, "attention">,
-    .attention_backward_workspace = passed_on<&Kernels::attention_backward_workspace>,
-    .attention_backward = timed<&Kernels::attention_backward, "attention_backward">,
-    .embedding = timed<&Kernels::embedding, "embedding">,
-    .embedding_backward = timed<&Kernels::embedding_backward, "embedding_backward">,
-    .cross_entropy = timed<&Kernels::cross_entropy, "cross_entropy">,
-    .adamw = timed<&Kernels::adamw, "adamw">,
+#define KERNEL(name, Args)                                                                              \
+  .name = {scratch_of_like<&Kernels::name, Args>, [](Device& device, const Args& args, void* scratch) { \
+             run_timed<&Kernels::name>(#name, device, args, scratch);                                   \
+           }},
+    LORAGRAD_KERNELS(KERNEL)
+#undef KERNEL
 };
 
 TimedDevice::TimedDevice(DevicePtr like, KernelObserver observer)

@@ -8,9 +8,11 @@ namespace loragrad {
 
 /// One call of a kernel that has returned.
 struct KernelCall {
-  std::string_view name;           ///< of its entry in the table (engine/kernels.h)
-  double seconds = 0;              ///< of wall time
-  const GemmArgs* gemm = nullptr;  ///< the product, where it is one
+  std::string_view name = {};  ///< of its entry in the table (engine/kernels.h)
+  double seconds = 0;          ///< of wall time
+  // What multiplies, where it does.
+  const GemmArgs* gemm = nullptr;
+  const HeadLossArgs* head_loss = nullptr;
 };
 using KernelObserver = std::function<void(const KernelCall&)>;
 

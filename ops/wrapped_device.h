@@ -26,6 +26,13 @@ class WrappedDevice : public Device {
   DevicePtr like_;
 };
 
+/// What stands in a wrapper's table for the scratch space of `entry`.
+template <auto entry, class Args>
+std::size_t scratch_of_like(Device& device, const Args& args) {
+  Device& like = static_cast<WrappedDevice&>(device).like();
+  return (like.kernels().*entry).scratch(like, args);
+}
+
 /// Threads that the kernels of `device` run on.
 inline int kernel_threads(Device& device) {
   auto* wrapped = dynamic_cast<WrappedDevice*>(&device);

@@ -2,31 +2,29 @@
 
 namespace loragrad {
 
-void AdamW::step(double lr, double grad_scale) {
+void AdamW::step(double lr, const Tensor& grad_scale) {
   ++step_;
   m_.resize(parameters_.size());
   v_.resize(parameters_.size());
+  std::vector<AdamWTensor> tensors;
   for (std::size_t i = 0; i < parameters_.size(); ++i) {
     Tensor& parameter = parameters_[i];
-    Tensor gradient = parameter.grad();
-    if (!gradient.defined()) continue;
-    const DevicePtr& device = parameter.device();
-    if (!m_[i].defined()) {
-      m_[i] = Tensor::zeros(device, parameter.shape(), parameter.dtype());
-      v_[i] = Tensor::zeros(device, parameter.shape(), parameter.dtype());
-    }
-    device->kernels().adamw(*device, {.parameter = parameter.mutable_matrix(),
-                                      .m = m_[i].mutable_matrix(),
-                                      .v = v_[i].mutable_matrix(),
-                                      .gradient = gradient.matrix(),
-                                      .lr = lr,
-                                      .beta1 = config_.beta1,
-                                      .beta2 = config_.beta2,
-                                      .eps = config_.eps,
-                                      .weight_decay = config_.weight_decay,
-                                      .grad_scale = grad_scale,
-                                      .step = step_});
+    if (!parameter.grad().defined()) continue;
+    for (Tensor* moment : {&m_[i], &v_[i]})
+      if (!moment->defined()) *moment = Tensor::zeros(parameter.device(), parameter.shape(), parameter.dtype());
+    tensors.push_back(
+        {parameter.mutable_matrix(), m_[i].mutable_matrix(), v_[i].mutable_matrix(), parameter.grad().matrix()});
   }
+  if (tensors.empty()) return;
+  Device& device = *parameters_.front().device();
+  device.kernels().adamw(device, {.tensors = tensors,
+                                  .lr = lr,
+                                  .beta1 = config_.beta1,
+                                  .beta2 = config_.beta2,
+                                  .eps = config_.eps,
+                                  .weight_decay = config_.weight_decay,
+                                  .grad_scale = grad_scale.defined() ? grad_scale.data<double>() : nullptr,
+                                  .step = step_});
 }
 
 std::size_t AdamW::state_bytes() const {

@@ -19,8 +19,9 @@ struct AdamWConfig {
 class AdamW {
  public:
   AdamW(std::vector<Tensor> parameters, AdamWConfig config) : parameters_(std::move(parameters)), config_(config) {}
-  /// One step; parameters without a gradient are left alone. Gradients stay (clear_grad is the caller's).
-  void step(double lr, double grad_scale = 1);
+  /// One step; parameters without a gradient are left alone. Gradients stay (clear_grad is the caller's), and are
+  /// multiplied by `grad_scale` on the way ([1, 1] f64 on the device; undefined: 1).
+  void step(double lr, const Tensor& grad_scale = Tensor());
   std::int64_t steps() const { return step_; }
   std::size_t state_bytes() const;
 

@@ -1,24 +1,25 @@
 #include "optim/clip.h"
 
-#include <algorithm>
-#include <cmath>
-
 namespace loragrad {
 
-double gradient_norm(const std::vector<Tensor>& parameters) {
-  double squares = 0;
-  for (const Tensor& parameter : parameters) {
-    Tensor gradient = parameter.grad();
-    if (!gradient.defined()) continue;
-    Device& device = *gradient.device();
-    squares += device.kernels().squared_norm(device, gradient.matrix());
-  }
-  return std::sqrt(squares);
+void clip_gradients(const std::vector<Tensor>& parameters, double max_norm, Tensor norm_and_factor) {
+  std::vector<Tensor> gradients;
+  std::vector<ConstMatrix> matrices;
+  for (const Tensor& parameter : parameters)
+    if (Tensor gradient = parameter.grad(); gradient.defined()) {
+      gradients.push_back(gradient);
+      matrices.push_back(gradient.matrix());
+    }
+  Device& device = *norm_and_factor.device();
+  auto* norm = norm_and_factor.mutable_data<double>();
+  device.kernels().l2_norm(device, {.x = matrices, .max_norm = max_norm, .norm = norm, .clip = norm + 1});
 }
 
-double clip_factor(double norm, double max_norm) {
-  if (max_norm == 0) return 1;
-  return std::min(1.0, max_norm / (norm + 1e-6));
+double gradient_norm(const std::vector<Tensor>& parameters) {
+  if (parameters.empty()) return 0;
+  Tensor found = Tensor::empty(parameters[0].device(), {1, 2}, DType::f64);
+  clip_gradients(parameters, 0, found);
+  return found.cols(0, 1).item();
 }
 
 }  // namespace loragrad

@@ -5,10 +5,12 @@
 
 namespace loragrad {
 
-/// sqrt of the sum of squares of all gradients, in f64; 0 without any. NaN and Inf stay visible.
-double gradient_norm(const std::vector<Tensor>& parameters);
+/// The norm of all gradients together, sqrt of the sum of their squares in f64 (NaN and Inf stay visible), and
+/// torch.nn.utils.clip_grad_norm_'s factor min(1, max_norm / (norm + 1e-6)), 1 when max_norm is 0 (off). They go to
+/// `norm_and_factor` [1, 2] f64, and stay on the device.
+void clip_gradients(const std::vector<Tensor>& parameters, double max_norm, Tensor norm_and_factor);
 
-/// torch.nn.utils.clip_grad_norm_'s factor: min(1, max_norm / (norm + 1e-6)); 1 when max_norm is 0 (off).
-double clip_factor(double norm, double max_norm);
+/// The norm alone; waits for the device.
+double gradient_norm(const std::vector<Tensor>& parameters);
 
 }  // namespace loragrad

@@ -37,9 +37,8 @@ EvalReport evaluate(const CausalLm& model, const Dataset& data, const EvalOption
     const Batch& batch = pass.batch;
     if (options.logits) options.logits(static_cast<std::int64_t>(begin), model.logits(model.hidden(pass)));
     if (batch.supervised > 0) {
-      CrossEntropy result = model.loss(pass, 1);
-      // A NaN may have a sign, which says nothing.
-      double part = std::isnan(result.sum) ? std::fabs(result.sum) : result.sum;
+      double part = model.loss(pass, 1).sum.item();
+      if (std::isnan(part)) part = std::fabs(part);  // a NaN may have a sign, which says nothing
       if (!std::isfinite(part) && report.not_finite.empty())
         report.not_finite =
             fmt::format("{}: rows {} to {}: expected a finite loss, found {}", data.path, begin + 1, end, part);

@@ -4,6 +4,7 @@
 #include <string_view>
 
 #include "engine/error.h"
+#include "ops/l2_norm.h"
 
 namespace loragrad {
 namespace {
@@ -16,9 +17,7 @@ std::size_t fingerprint(const Tensor& tensor) {
   return tensor.dtype() == DType::f64 ? hash(tensor.values<double>()) : hash(tensor.values<float>());
 }
 
-bool is_zero(const Tensor& tensor) {
-  return tensor.device()->kernels().squared_norm(*tensor.device(), tensor.matrix()) == 0;
-}
+bool is_zero(const Tensor& tensor) { return l2_norm(tensor.device(), tensor.matrix()) == 0; }
 
 /// True when a position after the first is supervised: labels are shifted by one.
 bool has_later_label(const Row& row) {

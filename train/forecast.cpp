@@ -92,12 +92,12 @@ Batches batches_to_forecast(const Dataset& data, const TrainOptions& options) {
   return longest_batch(data, static_cast<std::size_t>(std::min(of_run, options.rows_at_once())));
 }
 
-/// A row without a label teaches nothing and takes no time: with labels, it stands for a row that does.
+/// The batch with a loss on every token: another with as many may have more labels than this one.
 std::vector<Row> with_labels(const StepRows& rows) {
   std::vector<Row> batch;
   for (const Row* row : rows) {
     batch.push_back(*row);
-    if (supervised_tokens(*row) == 0) batch.back().labels = row->input_ids;
+    batch.back().labels = row->input_ids;
   }
   return batch;
 }

@@ -1,17 +1,10 @@
 #include "train/not_finite.h"
 
 #include <algorithm>
-#include <cmath>
+
+#include "ops/l2_norm.h"
 
 namespace loragrad {
-namespace {
-
-bool is_finite(const Tensor& tensor) {
-  return std::isfinite(tensor.device()->kernels().squared_norm(*tensor.device(), tensor.matrix()));
-}
-
-}  // namespace
-
 std::string where_not_finite(const CausalLm& model, const StepRows& rows, const PassOptions& options) {
   std::string place, last;
   auto watch = [&](const std::string& name, const Tensor& x, const Tensor& y) {

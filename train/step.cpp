@@ -31,7 +31,7 @@ StepLoss accumulate_gradients(const CausalLm& model, const StepRows& rows, const
   if (step.supervised == 0) return step;
   auto denominator = static_cast<double>(step.supervised);
   auto size = static_cast<std::size_t>(options.rows_at_once);
-  double sum = 0;
+  step.sum = Tensor::zeros(model.device(), {1, 1}, DType::f64);
   for (std::size_t begin = 0; begin < rows.size(); begin += size) {
     if (options.on_phase) options.on_phase(StepPhase::forward);
     Batch batch = batch_of(model, rows, begin, std::min(rows.size(), begin + size));
@@ -39,10 +39,9 @@ StepLoss accumulate_gradients(const CausalLm& model, const StepRows& rows, const
     CrossEntropy result = model.loss(training_pass(batch, options), denominator);
     if (options.on_phase) options.on_phase(StepPhase::backward);
     backward(result.loss);
-    sum += result.sum;
+    model.device()->kernels().accumulate(*model.device(), {result.sum.matrix(), 1, step.sum.mutable_matrix(), 1});
     step.computed += batch.tokens;
   }
-  step.loss = sum / denominator;
   return step;
 }
 

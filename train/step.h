@@ -13,7 +13,7 @@ using StepRows = std::vector<const Row*>;
 
 /// What the forward passes of one step found.
 struct StepLoss {
-  double loss = 0;  ///< sum over the step's supervised tokens / their number; 0 when there are none
+  Tensor sum;  ///< [1, 1] f64 on the device, of the losses of all supervised tokens; undefined without any
   std::int64_t tokens = 0, supervised = 0;
   std::int64_t computed = 0;  ///< of the tokens, those of micro-batches that have a loss: the others are passed over
 };

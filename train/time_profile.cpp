@@ -21,19 +21,27 @@ void TimeProfile::kernel_called(const KernelCall& call) {
   Kernel& kernel = sums_.kernels[call.name];
   ++kernel.calls;
   kernel.seconds[static_cast<std::size_t>(*phase_)] += call.seconds;
-  if (!call.gemm) return;
-  const GemmArgs& g = *call.gemm;
-  std::int64_t m = g.c.rows, n = g.c.cols, k = g.transpose_a ? g.a.rows : g.a.cols;
-  std::int64_t tokens = g.transpose_a ? k : m;
-  Work& work =
-      sums_
-          .products[{g.transpose_a, g.transpose_b, g.transpose_a ? m : n, g.transpose_a ? n : k, g.a.dtype, g.b.dtype}];
+  if (call.gemm) {
+    const GemmArgs& g = *call.gemm;
+    std::int64_t m = g.c.rows, n = g.c.cols, k = inner(g);
+    Shape shape{g.transpose_a, g.transpose_b, g.transpose_a ? m : n, g.transpose_a ? n : k, g.a.dtype, g.b.dtype};
+    add_product(shape, g.transpose_a ? k : m, call.seconds, 1);
+  }
+  if (call.head_loss) {  // logits, and the products of their gradient with the head and with x
+    const HeadLossArgs& h = *call.head_loss;
+    int products = 1 + (h.dx.rows > 0) + (h.dhead.rows > 0);
+    add_product({false, true, h.head.rows, h.head.cols, h.x.dtype, h.head.dtype}, h.count, call.seconds, products);
+  }
+}
+
+void TimeProfile::add_product(const Shape& shape, std::int64_t tokens, double seconds, int products) {
+  Work& work = sums_.products[shape];
   work.fewest = work.calls ? std::min(work.fewest, tokens) : tokens;
   work.most = std::max(work.most, tokens);
   ++work.calls;
   work.tokens += static_cast<double>(tokens);
-  work.seconds += call.seconds;
-  work.flops += 2 * static_cast<double>(m) * static_cast<double>(n) * static_cast<double>(k);
+  work.seconds += seconds;
+  work.flops += 2.0 * products * static_cast<double>(tokens) * static_cast<double>(shape.first * shape.second);
 }
 
 void TimeProfile::phase_ends() {

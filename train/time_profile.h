@@ -26,8 +26,9 @@ class TimeProfile {
     std::array<double, phases> seconds{};
     double total() const { return seconds[0] + seconds[1] + seconds[2]; }
   };
-  /// op(a) [m, k] op(b) [k, n]. Products that differ in the number of tokens alone (m, or k where a is transposed) are
-  /// one, with the mean number: ragged rows would make each its own.
+  /// op(a) [m, k] op(b) [k, n]; the head is one, with its loss and its gradients' products. Products that differ in the
+  /// number of tokens alone (m, or k where a is transposed) are one, with the mean number: ragged rows would make each
+  /// its own.
   struct Product {
     double m = 0, n = 0, k = 0;
     bool transpose_a = false, transpose_b = false, ragged = false;
@@ -68,6 +69,7 @@ class TimeProfile {
     std::map<Shape, Work> products;
   };
   void phase_ends();
+  void add_product(const Shape& shape, std::int64_t tokens, double seconds, int products);
 
   Sums sums_, first_;
   std::int64_t steps_ = 0, first_step_ = 0, last_step_ = 0;

@@ -85,10 +85,16 @@ class Run {
     report.updated = found.supervised > 0;
     if (report.updated) {
       if (observer_.on_phase) observer_.on_phase(StepPhase::update);
-      report.loss = found.loss;
-      report.grad_norm = gradient_norm(trained_);
+      // The one time that a step waits for the device: the update needs no number of it on the host.
+      Tensor numbers = Tensor::empty(model_.device(), {1, 3}, DType::f64);
+      Device& device = *model_.device();
+      device.kernels().accumulate(device, {found.sum.matrix(), 1, numbers.cols(0, 1).mutable_matrix(), 0});
+      clip_gradients(trained_, options_.clip, numbers.cols(1, 2));
+      std::vector<double> values = numbers.values<double>();
+      report.loss = values[0] / static_cast<double>(found.supervised);
+      report.grad_norm = values[1];
       if (!std::isfinite(report.loss) || !std::isfinite(report.grad_norm)) refuse(report, rows, passes);
-      update(report, rows);
+      update(report, rows, numbers.cols(2, 1));
     }
     report.tokens = found.tokens;
     report.supervised_tokens = found.supervised;
@@ -99,10 +105,10 @@ class Run {
     return report;
   }
 
-  void update(const StepReport& report, const StepRows& rows) {
+  void update(const StepReport& report, const StepRows& rows, const Tensor& clip_factor) {
     bool prove = proof_ && report.lr > 0;
     if (prove) proof_->before_update(rows);
-    optimizer_.step(report.lr, clip_factor(report.grad_norm, options_.clip));
+    optimizer_.step(report.lr, clip_factor);
     if (prove) {
       proof_->after_update();
       proof_.reset();

@@ -69,7 +69,7 @@ void mask_out(const std::uint8_t* bytes, std::int64_t n, Block<C>& values) {
 
 }  // namespace
 
-void activation(Device& device, const ActivationArgs& args) {
+void activation(Device& device, const ActivationArgs& args, void*) {
   ConstMatrix x = args.x;
   Matrix y = args.y;
   std::int64_t mask_stride = (x.cols + 7) / 8;
@@ -88,7 +88,7 @@ void activation(Device& device, const ActivationArgs& args) {
   });
 }
 
-void activation_backward(Device& device, const ActivationBackwardArgs& args) {
+void activation_backward(Device& device, const ActivationBackwardArgs& args, void*) {
   ConstMatrix x = args.x, dy = args.dy;
   Matrix dx = args.dx;
   std::int64_t mask_stride = (dy.cols + 7) / 8;
@@ -112,7 +112,7 @@ void activation_backward(Device& device, const ActivationBackwardArgs& args) {
   });
 }
 
-void gated(Device& device, const GatedArgs& args) {
+void gated(Device& device, const GatedArgs& args, void*) {
   ConstMatrix gate = args.gate, up = args.up;
   Matrix y = args.y;
   flatten(gate, up, y);
@@ -129,7 +129,7 @@ void gated(Device& device, const GatedArgs& args) {
   });
 }
 
-void gated_backward(Device& device, const GatedBackwardArgs& args) {
+void gated_backward(Device& device, const GatedBackwardArgs& args, void*) {
   ConstMatrix gate = args.gate, up = args.up, dy = args.dy;
   Matrix dgate = args.dgate, dup = args.dup;
   std::int64_t rows = dy.rows, cols = dy.cols;

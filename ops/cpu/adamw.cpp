@@ -5,9 +5,12 @@
 
 namespace loragrad::cpu {
 
-void adamw(Device& device, const AdamWArgs& args) {
-  Matrix parameter = args.parameter, m = args.m, v = args.v;
-  ConstMatrix gradient = args.gradient;
+namespace {
+
+void update(Device& device, const AdamWTensor& tensor, const AdamWArgs& args) {
+  Matrix parameter = tensor.parameter, m = tensor.m, v = tensor.v;
+  ConstMatrix gradient = tensor.gradient;
+  double grad_scale = args.grad_scale ? *args.grad_scale : 1;
   flatten(parameter, m, v, gradient);
   double correction1 = 1 - std::pow(args.beta1, static_cast<double>(args.step));
   double correction2 = 1 - std::pow(args.beta2, static_cast<double>(args.step));
@@ -16,7 +19,7 @@ void adamw(Device& device, const AdamWArgs& args) {
     auto b1 = static_cast<C>(args.beta1), b2 = static_cast<C>(args.beta2), eps = static_cast<C>(args.eps);
     auto rest1 = static_cast<C>(1 - args.beta1), rest2 = static_cast<C>(1 - args.beta2);
     auto decay = static_cast<C>(1 - args.lr * args.weight_decay), step = static_cast<C>(args.lr / correction1);
-    auto root2 = static_cast<C>(std::sqrt(correction2)), scale = static_cast<C>(args.grad_scale);
+    auto root2 = static_cast<C>(std::sqrt(correction2)), scale = static_cast<C>(grad_scale);
     for_blocks(device, parameter.rows, parameter.cols, [&](std::int64_t row, std::int64_t col, std::int64_t n) {
       Block<C> p, first, second, g;
       load(parameter, row, col, n, p);
@@ -32,6 +35,12 @@ void adamw(Device& device, const AdamWArgs& args) {
       store(p, 0, parameter, row, col, n);
     });
   });
+}
+
+}  // namespace
+
+void adamw(Device& device, const AdamWArgs& args, void*) {
+  for (const AdamWTensor& tensor : args.tensors) update(device, tensor, args);
 }
 
 }  // namespace loragrad::cpu

@@ -180,7 +180,7 @@ void run(Device& device, const AttentionArgs& args, void* workspace) {
 
 }  // namespace
 
-std::size_t attention_workspace(Device& device, const AttentionArgs& args) {
+std::size_t scratch_bytes(Device& device, const AttentionArgs& args) {
   return with_type(args.q.dtype, [&](auto x) { return slot_bytes<decltype(x)>(args); }) *
          static_cast<std::size_t>(device.threads().size());
 }

@@ -217,7 +217,7 @@ std::size_t slot_bytes(const AttentionBackwardArgs& args, std::int64_t rows) {
 
 }  // namespace
 
-std::size_t attention_backward_workspace(Device& device, const AttentionBackwardArgs& args) {
+std::size_t scratch_bytes(Device& device, const AttentionBackwardArgs& args) {
   std::vector<Item> items = cut(args, device.threads().size());
   if (items.empty()) return 0;
   std::int64_t rows = most_rows(items);

@@ -12,29 +12,9 @@ namespace loragrad {
 namespace {
 
 constexpr Kernels table{
-    .gemm_workspace = cpu::gemm_workspace,
-    .gemm = cpu::gemm,
-    .accumulate = cpu::accumulate,
-    .add = cpu::add,
-    .column_sum = cpu::column_sum,
-    .squared_norm = cpu::squared_norm,
-    .dropout = cpu::dropout,
-    .activation = cpu::activation,
-    .activation_backward = cpu::activation_backward,
-    .gated = cpu::gated,
-    .gated_backward = cpu::gated_backward,
-    .norm = cpu::norm,
-    .norm_backward_workspace = cpu::norm_backward_workspace,
-    .norm_backward = cpu::norm_backward,
-    .rope = cpu::rope,
-    .attention_workspace = cpu::attention_workspace,
-    .attention = cpu::attention,
-    .attention_backward_workspace = cpu::attention_backward_workspace,
-    .attention_backward = cpu::attention_backward,
-    .embedding = cpu::embedding,
-    .embedding_backward = cpu::embedding_backward,
-    .cross_entropy = cpu::cross_entropy,
-    .adamw = cpu::adamw,
+#define KERNEL(name, Args) .name = {cpu::scratch_bytes, cpu::name},
+    LORAGRAD_KERNELS(KERNEL)
+#undef KERNEL
 };
 
 class CpuDevice final : public Device {

@@ -82,7 +82,7 @@ void draw_block(const DropoutMask& mask, const RoundKeys& keys, std::int64_t tok
 
 }  // namespace
 
-void dropout(Device& device, const DropoutArgs& args) {
+void dropout(Device& device, const DropoutArgs& args, void*) {
   // The probability that is really used is a multiple of 1/65536, so the scale that keeps the mean is of that one.
   auto threshold = static_cast<std::uint32_t>(std::lround(args.mask.p * 65536));
   double keep = 1 - threshold / 65536.0;

@@ -1,3 +1,5 @@
+#include <algorithm>
+#include <cmath>
 #include <vector>
 
 #include "ops/cpu/dispatch.h"
@@ -5,7 +7,10 @@
 
 namespace loragrad::cpu {
 
-void accumulate(Device& device, ConstMatrix x, double alpha, Matrix y, double beta) {
+void accumulate(Device& device, const AccumulateArgs& args, void*) {
+  ConstMatrix x = args.x;
+  Matrix y = args.y;
+  double alpha = args.alpha, beta = args.beta;
   flatten(x, y);
   with_scalar({x, y}, [&](auto scalar) {
     using C = decltype(scalar);
@@ -22,7 +27,9 @@ void accumulate(Device& device, ConstMatrix x, double alpha, Matrix y, double be
   });
 }
 
-void add(Device& device, ConstMatrix a, double alpha, ConstMatrix b, double beta, Matrix y) {
+void add(Device& device, const AddArgs& args, void*) {
+  ConstMatrix a = args.a, b = args.b;
+  Matrix y = args.y;
   flatten(a, b, y);
   with_scalar({a, b, y}, [&](auto scalar) {
     using C = decltype(scalar);
@@ -30,13 +37,21 @@ void add(Device& device, ConstMatrix a, double alpha, ConstMatrix b, double beta
       Block<C> left, right;
       load(a, row, col, n, left);
       load(b, row, col, n, right);
-      left = left * static_cast<C>(alpha) + right * static_cast<C>(beta);
+      left = left * static_cast<C>(args.alpha) + right * static_cast<C>(args.beta);
       store(left, 0, y, row, col, n);
     });
   });
 }
 
-void column_sum(Device& device, ConstMatrix x, Matrix out) {
+void scale(Device& device, const ScaleArgs& args, void*) {
+  double factor;
+  load(args.factor, 0, 0, 1, &factor);
+  if (factor != 1) accumulate(device, {args.y, factor, args.y, 0});
+}
+
+void column_sum(Device& device, const ColumnSumArgs& args, void*) {
+  const ConstMatrix& x = args.x;
+  const Matrix& out = args.out;
   // Narrow strips of columns: one is summed by one thread from the first row to the last, in f64.
   constexpr std::int64_t strip = 64;
   device.threads().parallel_for((x.cols + strip - 1) / strip, [&](std::int64_t task) {
@@ -53,6 +68,8 @@ void column_sum(Device& device, ConstMatrix x, Matrix out) {
     store(sum.data(), 1, out, 0, col, n);
   });
 }
+
+namespace {
 
 double squared_norm(Device& device, ConstMatrix x) {
   flatten(x);
@@ -71,6 +88,15 @@ double squared_norm(Device& device, ConstMatrix x) {
   double total = 0;
   for (double value : partial) total += value;
   return total;
+}
+
+}  // namespace
+
+void l2_norm(Device& device, const L2NormArgs& args, void*) {
+  double squares = 0;
+  for (const ConstMatrix& x : args.x) squares += squared_norm(device, x);
+  *args.norm = std::sqrt(squares);
+  if (args.clip) *args.clip = args.max_norm == 0 ? 1 : std::min(1.0, args.max_norm / (*args.norm + 1e-6));
 }
 
 }  // namespace loragrad::cpu

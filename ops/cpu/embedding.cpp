@@ -3,7 +3,7 @@
 
 namespace loragrad::cpu {
 
-void embedding(Device& device, const EmbeddingArgs& args) {
+void embedding(Device& device, const EmbeddingArgs& args, void*) {
   with_scalar({args.table, args.out}, [&](auto scalar) {
     using C = decltype(scalar);
     for_blocks(device, args.out.rows, args.out.cols, [&](std::int64_t row, std::int64_t col, std::int64_t n) {
@@ -15,7 +15,7 @@ void embedding(Device& device, const EmbeddingArgs& args) {
   });
 }
 
-void embedding_backward(Device& device, const EmbeddingBackwardArgs& args) {
+void embedding_backward(Device& device, const EmbeddingBackwardArgs& args, void*) {
   // Equal ids add to the same row, so tokens are taken in order; the tasks are strips of columns.
   constexpr std::int64_t strip = 64;
   with_scalar({args.dout, args.dtable}, [&](auto scalar) {

@@ -3,8 +3,8 @@
 #include <string>
 
 #include "engine/error.h"
+#include "ops/cpu/gemm_dropout.h"
 #include "ops/cpu/gemm_library.h"
-#include "ops/cpu/gemm_panels.h"
 #include "ops/cpu/gemm_tiles.h"
 #include "ops/cpu/gemv.h"
 #include "ops/cpu/kernels.h"
@@ -53,13 +53,13 @@ void multiply_copies(Device& device, const GemmArgs& args, void* workspace) {
   const GemmArgs& g = copies.g;
   auto copy = [&](const ConstMatrix& from, const ConstMatrix& to) {
     if (from.data != to.data)
-      accumulate(device, from, 1, {const_cast<void*>(to.data), to.dtype, to.rows, to.cols, to.stride}, 0);
+      accumulate(device, {from, 1, {const_cast<void*>(to.data), to.dtype, to.rows, to.cols, to.stride}, 0});
   };
   copy(args.a, g.a);
   copy(args.b, g.b);
   if (args.beta != 0) copy(args.c, g.c);
   gemm(device, g, copies.memory + copies.bytes);
-  if (copies.has_c) accumulate(device, g.c, 1, args.c, 0);
+  if (copies.has_c) accumulate(device, {g.c, 1, args.c, 0});
 }
 
 /// Columns of c whose part of the weight is converted at a time.
@@ -91,7 +91,7 @@ void multiply_converted(Device& device, const GemmArgs& g, void* workspace) {
   for (Index i = 0; i < columns.count(); ++i) {
     GemmArgs part = converted_part(g, i, workspace);
     Matrix converted{workspace, part.b.dtype, part.b.rows, part.b.cols, part.b.cols};
-    accumulate(device, tile_of(g, 0, g.c.rows, columns.begin(i), columns.length(i)).b, 1, converted, 0);
+    accumulate(device, {tile_of(g, 0, g.c.rows, columns.begin(i), columns.length(i)).b, 1, converted, 0});
     multiply(device, one(part), scratch);
   }
 }
@@ -100,13 +100,13 @@ void multiply_converted(Device& device, const GemmArgs& g, void* workspace) {
 
 bool is_tiled(const GemmArgs& g) { return inner(g) > 0 && !is_gemv(g) && !takes_copies(g) && g.b.dtype == g.a.dtype; }
 
-std::size_t gemm_workspace(Device& device, const GemmArgs& g) {
+std::size_t scratch_bytes(Device& device, const GemmArgs& g) {
   if (inner(g) == 0 || g.c.rows == 0 || g.c.cols == 0) return 0;
-  if (g.panels_a || g.panels_c) return gemm_panels_workspace(device, g);
+  if (g.dropout.on()) return gemm_dropout_scratch(device, g);
   if (is_gemv(g)) return gemv_workspace(g);
   if (takes_copies(g)) {
     Copies copies(g, nullptr);
-    return copies.bytes + gemm_workspace(device, copies.g);
+    return copies.bytes + scratch_bytes(device, copies.g);
   }
   if (g.b.dtype == g.a.dtype) return multiply_workspace(device, one(g));
   Index last = converted_columns(g).count() - 1;
@@ -122,12 +122,12 @@ void gemm(Device& device, const GemmArgs& g, void* workspace) {
                      ", " + std::to_string(n) + "] into [" + std::to_string(g.c.rows) + ", " +
                      std::to_string(g.c.cols) + "]");
   if (m == 0 || n == 0) return;
-  if (g.panels_c || (g.panels_a && k > 0)) return gemm_panels(device, g, workspace);
+  if (g.dropout.on()) return gemm_dropout(device, g, workspace);
   if (k == 0) {  // no tokens: the sum is empty
     for (Index row = 0; row < m; ++row) {
       Matrix c = row_range(g.c, row, 1);
       ConstMatrix bias{g.bias, g.c.dtype == DType::f64 ? DType::f64 : DType::f32, 1, n, n};
-      accumulate(device, g.bias ? bias : ConstMatrix(c), g.bias ? 1 : 0, c, g.beta);
+      accumulate(device, {g.bias ? bias : ConstMatrix(c), g.bias ? 1.0 : 0.0, c, g.beta});
     }
     return;
   }

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <vector>
 
-#include "engine/error.h"
 #include "ops/cpu/gemm_tiles.h"
 #include "ops/cpu/kernels.h"
 
@@ -14,29 +13,29 @@ using Index = std::int64_t;
 // Sums that are formed side by side: more keep more threads busy.
 constexpr Index most_sums = 4, bytes_of_sums = 8 << 20;
 
-bool is_sum(const GemmArgs& g) { return g.panels_a && !g.transpose_a; }
-Index count(const GemmArgs& g) { return g.panels_c ? g.panels_c.count(g.c.cols) : g.panels_a.count(g.a.cols); }
+bool is_sum(const PanelGemm& p) { return p.a && !p.g.transpose_a; }
+Index count(const PanelGemm& p) { return p.c ? p.c.count(p.g.c.cols) : p.a.count(p.g.a.cols); }
 
 /// The product of one panel.
-GemmArgs part(GemmArgs g, Index i) {
-  if (g.panels_c) {
-    Index first = i * g.panels_c.width;
-    Matrix c = panel(g.c, g.panels_c, i);
+GemmArgs part(const PanelGemm& p, Index i) {
+  GemmArgs g = p.g;
+  if (p.c) {
+    Index first = i * p.c.width;
+    Matrix c = panel(g.c, p.c, i);
     g = tile_of(g, 0, g.c.rows, first, c.cols);
     g.c = c;
-  } else {
-    Index first = i * g.panels_a.width;
-    g.a = panel(g.a, g.panels_a, i);
-    if (g.transpose_a)
-      g.c = row_range(g.c, first, g.a.cols);
-    else
-      g.b = g.transpose_b ? column_range(g.b, first, g.a.cols) : row_range(g.b, first, g.a.cols);
+    return g;
   }
-  g.panels_a = g.panels_c = {};
+  Index first = i * p.a.width;
+  g.a = panel(g.a, p.a, i);
+  if (g.transpose_a)
+    g.c = row_range(g.c, first, g.a.cols);
+  else
+    g.b = g.transpose_b ? column_range(g.b, first, g.a.cols) : row_range(g.b, first, g.a.cols);
   return g;
 }
 
-std::vector<GemmArgs> all_parts(const GemmArgs& g) {
+std::vector<GemmArgs> all_parts(const PanelGemm& g) {
   std::vector<GemmArgs> all;
   for (Index i = 0; i < count(g); ++i) all.push_back(part(g, i));
   return all;
@@ -50,7 +49,7 @@ void multiply_all(Device& device, std::span<const GemmArgs> products, void* work
 std::size_t workspace_of_all(Device& device, std::span<const GemmArgs> products) {
   if (is_tiled(products.front())) return multiply_workspace(device, products);
   std::size_t most = 0;
-  for (const GemmArgs& g : products) most = std::max(most, gemm_workspace(device, g));
+  for (const GemmArgs& g : products) most = std::max(most, scratch_bytes(device, g));
   return most;
 }
 
@@ -58,9 +57,9 @@ std::size_t workspace_of_all(Device& device, std::span<const GemmArgs> products)
 /// sum i % size().
 class Sums {
  public:
-  Sums(const GemmArgs& args, void* memory) : g_(args), memory_(static_cast<std::byte*>(memory)) {
+  Sums(const PanelGemm& product, void* memory) : p_(product), g_(product.g), memory_(static_cast<std::byte*>(memory)) {
     Index fit = bytes_of_sums / std::max<Index>(1, static_cast<Index>(bytes_of_one()));
-    size_ = is_tiled(part(g_, 0)) ? std::min(std::clamp<Index>(fit, 1, most_sums), count(g_)) : 1;
+    size_ = is_tiled(part(p_, 0)) ? std::min(std::clamp<Index>(fit, 1, most_sums), count(p_)) : 1;
   }
   Index size() const { return size_; }
   std::size_t bytes() const { return static_cast<std::size_t>(size_) * bytes_of_one(); }
@@ -71,8 +70,8 @@ class Sums {
   /// The products of the panels from `first` on, one for each sum.
   std::vector<GemmArgs> terms(Index first) const {
     std::vector<GemmArgs> all;
-    for (Index i = first; i < std::min(first + size_, count(g_)); ++i) {
-      GemmArgs g = part(g_, i);
+    for (Index i = first; i < std::min(first + size_, count(p_)); ++i) {
+      GemmArgs g = part(p_, i);
       g.c = (*this)[i - first];
       g.beta = first > 0;
       all.push_back(g);
@@ -82,9 +81,8 @@ class Sums {
 
  private:
   DType type() const { return g_.c.dtype == DType::f64 ? DType::f64 : DType::f32; }
-  std::size_t bytes_of_one() const {
-    return (static_cast<std::size_t>(g_.c.rows * g_.c.cols) * size_of(type()) + 63) / 64 * 64;
-  }
+  std::size_t bytes_of_one() const { return (bytes_of(type(), g_.c.rows * g_.c.cols) + 63) / 64 * 64; }
+  const PanelGemm& p_;
   const GemmArgs& g_;
   std::byte* memory_;
   Index size_;
@@ -92,7 +90,7 @@ class Sums {
 
 }  // namespace
 
-std::size_t gemm_panels_workspace(Device& device, const GemmArgs& g) {
+std::size_t gemm_panels_workspace(Device& device, const PanelGemm& g) {
   if (!is_sum(g)) return workspace_of_all(device, all_parts(g));
   Sums sums(g, nullptr);
   std::size_t most = 0;  // the first products overwrite, the last may be narrower, and those between are all alike
@@ -101,15 +99,13 @@ std::size_t gemm_panels_workspace(Device& device, const GemmArgs& g) {
   return sums.bytes() + most;
 }
 
-void gemm_panels(Device& device, const GemmArgs& g, void* workspace) {
-  if (g.panels_a && g.panels_c) throw UsageError("gemm: a and c both in panels");
-  if (is_sum(g) && g.bias) throw UsageError("gemm: a bias to a sum over panels");
-  if (!is_sum(g)) return multiply_all(device, all_parts(g), workspace);
-  Sums sums(g, workspace);
+void gemm_panels(Device& device, const PanelGemm& p, void* workspace) {
+  if (!is_sum(p)) return multiply_all(device, all_parts(p), workspace);
+  Sums sums(p, workspace);
   void* scratch = static_cast<std::byte*>(workspace) + sums.bytes();
-  for (Index first = 0; first < count(g); first += sums.size()) multiply_all(device, sums.terms(first), scratch);
-  for (Index i = 1; i < sums.size(); ++i) accumulate(device, sums[i], 1, sums[0], 1);
-  accumulate(device, sums[0], 1, g.c, g.beta);
+  for (Index first = 0; first < count(p); first += sums.size()) multiply_all(device, sums.terms(first), scratch);
+  for (Index i = 1; i < sums.size(); ++i) accumulate(device, {sums[i], 1, sums[0], 1});
+  accumulate(device, {sums[0], 1, p.g.c, p.g.beta});
 }
 
 }  // namespace loragrad::cpu

@@ -125,7 +125,7 @@ std::size_t gemv_workspace(const GemmArgs& g) { return static_cast<std::size_t>(
 
 void gemv(Device& device, const GemmArgs& g, void* workspace) {
   Matrix a{workspace, DType::f32, g.a.rows, g.a.cols, g.a.cols};
-  accumulate(device, g.a, 1, a, 0);
+  accumulate(device, {g.a, 1, a, 0});
   Part part =
       g.b.dtype == DType::f32 ? part_for<float>(g.c.rows, g.transpose_b) : part_for<bf16>(g.c.rows, g.transpose_b);
   // Threads take chunks of columns as they come; each element is summed by itself, wherever its chunk begins.

@@ -115,11 +115,11 @@ void backward(Device& device, const NormBackwardArgs& args, void* workspace) {
 
 }  // namespace
 
-void norm(Device& device, const NormArgs& args) {
+void norm(Device& device, const NormArgs& args, void*) {
   args.x.dtype == DType::f64 ? forward<double>(device, args) : forward<float>(device, args);
 }
 
-std::size_t norm_backward_workspace(Device&, const NormBackwardArgs& args) {
+std::size_t scratch_bytes(Device&, const NormBackwardArgs& args) {
   auto sums = static_cast<std::size_t>(tiles(args.x.rows) * args.x.cols) *
               (args.x.dtype == DType::f64 ? sizeof(double) : sizeof(float));
   return sums * ((args.dweight.rows > 0 ? 1u : 0u) + (args.dbias.rows > 0 ? 1u : 0u));

@@ -26,7 +26,7 @@ void rotation(const RopeArgs& args, std::int64_t position, Eigen::Array<C, Eigen
 
 }  // namespace
 
-void rope(Device& device, const RopeArgs& args) {
+void rope(Device& device, const RopeArgs& args, void*) {
   std::int64_t head_dim = args.head_dim, half = head_dim / 2, heads = args.x.cols / head_dim;
   with_scalar({args.x, args.y}, [&](auto scalar) {
     using C = decltype(scalar);

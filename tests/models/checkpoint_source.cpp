@@ -89,7 +89,7 @@ TEST_CASE("heads, prefixes and variants: the loss is that of transformers, froze
       auto model = load_model(folder.path(), device, {.precision = Precision::f32, .trainable = trainable});
       Batch batch = rows.batch(*model, 0, rows.rows.size());
       CrossEntropy loss = model->loss({.batch = batch}, 1);
-      CHECK(loss.sum / static_cast<double>(batch.supervised) ==
+      CHECK(loss.sum.item() / static_cast<double>(batch.supervised) ==
             doctest::Approx(change.at("loss").number(0, 100)).epsilon(2e-6));
       bool untied = change.find("swap") && change.at("set").at("tie_word_embeddings").boolean();
       bool told = untied || change.at("set").find("sliding_window");

@@ -26,7 +26,7 @@ void check_family(const std::string& folder) {
   Batch all = golden.batch(*model, 0, golden.rows.size());
   auto loss_of = [&](const ActiveAdapters& adapters) {
     auto supervised = static_cast<double>(all.supervised);
-    return model->loss({.batch = all, .adapters = adapters}, supervised).sum / supervised;
+    return model->loss({.batch = all, .adapters = adapters}, supervised).sum.item() / supervised;
   };
   CHECK(relative(loss_of({}), golden.number("base_loss")) < 2e-5);
 

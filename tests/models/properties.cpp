@@ -79,7 +79,7 @@ TEST_CASE("the derivative along random directions through all adapters is the fi
           for (std::size_t i = 0; i < directions[k].size(); ++i) values[i] += step * directions[k][i];
           ++k;
         }
-        return loss().sum / static_cast<double>(batch.supervised);
+        return loss().sum.item() / static_cast<double>(batch.supervised);
       };
       constexpr double h = 1e-6;
       double plus = moved(h), minus = moved(-2 * h);
@@ -140,7 +140,7 @@ TEST_CASE("a parameter can be replaced after loading, and a tied head untied") {
   GoldenCase golden = read_golden_case(folder_of("gpt2"));
   auto model = load_model(folder_of("gpt2") + "/model", cpu_device(2), {.precision = Precision::f32});
   Batch batch = golden.batch(*model, 0, 2);
-  double before = model->loss({.batch = batch}, 10).sum;
+  double before = model->loss({.batch = batch}, 10).sum.item();
   std::size_t parameters = model->parameters().size();
   REQUIRE(model->config().tie_word_embeddings);
 
@@ -152,11 +152,11 @@ TEST_CASE("a parameter can be replaced after loading, and a tied head untied") {
       model->replace(name, parameter->weight().to_tensor(DType::f32).set_trainable());
   CHECK(model->trainable().size() == 2);
   CrossEntropy loss = model->loss({.batch = batch}, 10);
-  CHECK(loss.sum == before);
+  CHECK(loss.sum.item() == before);
   backward(loss.loss);
   for (const auto& [name, tensor] : model->trainable()) CHECK(tensor.grad().defined());
   head.fill(0);
-  CHECK(model->loss({.batch = batch}, 10).sum != before);
+  CHECK(model->loss({.batch = batch}, 10).sum.item() != before);
 
   CHECK_THROWS_WITH_AS(model->replace("transformer.wte", head), "replace: the model has no parameter transformer.wte",
                        UsageError);
@@ -186,7 +186,7 @@ TEST_CASE("recomputed blocks give the same loss and gradients, bit for bit, and 
           ++nodes[recompute];
         });
         backward(result.loss);
-        found[recompute].push_back({result.sum});
+        found[recompute].push_back({result.sum.item()});
         for (auto& [name, tensor] : adapter.tensors()) {
           Tensor gradient = tensor.grad();
           REQUIRE(gradient.defined());

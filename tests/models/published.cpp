@@ -75,7 +75,7 @@ TEST_CASE("stories260k: the loss and the gradients of whole weights") {
   std::string facts = shared + "/golden/stories260k/golden.json";
   Json json = read_json_file(facts);
   double mean = JsonRef(json, facts).at("mean_nll_fp64").number(0, 100);
-  CHECK(loss.sum / static_cast<double>(loss.supervised) == doctest::Approx(mean).epsilon(2e-5));
+  CHECK(loss.sum.item() / static_cast<double>(batch.supervised) == doctest::Approx(mean).epsilon(2e-5));
   backward(loss.loss);
   int compared = 0;
   for (const auto& [key, tensor] : model->trainable()) {

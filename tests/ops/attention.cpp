@@ -237,8 +237,8 @@ TEST_CASE("the workspace does not grow with the square of the tokens") {
     args.n_head = args.n_kv_head = 12, args.head_dim = 64;
     AttentionBackwardArgs back{.forward = args, .dout = args.q, .dq = {}, .dk = {}, .dv = {}};
     back.dq = back.dk = back.dv = Matrix{nullptr, DType::f32, tokens, 768, 768};
-    return device->kernels().attention_workspace(*device, args) +
-           device->kernels().attention_backward_workspace(*device, back);
+    const Kernels& kernels = device->kernels();
+    return kernels.attention.scratch(*device, args) + kernels.attention_backward.scratch(*device, back);
   };
   CHECK(peak(512) < std::size_t{2} << 20);
   CHECK(peak(8192) < 4 * (std::size_t{2} << 20));

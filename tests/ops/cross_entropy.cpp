@@ -17,11 +17,11 @@ namespace {
 using Inputs = std::vector<Tensor>;
 
 /// Targets with runs of unsupervised rows, as prompts make them.
-Tensor targets(const Setting& s, std::int64_t rows, std::int64_t vocab) {
+Targets targets(const Setting& s, std::int64_t rows, std::int64_t vocab) {
   std::vector<std::int32_t> ids = s.indices(rows, vocab, 9).values<std::int32_t>();
   for (std::int64_t t = 0; t < rows; ++t)
-    if (t % 5 < 2 && rows > 1) ids[static_cast<std::size_t>(t)] = -1;
-  return s.integers({rows, 1}, ids);
+    if (t % 5 < 2 && rows > 1) ids[static_cast<std::size_t>(t)] = t % 2 ? -1 : -100;
+  return make_targets(s.device, ids);
 }
 
 Tensor frozen(const Inputs& in, const Setting& s) {
@@ -56,31 +56,32 @@ TEST_CASE("cross entropy of known logits; rows without a target do not count") {
   std::vector<double> x{1, 0, 0, 1, 5, 5}, head{1, 0, 0, 1, 0, 0};
   std::vector<std::int32_t> targets{0, 2, -1};
   Weight w(Tensor::from(device, {3, 2}, head.data()));
-  CrossEntropy loss =
-      cross_entropy(Tensor::from(device, {3, 2}, x.data()), w, Tensor::from(device, {3, 1}, targets.data()), 2);
+  Targets supervised = make_targets(device, targets);
+  CrossEntropy loss = cross_entropy(Tensor::from(device, {3, 2}, x.data()), w, supervised, 2);
   double z = std::log(std::exp(1) + 2);  // both rows have logits {1, 0, 0} in some order
-  CHECK(loss.supervised == 2);
-  CHECK(std::abs(loss.sum - ((z - 1) + z)) < 1e-12);
-  CHECK(std::abs(loss.loss.values<double>()[0] - loss.sum / 2) < 1e-12);
+  CHECK(supervised.count() == 2);
+  CHECK(std::abs(loss.sum.item() - ((z - 1) + z)) < 1e-12);
+  CHECK(std::abs(loss.loss.item() - loss.sum.item() / 2) < 1e-12);
 }
 
-TEST_CASE("targets of another shape are refused") {
+TEST_CASE("targets of another x, or another device, are refused") {
   Setting s{cpu_device(1), DType::f32, 1};
   Tensor x = s.parameter({2, 3}, 1);
   Weight head(s.parameter({5, 3}, 2));
-  CHECK_THROWS_AS(cross_entropy(x, head, s.integers({2, 2}, {1, 2, 3, 4}), 1), ShapeError);
-  CHECK_THROWS_AS(cross_entropy(x, head, s.integers({1, 1}, {1}), 1), ShapeError);
-  CHECK_THROWS_AS(cross_entropy(x, head, s.parameter({2, 1}, 3), 1), ShapeError);
+  std::vector<std::int32_t> one{1}, two{1, 4};
+  CHECK_THROWS_WITH_AS(cross_entropy(x, head, make_targets(s.device, one), 1),
+                       "cross_entropy: targets of 1 tokens do not fit x [2, 3]", ShapeError);
+  CHECK_THROWS_AS(cross_entropy(x, head, make_targets(cpu_device(1), two), 1), ShapeError);
+  CHECK_THROWS_AS(cross_entropy(x, {}, make_targets(s.device, two), 1), ShapeError);
 }
 
 TEST_CASE("large logits do not overflow") {
   DevicePtr device = cpu_device(1);
   std::vector<float> x{1000}, head{1, -1};
   std::vector<std::int32_t> target{1};
-  CrossEntropy loss =
-      cross_entropy(Tensor::from(device, {1, 1}, x.data()), Weight(Tensor::from(device, {2, 1}, head.data())),
-                    Tensor::from(device, {1, 1}, target.data()), 1);
-  CHECK(loss.sum == doctest::Approx(2000));
+  CrossEntropy loss = cross_entropy(Tensor::from(device, {1, 1}, x.data()),
+                                    Weight(Tensor::from(device, {2, 1}, head.data())), make_targets(device, target), 1);
+  CHECK(loss.sum.item() == doctest::Approx(2000));
 }
 
 TEST_CASE("the head of a wide model stays within 64 MB too") {
@@ -89,7 +90,7 @@ TEST_CASE("the head of a wide model stays within 64 MB too") {
     std::int64_t rows = 1248, vocab = 32'000, d = 4096;
     Tensor x = Tensor::empty(device, {rows, d}, DType::f32).set_trainable(), input = cast(x, dtype);
     Weight head(Tensor::empty(device, {vocab, d}, dtype));
-    Tensor targets = Tensor::empty(device, {rows, 1}, DType::i32);
+    Targets targets = make_targets(device, std::vector<std::int32_t>(static_cast<std::size_t>(rows)));
     device->memory().reset_peak();
     std::size_t before = device->memory().live();
     CrossEntropy loss = cross_entropy(input, head, targets, 1);
@@ -103,10 +104,10 @@ TEST_CASE("logits exist as a tile of at most 64 MB") {
   Tensor x = Tensor::zeros(device, {rows, 2}, DType::f32);
   x.set_trainable();
   Weight head(Tensor::zeros(device, {vocab, 2}, DType::f32));
-  Tensor targets = Tensor::zeros(device, {rows, 1}, DType::i32);
+  Targets targets = make_targets(device, std::vector<std::int32_t>(static_cast<std::size_t>(rows)));
   device->memory().reset_peak();
   std::size_t before = device->memory().live();
   CrossEntropy loss = cross_entropy(x, head, targets, 1);
-  CHECK(loss.sum / static_cast<double>(rows) == doctest::Approx(std::log(static_cast<double>(vocab))));
+  CHECK(loss.sum.item() / static_cast<double>(rows) == doctest::Approx(std::log(static_cast<double>(vocab))));
   CHECK(device->memory().peak() - before <= (64u << 20) + x.bytes() + (1u << 20));
 }

@@ -15,11 +15,9 @@ using namespace loragrad;
 
 namespace {
 
-/// A product, one of whose operands may lie in panels of `width` columns.
 struct Product {
   std::int64_t m, n, k;
   bool transpose_a = false, transpose_b = false;
-  std::int64_t width_a = 0, width_c = 0;
   bool bias = false;
   double beta = 0;
 };
@@ -33,28 +31,21 @@ Outcome multiply(const Product& p, DType type, DType weight, DType result, int t
   Setting s{cpu_device(threads), type, 7};
   Shape a_shape = p.transpose_a ? Shape{p.k, p.m} : Shape{p.m, p.k};
   Shape b_shape = p.transpose_b ? Shape{p.n, p.k} : Shape{p.k, p.n};
-  Panels panels_a{p.width_a, p.width_a * a_shape.rows + 24}, panels_c{p.width_c, p.width_c * p.m + 8};
-  auto extent = [](Shape shape, const Panels& panels) {
-    return panels ? Shape{1, panels.count(shape.cols) * panels.apart} : shape;
-  };
   auto values = [&](Shape shape, std::uint64_t stream) { return s.normal(shape.numel(), stream); };
-  Shape a_extent = extent(a_shape, panels_a), c_extent = extent({p.m, p.n}, panels_c);
-  Tensor a = make_tensor(s.device, a_extent, type, values(a_extent, 1));
+  Tensor a = make_tensor(s.device, a_shape, type, values(a_shape, 1));
   Tensor b = make_tensor(s.device, b_shape, weight, values(b_shape, 2));
-  Tensor c = make_tensor(s.device, c_extent, result, values(c_extent, 3));
+  Tensor c = make_tensor(s.device, {p.m, p.n}, result, values({p.m, p.n}, 3));
   Tensor bias = make_tensor(s.device, {1, p.n}, type == DType::f64 ? type : DType::f32, values({1, p.n}, 4));
   std::vector<double> before = read_values(c), x = read_values(a), w = read_values(b), add = read_values(bias);
 
   GemmArgs g;
-  g.c = {c.mutable_matrix().data, result, p.m, p.n, p.n};
-  g.a = {a.matrix().data, type, a_shape.rows, a_shape.cols, a_shape.cols};
+  g.c = c.mutable_matrix();
+  g.a = a.matrix();
   g.b = b.matrix();
   g.transpose_a = p.transpose_a;
   g.transpose_b = p.transpose_b;
   g.beta = p.beta;
   g.bias = p.bias ? bias.matrix().data : nullptr;
-  g.panels_a = panels_a;
-  g.panels_c = panels_c;
   gemm(*s.device, g);
 
   Outcome outcome{read_values(c)};
@@ -63,9 +54,8 @@ Outcome multiply(const Product& p, DType type, DType weight, DType result, int t
     for (std::int64_t j = 0; j < p.n; ++j) {
       double sum = p.bias ? add[at(j)] : 0;
       for (std::int64_t t = 0; t < p.k; ++t)
-        sum += (p.transpose_a ? x[place(p.m, panels_a, t, i)] : x[place(p.k, panels_a, i, t)]) *
-               w[at(p.transpose_b ? j * p.k + t : t * p.n + j)];
-      std::size_t element = place(p.n, panels_c, i, j);
+        sum += x[at(p.transpose_a ? t * p.m + i : i * p.k + t)] * w[at(p.transpose_b ? j * p.k + t : t * p.n + j)];
+      std::size_t element = at(i * p.n + j);
       sum += p.beta * before[element];
       outcome.error = std::max(outcome.error, std::abs(sum - outcome.c[element]) /
                                                   std::max(std::sqrt(static_cast<double>(p.k)), std::abs(sum)));
@@ -81,16 +71,16 @@ const std::vector<Product> products = {
     {.m = 521, .n = 70, .k = 67, .transpose_b = true, .beta = 1},
     {.m = 521, .n = 67, .k = 4099, .transpose_b = true},
     {.m = 521, .n = 16, .k = 130, .transpose_b = true},
-    {.m = 37, .n = 901, .k = 71, .transpose_b = true, .width_c = 256, .bias = true},
-    {.m = 3, .n = 901, .k = 71, .transpose_b = true, .width_c = 256},
-    {.m = 37, .n = 71, .k = 2901, .width_a = 256, .beta = 1},
-    {.m = 300, .n = 65, .k = 901, .width_a = 512},
-    {.m = 901, .n = 71, .k = 37, .transpose_a = true, .width_a = 256, .beta = 1},
+    {.m = 37, .n = 901, .k = 71, .transpose_b = true, .bias = true},
+    {.m = 3, .n = 901, .k = 71, .transpose_b = true},
+    {.m = 37, .n = 71, .k = 2901, .beta = 1},
+    {.m = 300, .n = 65, .k = 901},
+    {.m = 901, .n = 71, .k = 37, .transpose_a = true, .beta = 1},
 };
 
 }  // namespace
 
-TEST_CASE("products against f64, in panels and in one piece") {
+TEST_CASE("products against f64") {
   for (const Product& p : products)
     for (const std::array<DType, 3>& types : {std::array{DType::f64, DType::f64, DType::f64},
                                               {DType::f32, DType::f32, DType::f32},
@@ -108,7 +98,7 @@ TEST_CASE("products against f64, in panels and in one piece") {
     }
 }
 
-TEST_CASE("products are the same bits for any number of threads, in panels and in one piece") {
+TEST_CASE("products are the same bits for any number of threads") {
   for (const Product& p : products)
     for (auto types : {std::array{DType::f32, DType::f32}, {DType::bf16, DType::bf16}, {DType::bf16, DType::f32}}) {
       CAPTURE(p.m);
@@ -159,7 +149,7 @@ TEST_CASE("a row that the library says stands alone has the same bits whatever i
       }
 }
 
-TEST_CASE("a product without terms is zero, in panels too") {
+TEST_CASE("a product without terms is zero") {
   Setting s{cpu_device(2), DType::f32, 7};
   Tensor a = Tensor::zeros(s.device, {3, 0}, DType::f32), b = Tensor::zeros(s.device, {0, 5}, DType::f32);
   Tensor c = s.parameter({3, 5}, 1);
@@ -167,7 +157,6 @@ TEST_CASE("a product without terms is zero, in panels too") {
   g.c = c.mutable_matrix();
   g.a = a.matrix();
   g.b = b.matrix();
-  g.panels_a = {256, 768};
   gemm(*s.device, g);
   for (float value : c.values<float>()) CHECK(value == 0);
 }

@@ -15,7 +15,7 @@ struct DoubleNode final : Node {
   void backward(const Tensor& dy, GradSink& sink) override {
     if (factor == 0) return;
     auto dx = sink.into(0);
-    dy.device()->kernels().accumulate(*dy.device(), dy.matrix(), factor, dx.matrix, adds ? dx.beta : 0);
+    dy.device()->kernels().accumulate(*dy.device(), {dy.matrix(), factor, dx.matrix, adds ? dx.beta : 0});
   }
   double factor;
   bool adds;

@@ -1,4 +1,4 @@
-"""Writes the table of all ops that tests/ops/all_ops.cpp checks: list_ops.py SOURCE_ROOT OUTPUT.
+"""Writes a test case "op NAME" for each op, which checks its samples (tests/ops/all_ops.h): list_ops.py SOURCE_ROOT OUTPUT.
 
 An op is a free function of ops/*.h or lora/lora_linear.h that returns a Tensor or a CrossEntropy. Each must have a function
 `std::vector<Sample> <op>_samples()`, in tests/ops/<op>.cpp by custom: without it the test program does not link.
@@ -14,11 +14,10 @@ ops = sorted({op for header in headers
 if not ops:
     sys.exit(f"{root}: ops/*.h: expected functions that return a Tensor, found none")
 
-lines = ['#include "tests/ops/all_ops.h"', "", "namespace loragrad {", ""]
-lines += [f"std::vector<Sample> {op}_samples();" for op in ops]
-lines += ["", "std::vector<OpSamples> all_ops() {", "  return {"]
-lines += [f'      {{"{op}", {op}_samples()}},' for op in ops]
-lines += ["  };", "}", "", "}  // namespace loragrad", ""]
+lines = ["#include <doctest/doctest.h>", "", '#include "tests/ops/all_ops.h"', "", "namespace loragrad {"]
+for op in ops:
+    lines += ["", f"std::vector<Sample> {op}_samples();", f'TEST_CASE("op {op}") {{ check_op({op}_samples()); }}']
+lines += ["", "}  // namespace loragrad", ""]
 text = "\n".join(lines)
 if not output.exists() or output.read_text() != text:  # unchanged: nothing is compiled again
     output.write_text(text)

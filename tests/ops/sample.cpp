@@ -31,12 +31,6 @@ Tensor Setting::integers(Shape shape, const std::vector<std::int32_t>& values) c
   return Tensor::from(device, shape, values.data());
 }
 
-std::size_t place(std::int64_t cols, const Panels& panels, std::int64_t row, std::int64_t col) {
-  std::int64_t i = panels ? col / panels.width : 0, first = i * panels.width;
-  std::int64_t stride = panels ? std::min(panels.width, cols - first) : cols;
-  return static_cast<std::size_t>(i * panels.apart + row * stride + col - first);
-}
-
 Tensor make_tensor(const DevicePtr& device, Shape shape, DType dtype, const std::vector<double>& values) {
   Tensor wide = Tensor::from(device, shape, values.data());
   return dtype == DType::f64 ? wide : wide.to(dtype);

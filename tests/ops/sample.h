@@ -40,8 +40,6 @@ struct Sample {
   double f32_tolerance = 2e-6, bf16_tolerance = 2e-2;  ///< against f64, relative to the largest value, at least 1
 };
 
-/// Where element (row, col) of a matrix of `cols` columns lies.
-std::size_t place(std::int64_t cols, const Panels& panels, std::int64_t row, std::int64_t col);
 /// A tensor of `values` rounded to `dtype`.
 Tensor make_tensor(const DevicePtr& device, Shape shape, DType dtype, const std::vector<double>& values);
 /// The values of an f32, f64 or bf16 tensor as f64.

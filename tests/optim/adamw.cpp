@@ -34,9 +34,10 @@ Table run(const AdamWConfig& config, double clip, std::vector<double>* norms = n
   Table out;
   for (std::size_t i = 0; i < gradients.size(); ++i) {
     parameter.impl()->grad = tensor<T>(device, gradients[i]);
-    double norm = gradient_norm({parameter});
-    if (norms) norms->push_back(norm);
-    optimizer.step(learning_rates[i], clip_factor(norm, clip));
+    Tensor norm = Tensor::empty(device, {1, 2}, DType::f64);
+    clip_gradients({parameter}, clip, norm);
+    if (norms) norms->push_back(norm.cols(0, 1).item());
+    optimizer.step(learning_rates[i], norm.cols(1, 1));
     std::vector<T> values = parameter.template values<T>();
     out.emplace_back(values.begin(), values.end());
   }

@@ -30,8 +30,17 @@ TEST_CASE("the norm is over all gradients together") {
 }
 
 TEST_CASE("clipping only ever shrinks, and zero turns it off") {
-  CHECK(clip_factor(4, 1) == 1 / (4 + 1e-6));
-  CHECK(clip_factor(0.5, 1) == 1);
-  CHECK(clip_factor(0, 1) == 1);
-  CHECK(clip_factor(1e9, 0) == 1);
+  DevicePtr device = cpu_device(1);
+  auto factor = [&](double norm, double max_norm) {
+    Tensor t = Tensor::zeros(device, {1, 1}, DType::f64), found = Tensor::zeros(device, {1, 2}, DType::f64);
+    t.set_trainable();
+    t.impl()->grad = Tensor::from(device, {1, 1}, &norm);
+    clip_gradients({t}, max_norm, found);
+    CHECK(found.cols(0, 1).item() == norm);
+    return found.cols(1, 1).item();
+  };
+  CHECK(factor(4, 1) == 1 / (4 + 1e-6));
+  CHECK(factor(0.5, 1) == 1);
+  CHECK(factor(0, 1) == 1);
+  CHECK(factor(1e9, 0) == 1);
 }

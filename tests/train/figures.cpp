@@ -26,32 +26,22 @@ constexpr const char* file = "tests/train/figures.txt";
 class WithoutScratch final : public WrappedDevice {
  public:
   explicit WithoutScratch(const DevicePtr& like);
-
- private:
-  Kernels table_;
 };
 
-template <auto size, auto kernel, class Args>
+template <auto entry, class Args>
 void with_own_scratch(Device& device, const Args& args, void*) {
   Device& like = static_cast<WithoutScratch&>(device).like();
-  Workspace scratch(like, (like.kernels().*size)(like, args));
-  (like.kernels().*kernel)(like, args, scratch.data());
+  (like.kernels().*entry)(like, args);
 }
 
-constexpr auto none = [](Device&, const auto&) { return std::size_t{0}; };
+constexpr Kernels without_scratch{
+#define KERNEL(name, Args) \
+  .name = {[](Device&, const Args&) { return std::size_t{0}; }, with_own_scratch<&Kernels::name, Args>},
+    LORAGRAD_KERNELS(KERNEL)
+#undef KERNEL
+};
 
-WithoutScratch::WithoutScratch(const DevicePtr& like) : WrappedDevice(table_, like), table_(like->kernels()) {
-  using K = Kernels;
-  table_.gemm_workspace = none;
-  table_.gemm = with_own_scratch<&K::gemm_workspace, &K::gemm, GemmArgs>;
-  table_.norm_backward_workspace = none;
-  table_.norm_backward = with_own_scratch<&K::norm_backward_workspace, &K::norm_backward, NormBackwardArgs>;
-  table_.attention_workspace = none;
-  table_.attention = with_own_scratch<&K::attention_workspace, &K::attention, AttentionArgs>;
-  table_.attention_backward_workspace = none;
-  table_.attention_backward =
-      with_own_scratch<&K::attention_backward_workspace, &K::attention_backward, AttentionBackwardArgs>;
-}
+WithoutScratch::WithoutScratch(const DevicePtr& like) : WrappedDevice(without_scratch, like) {}
 
 using Figures = std::map<std::string, std::int64_t>;
 
@@ -76,7 +66,9 @@ class Training {
   }
   void step() {
     accumulate_gradients(*model_, rows_, passes_);
-    optimizer_->step(1e-3, clip_factor(gradient_norm(trained_), 1));
+    Tensor norm = Tensor::empty(device_, {1, 2}, DType::f64);
+    clip_gradients(trained_, 1, norm);
+    optimizer_->step(1e-3, norm.cols(1, 1));
     for (Tensor& tensor : trained_) tensor.clear_grad();
   }
   MemoryProfile profile() const { return profile_memory(*model_, trained_, rows_, passes_); }

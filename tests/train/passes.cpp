@@ -23,7 +23,7 @@ class Training {
     StepRows rows;
     for (const Row& row : data.rows) rows.push_back(&row);
     StepLoss loss = accumulate_gradients(model_, rows, {.rows_at_once = 2, .dropout_key = key, .adapters = active()});
-    losses.push_back(loss.loss);
+    losses.push_back(loss.sum.item());
     optimizer_->step(1e-2);
     for (Tensor& tensor : trained_) tensor.clear_grad();
   }

@@ -1,9 +1,10 @@
+#include "ops/cpu/softmax_loss.h"
+
 #include <cmath>
 #include <limits>
 #include <vector>
 
 #include "ops/cpu/dispatch.h"
-#include "ops/cpu/kernels.h"
 
 namespace loragrad::cpu {
 namespace {
@@ -23,7 +24,7 @@ void for_column_blocks(const M& m, const Panels& panels, F f) {
 
 /// Largest logit of a row; a NaN is passed over here and shows up in the sum.
 template <class C>
-C largest(const CrossEntropyArgs& args, std::int64_t row) {
+C largest(const SoftmaxLossArgs& args, std::int64_t row) {
   Block<C> values, best = Block<C>::Constant(-std::numeric_limits<C>::infinity());
   for_column_blocks(args.logits, args.panels, [&](const ConstMatrix& m, std::int64_t col, std::int64_t n, auto) {
     load(m, row, col, n, values.data());
@@ -34,7 +35,7 @@ C largest(const CrossEntropyArgs& args, std::int64_t row) {
 
 /// Sum of exp(logit - shift), lane by lane in f64.
 template <class C>
-double exp_sum(const CrossEntropyArgs& args, std::int64_t row, C shift) {
+double exp_sum(const SoftmaxLossArgs& args, std::int64_t row, C shift) {
   Eigen::Array<double, lanes, 1> sum = Eigen::Array<double, lanes, 1>::Zero();
   Block<C> values;
   for_column_blocks(args.logits, args.panels, [&](const ConstMatrix& m, std::int64_t col, std::int64_t n, auto) {
@@ -54,7 +55,7 @@ struct RowSum {
 };
 
 template <class C>
-RowSum<C> loss_of_row(const CrossEntropyArgs& args, std::int64_t row) {
+RowSum<C> loss_of_row(const SoftmaxLossArgs& args, std::int64_t row) {
   std::int64_t target = args.targets[row];
   args.losses[row] = 0;
   if (target < 0) return {};
@@ -68,7 +69,7 @@ RowSum<C> loss_of_row(const CrossEntropyArgs& args, std::int64_t row) {
 
 /// A row's gradient in one panel, from left to right, since it may lie on the logits.
 template <class C>
-void gradient_of_row(const CrossEntropyArgs& args, std::int64_t i, std::int64_t row, const RowSum<C>& sum) {
+void gradient_of_row(const SoftmaxLossArgs& args, std::int64_t i, std::int64_t row, const RowSum<C>& sum) {
   ConstMatrix from = panel(args.logits, args.panels, i);
   Matrix to = panel(args.dlogits, {args.panels.width, args.apart_dlogits}, i);
   std::int64_t target = args.targets[row];
@@ -86,7 +87,7 @@ void gradient_of_row(const CrossEntropyArgs& args, std::int64_t i, std::int64_t 
 
 }  // namespace
 
-void cross_entropy(Device& device, const CrossEntropyArgs& args) {
+void softmax_loss(Device& device, const SoftmaxLossArgs& args) {
   // So many rows at a time stay in the cache between the sums and the gradients.
   const std::int64_t rows_at_once = std::max<std::int64_t>(16, device.threads().size());
   bool in_place = args.dlogits.data == args.logits.data;
