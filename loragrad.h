@@ -1,18 +1,20 @@
 #pragma once
 
 /// The library in one include: load a model, attach an adapter, train, save, merge, generate; and the ops below it.
-/// examples/ shows both ways. Everything is in namespace loragrad; errors are loragrad::Error (engine/error.h).
+/// examples/ shows both ways. Everything is in namespace loragrad; errors are loragrad::Error (engine/error.h). Each
+/// header says which threads may use what it declares.
 #include "data/dataset.h"
 #include "data/tokenizer.h"
 #include "engine/backward.h"
 #include "engine/error.h"
+#include "engine/random.h"
 #include "engine/tensor.h"
 #include "engine/weight.h"
 #include "lora/adapter.h"
 #include "lora/adapter_file.h"
 #include "lora/lora_linear.h"
 #include "models/generate.h"
-#include "models/merge_checkpoint.h"
+#include "models/merged_model.h"
 #include "models/model.h"
 #include "ops/activation.h"
 #include "ops/attention.h"

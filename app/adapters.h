@@ -2,7 +2,7 @@
 #include <string>
 #include <vector>
 
-#include "models/merge_checkpoint.h"
+#include "models/merged_model.h"
 #include "models/model.h"
 
 namespace loragrad {

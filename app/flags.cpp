@@ -10,8 +10,8 @@
 
 #include "app/known_names.h"
 #include "engine/error.h"
-#include "engine/nearest.h"
 #include "io/json.h"
+#include "io/nearest.h"
 
 namespace loragrad {
 

@@ -51,7 +51,7 @@ int run_merge(const Words& words) {
   std::vector<WeightedAdapter> adapters = open_adapters(adapter_arguments, {*model, model_folder});
   catch_interrupts();
   TrainingOutput output(output_folder, overwrite);
-  MergeReport report = merge_checkpoint(*model, model_folder, adapters, output.file(""));
+  MergeReport report = write_merged_model(*model, model_folder, adapters, output.file(""));
   write_file(output.file("README.md"), merged_card(model_folder, adapter_arguments));
   stop_if_interrupted();
   commit_output(output, output_folder);

@@ -111,7 +111,7 @@ int run_pretrain(const Words& words) {
   TrainResult result = run_training(*model, nullptr, data, training, memory.options, output);
   CardFacts facts = card_facts(training, data_flags, data, result);
   facts.trainable = facts.parameters = parameters;
-  output.save_checkpoint(*model, output.file(""), card(facts, config));
+  output.save_model(*model, output.file(""), card(facts, config));
   commit_output(output, training.output);
   return report_result(training, result, parameters, parameters, memory);
 }

@@ -42,7 +42,7 @@ int run_train(const Words& words) {
   if (adapter)
     output.save_adapter(*adapter, model_card(facts, adapter));
   else
-    output.save_checkpoint(*model, train.model_folder, model_card(facts, nullptr));
+    output.save_model(*model, train.model_folder, model_card(facts, nullptr));
   commit_output(output, train.training.output);
   Json profile;
   if (timed) {

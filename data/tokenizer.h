@@ -1,4 +1,5 @@
 #pragma once
+// Threads: after it has been made it is only read, by any number at a time.
 #include <cstddef>
 #include <cstdint>
 #include <memory>

@@ -1,4 +1,5 @@
 #pragma once
+// Threads: one at a time uses a device and what lies on it; several devices may be used at once.
 #include <cstddef>
 #include <memory>
 #include <string_view>

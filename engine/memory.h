@@ -1,4 +1,5 @@
 #pragma once
+// Threads: as the device whose meter it is.
 #include <cstddef>
 #include <cstdint>
 

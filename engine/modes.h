@@ -1,4 +1,5 @@
 #pragma once
+// Threads: each has its own modes.
 
 namespace loragrad {
 

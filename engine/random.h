@@ -1,4 +1,5 @@
 #pragma once
+// Threads: philox and mix are functions of their arguments; a stream belongs to one at a time.
 #include <array>
 #include <cstdint>
 

@@ -1,4 +1,5 @@
 #pragma once
+// Threads: values and functions of their arguments alone; any thread may use them.
 #include <cstdint>
 #include <string>
 

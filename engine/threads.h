@@ -1,4 +1,5 @@
 #pragma once
+// Threads: one at a time calls parallel_for.
 #include <atomic>
 #include <cstdint>
 #include <exception>

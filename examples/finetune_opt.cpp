@@ -25,7 +25,7 @@ int main(int argc, char** argv) try {
   std::filesystem::create_directories(output + "/merged");
   save_adapter(adapter, output);  // PEFT loads this folder
   MergeReport merged =
-      merge_checkpoint(*model, folder, {{adapter, 1.0}}, output + "/merged");  // and transformers this one
+      write_merged_model(*model, folder, {{adapter, 1.0}}, output + "/merged");  // and transformers this one
   std::printf("merged %ld tensors, largest logit difference %.1e\n", merged.merged, merged.largest_logit_difference);
 } catch (const Error& error) {
   return std::fprintf(stderr, "error: %s\n", error.what()), static_cast<int>(error.kind());

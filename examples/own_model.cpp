@@ -4,7 +4,6 @@
 #include <cstdio>
 #include <functional>
 
-#include "engine/random.h"
 #include "loragrad.h"
 
 using namespace loragrad;

@@ -1,4 +1,5 @@
 #pragma once
+// Threads: copies are independent; what they share is only read.
 #include <cstdint>
 #include <limits>
 #include <memory>

@@ -5,9 +5,9 @@
 #include <string_view>
 
 #include "engine/error.h"
+#include "engine/half.h"
 #include "io/json.h"
 #include "io/stored_values.h"
-#include "lora/half.h"
 
 namespace loragrad {
 namespace {

@@ -4,9 +4,9 @@
 #include <unordered_set>
 
 #include "engine/error.h"
-#include "engine/nearest.h"
 #include "io/json.h"
 #include "io/message.h"
+#include "io/nearest.h"
 #include "lora/patterns.h"
 
 namespace loragrad {

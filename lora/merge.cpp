@@ -5,8 +5,8 @@
 #include <cstring>
 
 #include "engine/error.h"
+#include "engine/half.h"
 #include "io/stored_values.h"
-#include "lora/half.h"
 #include "ops/gemm.h"
 #include "ops/l2_norm.h"
 

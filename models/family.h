@@ -19,7 +19,7 @@ struct ModelParts {
 /// One model family: how its config is read and its model built.
 struct Family {
   std::string model_type;   ///< config.json's
-  std::string base_prefix;  ///< of the checkpoint names, which some files leave out
+  std::string base_prefix;  ///< of the stored names, which some files leave out
   TargetModules targets;    ///< PEFT's default
   ModelConfig (*read_config)(ConfigReader& read);
   std::unique_ptr<CausalLm> (*build)(const ModelParts& parts);

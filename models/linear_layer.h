@@ -1,4 +1,5 @@
 #pragma once
+// Threads: one at a time for each device (engine/device.h).
 #include <memory>
 #include <string>
 #include <utility>
@@ -12,7 +13,7 @@ namespace loragrad {
 /// the model has been made.
 using ParameterSlot = std::shared_ptr<Parameter>;
 
-/// One linear map of the model, by its checkpoint name. In a pass the adapters that are active on it are added.
+/// One linear map of the model, by its stored name. In a pass the adapters that are active on it are added.
 class LinearLayer {
  public:
   LinearLayer() = default;

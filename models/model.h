@@ -1,4 +1,5 @@
 #pragma once
+// Threads: passes only read a model, but run on its device, one at a time (engine/device.h).
 #include <memory>
 #include <string>
 #include <utility>
@@ -12,7 +13,7 @@
 
 namespace loragrad {
 
-/// Type of activations and products; `automatic` is the checkpoint's own: bf16 for bf16 and f16 files where the
+/// Type of activations and products; `automatic` is the model file's own: bf16 for bf16 and f16 files where the
 /// processor multiplies bf16, else f32. f64 is for gradient checks.
 enum class Precision { automatic, f32, bf16, f64 };
 
@@ -27,7 +28,7 @@ class CausalLm {
   const ModelConfig& config() const { return config_; }
   const DevicePtr& device() const { return device_; }
   DType compute_dtype() const { return dtype_; }
-  /// The dtype most of the checkpoint's bytes have.
+  /// The dtype most of the file's bytes have.
   DType stored_dtype() const { return stored_dtype_; }
 
   /// Final hidden states (after the last norm and projection), [tokens, d].
@@ -43,7 +44,7 @@ class CausalLm {
   ActiveAdapters activate(const std::vector<WeightedAdapter>& adapters) const;
   ActiveAdapters activate(const Adapter& adapter, double weight = 1) const { return activate({{adapter, weight}}); }
 
-  /// All parameters with checkpoint names, in the order of the checkpoint's layers (a tied head once).
+  /// All parameters by their stored names, in the order of the layers (a tied head once).
   const std::vector<NamedParameter>& parameters() const { return parameters_; }
   /// Puts another parameter in the place of one, such as a copy to train. A tied head ("lm_head.weight") is a place of
   /// its own from then on. UsageError for a name that the model does not have, or another shape, layout or device.

@@ -3,6 +3,7 @@
 #include <string>
 #include <vector>
 
+#include "io/safetensors.h"
 #include "models/linear_layer.h"
 #include "models/model.h"
 
@@ -11,7 +12,7 @@ namespace loragrad {
 /// What a fresh parameter starts as.
 enum class Start { matrix, residual_matrix, one, zero };
 
-/// Where a family's constructor gets its parameters: a checkpoint's tensors, or fresh ones. Asks by checkpoint name and
+/// Where a family's constructor gets its parameters: a model folder's tensors, or fresh ones. Asks by stored name and
 /// shape.
 class ParameterSource {
  public:
@@ -22,7 +23,7 @@ class ParameterSource {
   virtual ParameterSlot vector(const std::string& name, std::int64_t n, Start start) = 0;
   /// The embedding. A tied model may store it as `head_name` alone.
   virtual ParameterSlot embedding(const std::string& name, Shape shape, const std::string& head_name, bool tied) = 0;
-  /// The head: `name` where the checkpoint stores its own, else the embedding when tied (its slot, and its name).
+  /// The head: `name` where the folder stores its own, else the embedding when tied (its slot, and its name).
   virtual ParameterSlot head(const std::string& name, Shape shape, const ParameterSlot& embedding,
                              const std::string& embedding_name, bool tied) = 0;
   /// Called last: throws one InputError about everything missing, unexpected or mis-shaped.
@@ -42,13 +43,13 @@ class ParameterSource {
   std::vector<NamedParameter> parameters_;
 };
 
-/// From a model folder. `base_prefix` ("model.", "transformer.") may be missing from names in the file, or be before
+/// From the tensors of a model folder. `base_prefix` ("model.", "transformer.") may be missing from names in the file, or be before
 /// those that have none.
-std::unique_ptr<ParameterSource> checkpoint_source(const std::string& folder, const DevicePtr& device,
-                                                   const LoadOptions& options, DType vectors,
-                                                   const std::string& base_prefix);
+std::unique_ptr<ParameterSource> stored_source(const std::string& folder, SafetensorsFile file, const DevicePtr& device,
+                                               const LoadOptions& options, DType vectors,
+                                               const std::string& base_prefix);
 /// The dtype most bytes of a folder's tensors have.
-DType stored_dtype(const std::string& folder);
+DType stored_dtype(const SafetensorsFile& file);
 /// Fresh trainable parameters: normal(0, 0.02), residual projections divided by sqrt(2 layers), each from its own
 /// stream (seed, name).
 std::unique_ptr<ParameterSource> fresh_source(const DevicePtr& device, std::uint64_t seed, std::int64_t layers);

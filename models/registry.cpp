@@ -65,15 +65,16 @@ class ModelAssembly {
 
 std::unique_ptr<CausalLm> load_model(const std::string& folder, const DevicePtr& device, const LoadOptions& options) {
   require_folder_with(folder, "config.json");
-  std::string file = folder + "/config.json";
-  Json json = read_json_file(file);
-  JsonRef root(json, file);
+  std::string config_file = folder + "/config.json";
+  Json json = read_json_file(config_file);
+  JsonRef root(json, config_file);
   const Family& family = family_of(root);
   ModelConfig config = read_config(family, root, folder);
-  DType stored = stored_dtype(folder);
+  SafetensorsFile file = open_model_folder(folder);
+  DType stored = stored_dtype(file);
   DType compute = resolve(options.precision, stored, *device, options.emulate_bf16);
-  auto source =
-      checkpoint_source(folder, device, options, compute == DType::f64 ? DType::f64 : DType::f32, family.base_prefix);
+  auto source = stored_source(folder, std::move(file), device, options, compute == DType::f64 ? DType::f64 : DType::f32,
+                              family.base_prefix);
   return ModelAssembly::assemble(family, config, device, compute, stored, *source);
 }
 

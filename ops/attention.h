@@ -1,4 +1,5 @@
 #pragma once
+// Threads: one at a time for each device (engine/device.h).
 #include <cstdint>
 #include <memory>
 #include <vector>
@@ -22,10 +23,11 @@ struct AttentionConfig {
 };
 
 /// o = softmax(scale q kᵀ + causal mask) v, per head and row; head h reads key/value head h n_kv_head / n_head.
-/// q [tokens, n_head D], k and v [keys, n_kv_head D] -> [tokens, n_head D].     Vaswani et al. 2017; Ainslie et al.
-/// 2023 (grouped) Keeps q, k, v, o and one logsumexp per token and head; probabilities are computed again in backward,
-/// a head at a time in tiles (Dao et al. 2022): dv = pᵀ do, ds = p ∘ (do vᵀ - rowsum(do ∘ o)), dq = scale ds k, dk =
-/// scale dsᵀ q.
+/// q [tokens, n_head D], k and v [keys, n_kv_head D] -> [tokens, n_head D].
+///                                                   Vaswani et al. 2017, section 3.2; grouped: Ainslie et al. 2023
+/// Keeps q, k, v, o and one logsumexp per token and head; probabilities are computed again in backward, a head at a
+/// time in tiles (Dao et al. 2022, algorithm 4):
+///   dv = pᵀ do,  ds = p ∘ (do vᵀ - rowsum(do ∘ o)),  dq = scale ds k,  dk = scale dsᵀ q
 Tensor attention(const Tensor& q, const Tensor& k, const Tensor& v, const RowOffsetsPtr& offsets,
                  const AttentionConfig& config);
 

@@ -5,7 +5,6 @@
 #include "engine/error.h"
 #include "engine/node.h"
 #include "ops/checks.h"
-#include "ops/gemm.h"
 
 namespace loragrad {
 namespace {
@@ -31,22 +30,6 @@ struct ScaleNode final : Node {
   std::string_view op;
   double factor;
 };
-
-struct DotNode final : Node {
-  DotNode(const Tensor& a, const Tensor& b) {
-    set_inputs({a});
-    saved_b = save(b);
-  }
-  std::string_view name() const override { return "dot"; }
-  void backward(const Tensor& dy, GradSink& sink) override {
-    double factor = dy.dtype() == DType::f64 ? dy.values<double>()[0] : dy.values<float>()[0];
-    auto da = sink.into(0);
-    dy.device()->kernels().accumulate(*dy.device(), {saved(saved_b).matrix(), factor, da.matrix, da.beta});
-  }
-  std::size_t saved_b;
-};
-
-ConstMatrix one_row(const Tensor& x) { return {x.matrix().data, x.dtype(), 1, x.numel(), x.numel()}; }
 
 }  // namespace
 
@@ -74,20 +57,6 @@ Tensor cast(const Tensor& x, DType dtype) {
   if (x.dtype() == dtype) return x;
   Tensor y = x.to(dtype);
   return needs_grad({&x}) ? attach(y, std::make_shared<ScaleNode>("cast", x, 1)) : y;
-}
-
-Tensor dot(const Tensor& a, const Tensor& b) {
-  check_equal_shapes("dot", "a", a.shape(), "b", b.shape());
-  check_one_device("dot", a.device(), b.device());
-  check_real("dot", "a", a.dtype());
-  check_real("dot", "b", b.dtype());
-  DType wide = a.dtype() == DType::f64 || b.dtype() == DType::f64 ? DType::f64 : DType::f32;
-  Tensor y = Tensor::zeros(a.device(), {1, 1}, wide);
-  if (a.numel() > 0) {
-    Tensor left = a.dtype() == wide ? a : a.to(wide), right = b.dtype() == wide ? b : b.to(wide);
-    gemm(*a.device(), {.c = y.mutable_matrix(), .a = one_row(left), .b = one_row(right), .transpose_b = true});
-  }
-  return needs_grad({&a}) ? attach(y, std::make_shared<DotNode>(a, b)) : y;
 }
 
 }  // namespace loragrad

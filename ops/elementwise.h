@@ -1,4 +1,5 @@
 #pragma once
+// Threads: one at a time for each device (engine/device.h).
 #include "engine/tensor.h"
 
 namespace loragrad {
@@ -11,8 +12,5 @@ Tensor scale(const Tensor& x, double factor);
 
 /// x as another type, on the tape (dx is converted back).
 Tensor cast(const Tensor& x, DType dtype);
-
-/// sum over all elements of a ∘ b, as [1, 1] (a loss for tests and for models of one's own). b is a constant.
-Tensor dot(const Tensor& a, const Tensor& b);
 
 }  // namespace loragrad

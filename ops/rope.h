@@ -1,4 +1,5 @@
 #pragma once
+// Threads: one at a time for each device (engine/device.h).
 #include <memory>
 #include <vector>
 
@@ -10,8 +11,9 @@ namespace loragrad {
 using RopeFrequencies = std::shared_ptr<const std::vector<double>>;
 
 /// Rotary positions in halves (not interleaved).                                    Su et al. 2021, section 3.2
-/// For each head of x [tokens, heads * D]: (y_i, y_{i+D/2}) = (x_i cos θ - x_{i+D/2} sin θ, x_{i+D/2} cos θ + x_i sin
-/// θ), θ = position f_i.  positions [tokens, 1] i32. Backward is the inverse rotation; keeps the positions only.
+/// For each head of x [tokens, heads * D], with θ = position f_i:
+///   (y_i, y_{i+D/2}) = (x_i cos θ - x_{i+D/2} sin θ,  x_{i+D/2} cos θ + x_i sin θ)
+/// positions [tokens, 1] i32. Backward is the inverse rotation; keeps the positions only.
 Tensor rope(const Tensor& x, const Tensor& positions, const RopeFrequencies& frequencies);
 
 }  // namespace loragrad

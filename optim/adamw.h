@@ -1,4 +1,5 @@
 #pragma once
+// Threads: one at a time for each device (engine/device.h).
 #include <cstdint>
 #include <string>
 #include <utility>
@@ -12,10 +13,11 @@ struct AdamWConfig {
   double beta1 = 0.9, beta2 = 0.999, eps = 1e-8, weight_decay = 0;
 };
 
-/// AdamW over a list of trainable tensors.                          Loshchilov & Hutter 2019, "Decoupled weight decay
-/// regularization" g = gradient * grad_scale;  m = b1 m + (1-b1) g;  v = b2 v + (1-b2) g²; p -= lr wd p;  p -= lr / (1
-/// - b1^t) m / (sqrt(v / (1 - b2^t)) + eps)      (torch.optim.AdamW's order and epsilon) Weight decay applies to every
-/// tensor, as torch's does with one parameter group. Moments are allocated at the first step.
+/// AdamW over a list of trainable tensors.    Loshchilov & Hutter 2019, "Decoupled weight decay regularization", alg. 2
+///   g = gradient * grad_scale;  m = b1 m + (1-b1) g;  v = b2 v + (1-b2) g²
+///   p -= lr wd p;  p -= lr / (1 - b1^t) m / (sqrt(v / (1 - b2^t)) + eps)       (torch.optim.AdamW's order and epsilon)
+/// Weight decay applies to every tensor, as torch's does with one parameter group. Moments are allocated at the first
+/// step.
 class AdamW {
  public:
   AdamW(std::vector<Tensor> parameters, AdamWConfig config) : parameters_(std::move(parameters)), config_(config) {}

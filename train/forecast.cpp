@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <set>
 
-#include "data/batches.h"
+#include "data/row_stream.h"
 #include "engine/error.h"
 #include "io/safetensors.h"
 #include "ops/meta_device.h"

@@ -20,9 +20,9 @@ class Search {
   Search(const TrainOptions& asked, std::size_t limit, const Forecaster& forecast)
       : asked_(asked), limit_(limit), forecast_(forecast) {}
 
-  MemoryPlan plan(bool checkpoint, std::int64_t rows) const {
+  MemoryPlan plan(bool recompute, std::int64_t rows) const {
     MemoryPlan plan{asked_, {}, 0};
-    plan.options.checkpoint_activations = checkpoint;
+    plan.options.checkpoint_activations = recompute;
     plan.options.micro_batch = rows < asked_.rows_at_once() ? rows : asked_.micro_batch;
     plan.forecast = forecast_(plan.options);
     return plan;
@@ -30,16 +30,16 @@ class Search {
   bool fits(const MemoryPlan& plan) const { return plan.forecast.total() <= limit_; }
 
   /// With as many rows at a time as fit, `least` or more; they are then shared out evenly.
-  std::optional<MemoryPlan> most_rows(bool checkpoint, std::int64_t least) const {
+  std::optional<MemoryPlan> most_rows(bool recompute, std::int64_t least) const {
     std::int64_t most = asked_.rows_at_once();
     if (least > most) return std::nullopt;
-    if (MemoryPlan whole = plan(checkpoint, most); fits(whole)) return whole;
-    MemoryPlan best = plan(checkpoint, least);
+    if (MemoryPlan whole = plan(recompute, most); fits(whole)) return whole;
+    MemoryPlan best = plan(recompute, least);
     if (!fits(best)) return std::nullopt;
     std::int64_t fit = least, too_many = most;
     while (too_many - fit > 1) {
       std::int64_t middle = fit + (too_many - fit) / 2;
-      MemoryPlan tried = plan(checkpoint, middle);
+      MemoryPlan tried = plan(recompute, middle);
       if (fits(tried)) {
         fit = middle;
         best = tried;
@@ -48,7 +48,7 @@ class Search {
       }
     }
     std::int64_t pieces = (most + fit - 1) / fit, even = (most + pieces - 1) / pieces;
-    return even < fit ? plan(checkpoint, even) : best;
+    return even < fit ? plan(recompute, even) : best;
   }
 
  private:

@@ -1,4 +1,5 @@
 #include "train/output.h"
+#include "models/write_model.h"
 
 #include <unistd.h>
 
@@ -92,8 +93,8 @@ void TrainingOutput::save_adapter(const Adapter& adapter, const std::string& car
   write_file(file("README.md"), card);
 }
 
-void TrainingOutput::save_checkpoint(const CausalLm& model, const std::string& base_folder, const std::string& card) {
-  write_checkpoint(model, base_folder, folder_.staging());
+void TrainingOutput::save_model(const CausalLm& model, const std::string& base_folder, const std::string& card) {
+  write_model(model, base_folder, folder_.staging());
   write_file(file("README.md"), card);
 }
 

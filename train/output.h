@@ -21,10 +21,8 @@ class TrainingOutput {
 
   /// A PEFT adapter and its model card (train/model_card.h).
   void save_adapter(const Adapter& adapter, const std::string& card);
-  /// All parameters as a checkpoint that transformers loads: model.safetensors under the checkpoint's names, in the
-  /// dtypes they have here (f32 where trained), config.json with that dtype, and the tokenizer's and generation's files
-  /// of `base_folder`.
-  void save_checkpoint(const CausalLm& model, const std::string& base_folder, const std::string& card);
+  /// All parameters as a model folder (models/write_model.h).
+  void save_model(const CausalLm& model, const std::string& base_folder, const std::string& card);
 
   /// Puts the folder in place, and returns where that is: `path`, or where something came into the folder there while
   /// the run went on, so that it is no earlier output any more, `path`.new-PID beside it.
@@ -36,8 +34,5 @@ class TrainingOutput {
   AtomicFolder::Existing existing_;  // as it was found
   AtomicFolder folder_;
 };
-
-/// Writes config.json, model.safetensors and the files beside them into an existing folder.
-void write_checkpoint(const CausalLm& model, const std::string& base_folder, const std::string& folder);
 
 }  // namespace loragrad

@@ -1,10 +1,11 @@
 #pragma once
+// Threads: one at a time for each device (engine/device.h).
 #include <cstdint>
 #include <functional>
 #include <optional>
 
-#include "data/batches.h"
 #include "data/dataset.h"
+#include "data/row_stream.h"
 #include "models/model.h"
 #include "optim/schedule.h"
 #include "train/evaluate.h"

@@ -14,6 +14,7 @@
 #include "data/byte_level.h"
 #include "engine/error.h"
 #include "io/atomic.h"
+#include "models/write_model.h"
 #include "train/output.h"
 
 namespace loragrad {
@@ -99,7 +100,7 @@ void pretrain_into(const std::string& folder, const DemoScale& scale, const Devi
   Dataset data = demo_stories(stories, demo_seed, 0, tokenizer, demo_end_token);
   demo_train(fmt::format("pretraining a base of {} parameters on its own stories", grouped(model->parameter_count())),
              *model, nullptr, data, pretrain_options(scale));
-  write_checkpoint(*model, folder, folder);
+  write_model(*model, folder, folder);
 }
 
 /// "" where the environment names no cache.

@@ -9,7 +9,7 @@
 #include "app/demo/measure.h"
 #include "app/demo/progress.h"
 #include "lora/adapter_file.h"
-#include "models/merge_checkpoint.h"
+#include "models/merged_model.h"
 
 namespace loragrad {
 namespace {
@@ -35,7 +35,7 @@ std::vector<DemoClaim> merge_claims(const DemoStage& stage, const DemoTrained& t
   std::string folder = scratch + "/merged";
   std::filesystem::create_directories(folder);
   Adapter adapter = open(stage, trained);
-  merge_checkpoint(*stage.model, stage.base.folder, {{adapter, 1}}, folder);
+  write_merged_model(*stage.model, stage.base.folder, {{adapter, 1}}, folder);
   std::unique_ptr<CausalLm> merged = load_model(folder, stage.device);
   ActiveAdapters adapted = stage.model->activate(adapter);
   std::vector<float> logits = sample_logits(*stage.model, adapted, trained.data.test);

@@ -1,4 +1,5 @@
 #pragma once
+// Threads: any may make a device; its kernels run on a pool of its own.
 #include "engine/device.h"
 
 namespace loragrad {

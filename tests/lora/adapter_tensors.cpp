@@ -3,8 +3,8 @@
 #include <set>
 
 #include "engine/error.h"
+#include "engine/half.h"
 #include "lora/adapter_file.h"
-#include "lora/half.h"
 #include "lora/layers.h"
 #include "tests/lora/support.h"
 

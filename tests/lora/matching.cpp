@@ -1,6 +1,6 @@
 #include "lora/matching.h"
 
-#include "engine/nearest.h"
+#include "io/nearest.h"
 #include "tests/lora/support.h"
 
 using namespace loragrad;

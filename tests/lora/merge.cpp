@@ -3,7 +3,7 @@
 #include <cstring>
 #include <limits>
 
-#include "lora/half.h"
+#include "engine/half.h"
 #include "lora/lora_linear.h"
 #include "tests/lora/support.h"
 

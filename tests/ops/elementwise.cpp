@@ -47,15 +47,6 @@ std::vector<Sample> cast_samples() {
           {.name = "cast no rows", .inputs = {{0, 5}}, .run = run}};
 }
 
-std::vector<Sample> dot_samples() {
-  auto run = [](const Inputs& in, const Setting& s) { return dot(s.compute(in[0]), s.constant(in[0].shape(), 5)); };
-  return {
-      {.name = "dot 3x5", .inputs = {{3, 5}}, .run = run},
-      {.name = "dot 1x1", .inputs = {{1, 1}}, .run = run},
-      {.name = "dot no rows", .inputs = {{0, 5}}, .run = run},
-      {.name = "dot large", .inputs = {{201, 315}}, .run = run, .finite_differences = false, .f32_tolerance = 1e-5}};
-}
-
 }  // namespace loragrad
 
 using namespace loragrad;

@@ -3,7 +3,7 @@
 
     layering.py ROOT
 """
-import pathlib, re, sys, unittest
+import pathlib, re, subprocess, sys, unittest
 
 ROOT = pathlib.Path(sys.argv.pop()) if len(sys.argv) > 1 else pathlib.Path(__file__).parents[2]
 # A folder and all that it may include.
@@ -52,6 +52,13 @@ class Layering(unittest.TestCase):
         files = [p for folder in [*MAY, "tests", "examples", "bench"] for end in ("*.h", "*.cpp") for p in (ROOT / folder).rglob(end)]
         self.assertGreater(len(files), 50)
         self.assertEqual([], [v for p in files for v in violations(p.relative_to(ROOT).as_posix(), p.read_text())])
+
+    def test_installed_headers_say_which_threads_may_use_them(self):
+        done = subprocess.run([sys.executable, ROOT / "public_headers.py"], capture_output=True, text=True, check=True)
+        headers = set(done.stdout.split()) - {"loragrad.h"}
+        self.assertGreater(len(headers), 30)
+        self.assertEqual([], sorted(h for h in headers if "\n// Threads: " not in (ROOT / h).read_text()))
+        self.assertNotIn("ops/checks.h", headers)
 
     def test_the_test_can_fail(self):
         self.assertEqual(1, len(violations("engine/x.h", '#include "ops/linear.h"\n')))

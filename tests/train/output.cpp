@@ -129,7 +129,7 @@ TEST_CASE("a trained model is written as a checkpoint and loads again") {
   train(*model, nullptr, data, {.lr = 1e-2, .steps = 3});
   {
     TrainingOutput output(folder / "out", false);
-    output.save_checkpoint(*model, folder.path(), model_card(facts(), nullptr));
+    output.save_model(*model, folder.path(), model_card(facts(), nullptr));
     output.commit();
   }
   std::unique_ptr<CausalLm> again = load_model(folder / "out", cpu_device(1));

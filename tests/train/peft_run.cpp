@@ -5,7 +5,7 @@
 #include <filesystem>
 
 #include "lora/adapter_file.h"
-#include "models/merge_checkpoint.h"
+#include "models/merged_model.h"
 #include "ops/cpu/cpu_device.h"
 #include "tests/io/support.h"
 #include "tests/models/golden_case.h"
@@ -56,7 +56,7 @@ void check_run(const std::string& folder) {
   test::TempFolder temp;
   std::string merged = temp / "merged";
   std::filesystem::create_directory(merged);
-  merge_checkpoint(*model, folder + "/model", {{adapter, 1.0}}, merged);
+  write_merged_model(*model, folder + "/model", {{adapter, 1.0}}, merged);
   auto merged_model = load_model(merged, device, {.precision = Precision::f32});
   CHECK(golden.logit_difference(*merged_model, "merged_logits") < 2e-3);
 }

@@ -6,6 +6,7 @@
 
 #include "engine/random.h"
 #include "models/model.h"
+#include "models/write_model.h"
 #include "ops/cpu/cpu_device.h"
 #include "tests/io/support.h"
 #include "train/output.h"
@@ -40,7 +41,7 @@ class TinyModel {
         for (std::int64_t i = 0; i < tensor.numel(); ++i) scaled.mutable_data<float>()[i] *= 10;
     }
     std::filesystem::create_directory(path());
-    write_checkpoint(*model, folder_ / "source", path());
+    write_model(*model, folder_ / "source", path());
   }
   std::string path() const { return folder_ / "model"; }
   std::string operator/(const std::string& name) const { return folder_ / name; }

@@ -1,4 +1,4 @@
-#include "data/batches.h"
+#include "data/row_stream.h"
 
 #include <algorithm>
 #include <numeric>

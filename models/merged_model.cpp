@@ -1,4 +1,4 @@
-#include "models/merge_checkpoint.h"
+#include "models/merged_model.h"
 
 #include <algorithm>
 #include <cmath>
@@ -67,8 +67,8 @@ void copy_companions(const std::string& from, const std::string& to) {
     if (is_there(std::filesystem::path(from) / name)) write_file(to + "/" + name, read_file(from + "/" + name));
 }
 
-MergeReport merge_checkpoint(const CausalLm& model, const std::string& model_folder,
-                             const std::vector<WeightedAdapter>& adapters, const std::string& output) {
+MergeReport write_merged_model(const CausalLm& model, const std::string& model_folder,
+                               const std::vector<WeightedAdapter>& adapters, const std::string& output) {
   require_finite(model, model_folder);
   BaseTensors base(model, model_folder);
   std::map<std::string, std::vector<MergeTerm>> terms;

@@ -1,4 +1,4 @@
-#include "engine/nearest.h"
+#include "io/nearest.h"
 
 #include <algorithm>
 #include <unordered_set>

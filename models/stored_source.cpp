@@ -11,17 +11,17 @@
 namespace loragrad {
 namespace {
 
-/// Buffers that old checkpoints carry and nobody needs: GPT-2's masks, rotary frequencies.
+/// Buffers that old files carry and nobody needs: GPT-2's masks, rotary frequencies.
 bool is_known_buffer(const std::string& name) {
   return name.ends_with(".attn.bias") || name.ends_with(".attn.masked_bias") || name.ends_with(".rotary_emb.inv_freq");
 }
 
-class CheckpointSource final : public ParameterSource {
+class StoredSource final : public ParameterSource {
  public:
-  CheckpointSource(const std::string& folder, DevicePtr device, const LoadOptions& options, DType vectors,
-                   std::string prefix)
+  StoredSource(const std::string& folder, SafetensorsFile file, DevicePtr device, const LoadOptions& options,
+               DType vectors, std::string prefix)
       : folder_(folder),
-        file_(open_model_folder(folder)),
+        file_(std::move(file)),
         device_(std::move(device)),
         trainable_(options.trainable),
         vectors_(vectors),
@@ -115,15 +115,15 @@ class CheckpointSource final : public ParameterSource {
 
 }  // namespace
 
-std::unique_ptr<ParameterSource> checkpoint_source(const std::string& folder, const DevicePtr& device,
-                                                   const LoadOptions& options, DType vectors,
-                                                   const std::string& base_prefix) {
-  return std::make_unique<CheckpointSource>(folder, device, options, vectors, base_prefix);
+std::unique_ptr<ParameterSource> stored_source(const std::string& folder, SafetensorsFile file, const DevicePtr& device,
+                                               const LoadOptions& options, DType vectors,
+                                               const std::string& base_prefix) {
+  return std::make_unique<StoredSource>(folder, std::move(file), device, options, vectors, base_prefix);
 }
 
-DType stored_dtype(const std::string& folder) {
+DType stored_dtype(const SafetensorsFile& file) {
   std::map<DType, std::size_t> bytes;
-  for (const StoredTensor& tensor : open_model_folder(folder).tensors)
+  for (const StoredTensor& tensor : file.tensors)
     if (is_parameter_dtype(tensor)) bytes[tensor.dtype()] += tensor.byte_count;
   DType most = DType::f32;
   for (auto [dtype, count] : bytes)

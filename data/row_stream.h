@@ -1,4 +1,5 @@
 #pragma once
+// Threads: a stream belongs to one at a time.
 #include <cstddef>
 #include <cstdint>
 #include <optional>

@@ -1,3 +1,5 @@
+#include "models/write_model.h"
+
 #include <filesystem>
 #include <set>
 
@@ -5,7 +7,6 @@
 #include "io/json.h"
 #include "io/safetensors.h"
 #include "models/model_files.h"
-#include "train/output.h"
 
 namespace loragrad {
 namespace {
@@ -37,7 +38,7 @@ std::string torch_name(DType dtype) {
 
 }  // namespace
 
-void write_checkpoint(const CausalLm& model, const std::string& base_folder, const std::string& folder) {
+void write_model(const CausalLm& model, const std::string& base_folder, const std::string& folder) {
   std::vector<std::vector<std::byte>> keep;
   std::vector<TensorToWrite> tensors;
   bool trained = false;

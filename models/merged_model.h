@@ -1,4 +1,5 @@
 #pragma once
+// Threads: one at a time for each device (engine/device.h).
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -8,7 +9,7 @@
 namespace loragrad {
 
 struct MergeReport {
-  std::int64_t tensors = 0;             ///< in the checkpoint
+  std::int64_t tensors = 0;             ///< in the model
   std::int64_t merged = 0;              ///< of them, changed by an adapter
   double largest_logit_difference = 0;  ///< merged against base + adapters, over a row of `sample_tokens` random ids
   double largest_adapter_effect = 0;    ///< base + adapters against the base: what to compare the difference with
@@ -21,12 +22,12 @@ struct MergeReport {
   std::int64_t mostly_lost = 0;  ///< weights that kept less than half
 };
 
-/// Writes into the existing folder `output` a full checkpoint: the tensors of `model_folder` in their own dtypes, those
+/// Writes into the existing folder `output` a full model: the tensors of `model_folder` in their own dtypes, those
 /// that adapters are for replaced by merge_weight's result, as one model.safetensors; config.json,
 /// generation_config.json and the tokenizer's files are copied. The result is then loaded, and compared with the base
 /// and its adapters in the type that `model` computes in; f32 shows what a coarser one would hide. NumericError for NaN
 /// or Inf in base, adapters, result or logits. `model` is the folder's model.
-MergeReport merge_checkpoint(const CausalLm& model, const std::string& model_folder,
-                             const std::vector<WeightedAdapter>& adapters, const std::string& output);
+MergeReport write_merged_model(const CausalLm& model, const std::string& model_folder,
+                               const std::vector<WeightedAdapter>& adapters, const std::string& output);
 
 }  // namespace loragrad
