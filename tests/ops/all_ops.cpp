@@ -32,6 +32,13 @@ TEST_CASE("every op: bf16 agrees with f64") {
   check_all([](const Sample& s) { return precision_failure(s, DType::bf16); });
 }
 
+TEST_CASE("every op, its small samples: f32 and bf16 agree with f64") {  // for emulated processors
+  check_all([](const Sample& s) {
+    if (!s.finite_differences) return std::string();
+    return precision_failure(s, DType::f32) + precision_failure(s, DType::bf16);
+  });
+}
+
 TEST_CASE("every op: the number of threads changes no bit") {
   for (DType dtype : {DType::f64, DType::f32, DType::bf16})
     check_all([dtype](const Sample& s) { return thread_failure(s, dtype); });
