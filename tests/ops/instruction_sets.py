@@ -4,18 +4,19 @@ here may have AVX-512 where it should not, and only a processor without it would
 
     instruction_sets.py TEST_OPS LORAGRAD [LITTLE_MEMORY]      without the library (sanitizers) nothing is emulated
 """
-import os, platform, re, shutil, subprocess, sys, unittest
+import os, platform, re, resource, shutil, subprocess, sys, unittest
 
 TEST_OPS, LORAGRAD, LITTLE_MEMORY = sys.argv[1], sys.argv[2], sys.argv[3:]
 SETS = ["baseline", "avx2", "avx512", "avx512_bf16"]
 # Cases that no set of kernels changes much about, or that take long: the suite "ops" runs them in the best set.
-LONG = ["*number of threads*", "*meta device*", "products against f64*"]
+LONG = ["*number of threads*", "*meta device*", "products against f64*", "a row that the library says*"]
 LONG_EMULATED = LONG + ["every op: f32*", "every op: bf16*", "logits exist*", "attention is its definition", "products of all small shapes*", "products of a few rows*"]
 
 
 def run(program, *words, before=(), **env):
-    """The finished process."""
-    return subprocess.run([*before, program, *words], capture_output=True, text=True, env={**os.environ, **env})
+    """The finished process. An emulator may have this many bytes of addresses: its notes of them are memory."""
+    limit = (lambda: resource.setrlimit(resource.RLIMIT_AS, (32 << 30, 32 << 30))) if before else None
+    return subprocess.run([*before, program, *words], capture_output=True, text=True, env={**os.environ, **env}, preexec_fn=limit)
 
 
 def emulator(case, processor):
