@@ -32,7 +32,7 @@ TEST_CASE("every op: bf16 agrees with f64") {
   check_all([](const Sample& s) { return precision_failure(s, DType::bf16); });
 }
 
-TEST_CASE("every op, its small samples: f32 and bf16 agree with f64") {  // for emulated processors
+TEST_CASE("every op in small: f32 and bf16 agree with f64") {  // for emulated processors
   check_all([](const Sample& s) {
     if (!s.finite_differences) return std::string();
     return precision_failure(s, DType::f32) + precision_failure(s, DType::bf16);

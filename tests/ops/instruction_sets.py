@@ -9,8 +9,8 @@ import os, platform, re, resource, shutil, subprocess, sys, unittest
 TEST_OPS, LORAGRAD, LITTLE_MEMORY = sys.argv[1], sys.argv[2], sys.argv[3:]
 SETS = ["baseline", "avx2", "avx512", "avx512_bf16"]
 # Cases that no set of kernels changes much about, or that take long: the suite "ops" runs them in the best set.
-LONG = ["*number of threads*", "*meta device*", "products against f64*", "a row that the library says*"]
-LONG_EMULATED = LONG + ["every op: f32*", "every op: bf16*", "logits exist*", "attention is its definition", "products of all small shapes*", "products of a few rows*"]
+LONG = ["*number of threads*", "*meta device*", "products against f64*", "a row that the library says*", "products of all small shapes*", "what one row or column too many*"]
+LONG_EMULATED = LONG + ["every op: f32*", "every op: bf16*", "logits exist*", "attention is its definition", "products of a few rows*"]
 
 
 def run(program, *words, before=(), **env):
