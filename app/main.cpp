@@ -13,6 +13,7 @@
 #include "io/json.h"
 #include "io/mapped_file.h"
 #include "io/message.h"
+#include "ops/cpu/cpu_device.h"
 
 namespace loragrad {
 namespace {
@@ -41,13 +42,18 @@ std::string usage() {
   for (const Command& command : commands)
     text += std::string("  ") + command.name + std::string(10 - std::string(command.name).size(), ' ') +
             command.summary + "\n";
-  return text + "\nloragrad SUBCOMMAND --help lists its flags.\n";
+  return text + "\nloragrad SUBCOMMAND --help lists its flags, loragrad --version what runs.\n";
 }
 
 int dispatch(const Words& words) {
   if (words.empty()) throw UsageError("expected a subcommand, found none (see loragrad --help)");
   if (words[0] == "--help" || words[0] == "-h" || words[0] == "help") {
     print(usage());
+    return 0;
+  }
+  if (words[0] == "--version") {
+    print("loragrad " LORAGRAD_VERSION "\nkernels: " + std::string(kernel_set()) +
+          "\nmatrix products: " + std::string(gemm_library()) + "\n");
     return 0;
   }
   std::vector<std::string> names;

@@ -17,9 +17,10 @@ std::string setting_text(const StepRun& run) {
   std::string trained =
       fmt::format("LoRA, r = {}, on {}", step_rank, o.all_linear ? "all linear maps" : "the family's default targets");
   return fmt::format(
-      "{}: {:.1f} million parameters in products\n{} rows of {}, {} tokens; {}; {}\n{} threads, products by {}\n",
+      "{}: {:.1f} million parameters in products\n{} rows of {}, {} tokens; {}; {}\n{} threads, products by {}, {} "
+      "kernels\n",
       o.model, run.multiplied_parameters() / 1e6, o.rows, length, run.tokens(), o.bf16 ? "bf16" : "f32",
-      o.full ? "all parameters are trained" : trained, run.threads(), gemm_library());
+      o.full ? "all parameters are trained" : trained, run.threads(), gemm_library(), kernel_set());
 }
 
 std::string parts_text(const StepRun& run, const StepTimes::Parts& median) {

@@ -37,8 +37,8 @@ DType resolve(Precision precision, DType stored, const Device& device, bool emul
     case Precision::bf16:
       if (!device.has_bf16() && !emulate)
         throw UsageError(
-            "precision: bf16 needs a processor with bf16 products (AVX512-BF16 or AMX) and oneDNN; this one has none: "
-            "use f32");
+            "precision: bf16 needs a processor with bf16 products (AVX512-BF16), oneDNN, and no LORAGRAD_MAX_CPU_ISA "
+            "that forbids them: use f32");
       return DType::bf16;
     default:
       return (stored == DType::bf16 || stored == DType::f16) && device.has_bf16() ? DType::bf16 : DType::f32;

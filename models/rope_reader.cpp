@@ -64,7 +64,7 @@ void scale_as_llama3(std::vector<double>& frequencies, const JsonRef& object, Co
       f /= factor;
     } else if (wavelength >= original / high) {
       double t = (original / wavelength - low) / (high - low);
-      f = (1 - t) * f / factor + t * f;
+      f = std::fma(t, f, (1 - t) * f / factor);  // the same bits with whatever instructions
     }
   }
 }

@@ -6,20 +6,14 @@
 
 #include "ops/cpu/arena.h"
 #include "ops/cpu/gemm_library.h"
-#include "ops/cpu/kernels.h"
+#include "ops/cpu/instruction_sets.h"
 
 namespace loragrad {
 namespace {
 
-constexpr Kernels table{
-#define KERNEL(name, Args) .name = {cpu::scratch_bytes, cpu::name},
-    LORAGRAD_KERNELS(KERNEL)
-#undef KERNEL
-};
-
 class CpuDevice final : public Device {
  public:
-  explicit CpuDevice(int threads) : Device(table, threads) {
+  explicit CpuDevice(int threads) : Device(cpu::instruction_set().kernels, threads) {
     // Our tiles are the parallelism; OpenBLAS has one setting for the whole process.
     openblas_set_num_threads(1);
   }
@@ -33,7 +27,7 @@ class CpuDevice final : public Device {
   void download(void* to, const void* from, std::size_t bytes) override {
     if (bytes) std::memcpy(to, from, bytes);
   }
-  bool has_bf16() const override { return cpu::library_has_bf16(); }
+  bool has_bf16() const override { return cpu::has_bf16(); }
 
  private:
   cpu::Arena arena_;
@@ -42,6 +36,8 @@ class CpuDevice final : public Device {
 }  // namespace
 
 DevicePtr cpu_device(int threads) { return std::make_shared<CpuDevice>(threads > 0 ? threads : available_threads()); }
+
+std::string_view kernel_set() { return cpu::instruction_set().name; }
 
 std::string_view gemm_library() { return cpu::library_name(); }
 

@@ -4,9 +4,9 @@
 
 #include "engine/error.h"
 #include "ops/cpu/gemm_dropout.h"
-#include "ops/cpu/gemm_library.h"
 #include "ops/cpu/gemm_tiles.h"
 #include "ops/cpu/gemv.h"
+#include "ops/cpu/instruction_sets.h"
 #include "ops/cpu/kernels.h"
 
 namespace loragrad::cpu {
@@ -15,7 +15,7 @@ namespace {
 using Index = std::int64_t;
 constexpr Index converted_bytes = 8 << 20;  // of a weight, at a time, as it is used
 
-bool emulated(const GemmArgs& g) { return g.a.dtype == DType::bf16 && !library_has_bf16(); }
+bool emulated(const GemmArgs& g) { return g.a.dtype == DType::bf16 && !has_bf16(); }
 
 std::span<const GemmArgs> one(const GemmArgs& g) { return {&g, 1}; }
 

@@ -1,8 +1,9 @@
-"""A processor without AVX-512 and bf16 products, as the libraries let one pretend."""
-import json
+"""A processor without AVX-512 and bf16 products, as the libraries let one pretend, and our kernels' instruction sets."""
+import json, re
 
 from support import CliTest, read_safetensors, write_safetensors
 
+SETS = ["baseline", "avx2", "avx512", "avx512_bf16"]
 AVX2 = {"ONEDNN_MAX_CPU_ISA": "AVX2", "OPENBLAS_CORETYPE": "Haswell"}
 
 
@@ -43,3 +44,36 @@ class Processor(CliTest):
         self.ok("merge", "--model", bf16, "--adapter", self.adapter, "--output", self.folder / "merged", env=AVX2)
         self.assertEqual({"BF16"}, {dtype for dtype, _, _ in read_safetensors(self.folder / "merged" / "model.safetensors").values()})
         self.ok("generate", "--model", self.folder / "merged", "--prompt", "Ann", "--max-tokens", 4, env=AVX2)
+
+
+class InstructionSets(CliTest):
+    def limit(self, name): return {"LORAGRAD_MAX_CPU_ISA": name}
+
+    def kernels(self, **options): return re.search(r"^kernels: (\w+)$", self.ok("--version", **options), re.MULTILINE)[1]
+
+    def test_version_says_what_runs(self):
+        self.assertRegex(self.ok("--version"), r"\Aloragrad \d+\.\d+\.\d+\nkernels: (baseline|avx2|avx512|avx512_bf16)\nmatrix products: (oneDNN|OpenBLAS) \d+\.\d+\.\d+\n\Z")
+
+    def test_the_limit_is_kept_in_any_case(self):
+        own = SETS.index(self.kernels(env=self.limit(SETS[-1])))
+        for i, name in enumerate(SETS):
+            for text in (name, name.upper(), name.title()):
+                with self.subTest(text): self.assertEqual(SETS[min(i, own)], self.kernels(env=self.limit(text)))
+
+    def test_an_unknown_limit_is_refused(self):
+        train = ["train", "--model", self.model, "--data", self.data, "--output", self.folder / "out"]
+        for text in ("avx", "", "AVX512-BF16", "avx2 "):
+            for words in (["--version"], train):
+                with self.subTest((text, words[0])): self.fails(2, *words, env=self.limit(text), says=("LORAGRAD_MAX_CPU_ISA", f'"{text}"'))
+
+    def test_training_comes_out_alike_in_all_of_them(self):
+        losses = []
+        for name in SETS:
+            self.ok("train", "--model", self.model, "--data", self.data, "--output", self.folder / name, "--rank", 4, "--steps", 6, "--lr", 1e-2,
+                    "--dropout", 0.1, env=self.limit(name))
+            losses.append([row["loss"] for row in self.metrics(self.folder / name)])
+        for found in losses[1:]:
+            for a, b in zip(losses[0], found, strict=True): self.assertLess(abs(a - b), 2e-5 * a)
+
+    def test_bf16_products_need_the_instructions(self):
+        self.fails(2, "eval", "--model", self.model, "--data", self.data, "--precision", "bf16", env=self.limit("avx512"), says=("precision", "LORAGRAD_MAX_CPU_ISA"))

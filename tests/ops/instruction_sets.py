@@ -1,0 +1,55 @@
+#!/usr/bin/env python3
+"""The ops in every instruction set that this processor has, and on emulated processors that have less: a program that runs
+here may have AVX-512 where it should not, and only a processor without it would tell.
+
+    instruction_sets.py TEST_OPS LORAGRAD [LITTLE_MEMORY]      without the library (sanitizers) nothing is emulated
+"""
+import os, platform, re, resource, shutil, subprocess, sys, unittest
+
+TEST_OPS, LORAGRAD, LITTLE_MEMORY = sys.argv[1], sys.argv[2], sys.argv[3:]
+SETS = ["baseline", "avx2", "avx512", "avx512_bf16"]
+# Cases that no set of kernels changes much about, or that take long: the suite "ops" runs them in the best set.
+LONG = ["*number of threads*", "products against f64*", "a row that the library says*", "products of all small shapes*", "what one row or column too many*"]
+LONG_EMULATED = LONG + ["logits exist*", "attention is its definition", "products of a few rows*", "head and loss against*"]
+
+
+def run(program, *words, before=(), **env):
+    """The finished process. An emulator may have this many bytes of addresses: its notes of them are memory."""
+    limit = (lambda: resource.setrlimit(resource.RLIMIT_AS, (32 << 30, 32 << 30))) if before else None
+    return subprocess.run([*before, program, *words], capture_output=True, text=True, env={**os.environ, **env}, preexec_fn=limit)
+
+
+def emulator(case, processor):
+    if platform.machine() != "x86_64" or not LITTLE_MEMORY: case.skipTest("this build is not emulated")
+    if not (qemu := shutil.which("qemu-x86_64")): case.skipTest("SKIPPED: qemu-x86_64 is not installed (Debian's qemu-user)")
+    return [qemu, "-E", "LD_PRELOAD=" + LITTLE_MEMORY[0], "-cpu", processor]
+
+
+class InstructionSets(unittest.TestCase):
+    def check(self, name, leave_out, **options):
+        self.assertIn(f"\nkernels: {name}\n", run(LORAGRAD, "--version", **options).stdout)
+        done = run(TEST_OPS, "-tce=" + ",".join(leave_out), **options)
+        self.assertEqual(0, done.returncode, done.stdout + done.stderr)
+        self.assertGreater(int(re.search(r"test cases: +(\d+)", done.stdout)[1]), 50)
+
+    def emulated(self, processor, core, name):
+        # What the user has told OpenBLAS about the real processor is wrong for this one.
+        env = {"OPENBLAS_CORETYPE": core} if "OPENBLAS_CORETYPE" in os.environ else {}
+        self.check(name, LONG_EMULATED, before=emulator(self, processor), LORAGRAD_MAX_CPU_ISA=SETS[-1], LORAGRAD_OP_CHECKS="small", **env)
+
+    def test_the_sets_below_the_best(self):
+        best = re.search(r"kernels: (\w+)", run(LORAGRAD, "--version", LORAGRAD_MAX_CPU_ISA=SETS[-1]).stdout)[1]
+        for name in SETS[:SETS.index(best)]:
+            with self.subTest(name): self.check(name, LONG, LORAGRAD_MAX_CPU_ISA=name, LORAGRAD_OP_CHECKS="values")
+
+    def test_a_processor_without_avx(self): self.emulated("Nehalem", "Nehalem", "baseline")
+
+    def test_a_processor_without_avx512(self): self.emulated("Haswell", "Haswell", "avx2")
+
+    def test_registers_that_the_system_does_not_keep(self):
+        done = run(LORAGRAD, "--version", before=emulator(self, "Haswell,-xsave"), LORAGRAD_MAX_CPU_ISA=SETS[-1])
+        self.assertIn("\nkernels: baseline\n", done.stdout)
+
+
+if __name__ == "__main__":
+    unittest.main(argv=sys.argv[:1], verbosity=2)
