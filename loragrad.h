@@ -6,6 +6,7 @@
 #include "data/tokenizer.h"
 #include "engine/backward.h"
 #include "engine/error.h"
+#include "engine/place.h"
 #include "engine/tensor.h"
 #include "engine/weight.h"
 #include "lora/adapter.h"

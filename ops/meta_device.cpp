@@ -15,12 +15,15 @@ class MetaDevice final : public Device {
   MemoryBlock allocate(std::size_t bytes) override { return {nullptr, placement_.take(bytes)}; }
   void release(MemoryBlock block, std::size_t bytes) noexcept override { placement_.give_back(block.offset, bytes); }
   std::size_t footprint() const override { return placement_.highest(); }
-  void upload(void*, const void*, std::size_t) override {}
-  void download(void*, const void*, std::size_t) override {}
+  void upload(void*, HostBytes) override {}
+  bool shares_host_memory() const override { return like_->shares_host_memory(); }
+  std::size_t run_bytes(const RunSize& run) const override { return like_->run_bytes(run); }
   bool has_bf16() const override { return like_->has_bf16(); }
   Device& like() { return *like_; }
 
  private:
+  void read_back(void*, const void*, std::size_t) override {}
+
   DevicePtr like_;
   Placement placement_{std::numeric_limits<std::size_t>::max()};
 };
@@ -58,7 +61,7 @@ constexpr Kernels table{
     .adamw = [](Device&, const AdamWArgs&) {},
 };
 
-MetaDevice::MetaDevice(DevicePtr like) : Device(table, 1), like_(std::move(like)) {}
+MetaDevice::MetaDevice(DevicePtr like) : Device(table), like_(std::move(like)) {}
 
 }  // namespace
 

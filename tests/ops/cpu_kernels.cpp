@@ -6,15 +6,16 @@
 #include <limits>
 
 #include "engine/kernels.h"
-#include "ops/cpu/cpu_device.h"
+#include "engine/place.h"
 #include "ops/gemm.h"
+#include "tests/device/test_device.h"
 #include "tests/ops/sample.h"
 
 using namespace loragrad;
 
 namespace {
 
-const Setting s{cpu_device(3), DType::f32, 1};
+const Setting s{test_device(3), DType::f32, 1};
 const Kernels& kernels() { return s.device->kernels(); }
 
 }  // namespace
@@ -33,8 +34,7 @@ TEST_CASE("accumulate converts, scales, adds, and can set to zero") {
 TEST_CASE("kernels respect the distance between rows") {
   Tensor x = make_tensor(s.device, {2, 3}, DType::f32, {1, 2, 3, 4, 5, 6});
   ConstMatrix middle = x.matrix();
-  middle.data = x.data<float>() + 1;
-  middle.cols = 2;
+  middle = column_range(middle, 1, 2);
   Tensor y = Tensor::zeros(s.device, {2, 2}, DType::f32), sum = Tensor::zeros(s.device, {1, 2}, DType::f32);
   kernels().accumulate(*s.device, middle, 1, y.mutable_matrix(), 0);
   CHECK(y.values<float>() == std::vector<float>{2, 3, 5, 6});
@@ -45,10 +45,11 @@ TEST_CASE("kernels respect the distance between rows") {
 
 TEST_CASE("f16 from a misaligned address: normal, subnormal, infinite, NaN") {
   std::uint16_t halves[] = {0x3c00, 0x0001, 0xfc00, 0x7e00, 0x83ff, 0x7bff};
-  std::vector<char> bytes(sizeof(halves) + 1);
-  std::memcpy(bytes.data() + 1, halves, sizeof(halves));
+  auto bytes = std::make_shared<std::vector<char>>(sizeof(halves) + 1);
+  std::memcpy(bytes->data() + 1, halves, sizeof(halves));
+  Weight x = place(s.device, {bytes->data() + 1, sizeof(halves), bytes}, DType::f16, {1, 6}, DType::f16);
   Tensor y = Tensor::zeros(s.device, {1, 6}, DType::f64);
-  kernels().accumulate(*s.device, {bytes.data() + 1, DType::f16, 1, 6, 6}, 1, y.mutable_matrix(), 0);
+  kernels().accumulate(*s.device, x.view(), 1, y.mutable_matrix(), 0);
   std::vector<double> v = y.values<double>();
   CHECK(v[0] == 1);
   CHECK(v[1] == 0x1p-24);
@@ -64,9 +65,10 @@ TEST_CASE("squared_norm is the same for any number of threads, and shows a NaN")
   for (double value : read_values(x)) sum += value * value;
   double norm = kernels().squared_norm(*s.device, x.matrix());
   CHECK(norm == doctest::Approx(sum).epsilon(1e-12));
-  DevicePtr one = cpu_device(1);
-  CHECK(one->kernels().squared_norm(*one, x.matrix()) == norm);
-  x.mutable_data<float>()[1000] = std::numeric_limits<float>::quiet_NaN();
+  DevicePtr one = test_device(1);
+  Tensor same = Setting{one, DType::f32, 1}.parameter({301, 517}, 1);
+  CHECK(one->kernels().squared_norm(*one, same.matrix()) == norm);
+  change_values<float>(x, [](auto& values) { values[1000] = std::numeric_limits<float>::quiet_NaN(); });
   CHECK(std::isnan(kernels().squared_norm(*s.device, x.matrix())));
   CHECK(kernels().squared_norm(*s.device, ConstMatrix{nullptr, DType::f32, 0, 3, 3}) == 0);
 }
@@ -89,6 +91,7 @@ TEST_CASE("cross_entropy kernel against its formula, with large logits, beside a
   for (double& value : z) value *= 64;
   std::vector<std::int32_t> targets = s.indices(rows, vocab, 4).values<std::int32_t>();
   targets[0] = 600, targets[1] = -100, targets[20] = 0;
+  Tensor on_device = s.integers({rows, 1}, targets);
   for (DType out : {DType::f32, DType::bf16})
     for (bool in_place : {false, true}) {
       Panels panels = in_place ? Panels{256, 256 * rows} : Panels{}, narrow = panels;
@@ -102,15 +105,16 @@ TEST_CASE("cross_entropy kernel against its formula, with large logits, beside a
       if (in_place) dlogits.data = logits.mutable_matrix().data;
       std::vector<double> losses(static_cast<std::size_t>(rows));
       kernels().cross_entropy(*s.device, {.logits = logits.matrix(),
-                                          .targets = targets.data(),
+                                          .targets = on_device.data<std::int32_t>(),
                                           .losses = losses.data(),
                                           .dlogits = dlogits,
                                           .scale = 0.25,
                                           .panels = panels,
                                           .apart_dlogits = narrow.apart});
+      HostBytes gradient = Weight(in_place ? logits : separate).on_host();
       auto found = [&](std::size_t i) -> double {
-        if (out == DType::f32) return static_cast<const float*>(dlogits.data)[at_narrow[i]];
-        return static_cast<float>(static_cast<const bf16*>(dlogits.data)[at_narrow[i]]);
+        if (out == DType::f32) return static_cast<const float*>(gradient.data)[at_narrow[i]];
+        return static_cast<float>(static_cast<const bf16*>(gradient.data)[at_narrow[i]]);
       };
       for (std::int64_t t = 0; t < rows; ++t) {
         const double* row = z.data() + t * vocab;
@@ -132,9 +136,10 @@ TEST_CASE("cross_entropy kernel against its formula, with large logits, beside a
 
 TEST_CASE("cross_entropy of a NaN is a NaN") {
   Tensor logits = make_tensor(s.device, {1, 3}, DType::f32, {1, std::numeric_limits<double>::quiet_NaN(), 2});
-  std::int32_t target = 0;
+  Tensor target = s.integers({1, 1}, {0});
   double loss = 0;
-  kernels().cross_entropy(*s.device, {.logits = logits.matrix(), .targets = &target, .losses = &loss, .dlogits = {}});
+  kernels().cross_entropy(
+      *s.device, {.logits = logits.matrix(), .targets = target.data<std::int32_t>(), .losses = &loss, .dlogits = {}});
   CHECK(std::isnan(loss));
 }
 

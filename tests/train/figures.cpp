@@ -8,9 +8,9 @@
 #include <sstream>
 
 #include "ops/timed_device.h"
-#include "ops/wrapped_device.h"
 #include "optim/adamw.h"
 #include "optim/clip.h"
+#include "tests/device/wrapped_kernels.h"
 #include "tests/train/support.h"
 #include "train/memory_profile.h"
 
@@ -40,7 +40,8 @@ void with_own_scratch(Device& device, const Args& args, void*) {
 
 constexpr auto none = [](Device&, const auto&) { return std::size_t{0}; };
 
-WithoutScratch::WithoutScratch(const DevicePtr& like) : WrappedDevice(table_, like), table_(like->kernels()) {
+WithoutScratch::WithoutScratch(const DevicePtr& like)
+    : WrappedDevice(table_, like), table_(wrapped_kernels<Nothing>()) {
   using K = Kernels;
   table_.gemm_workspace = none;
   table_.gemm = with_own_scratch<&K::gemm_workspace, &K::gemm, GemmArgs>;
@@ -95,7 +96,7 @@ class Training {
 
 Figures figures_of(const std::string& family, Precision precision) {
   Figures found;
-  DevicePtr plain = std::make_shared<WithoutScratch>(cpu_device(2));
+  DevicePtr plain = std::make_shared<WithoutScratch>(test_device(2));
   std::map<std::string, std::int64_t> calls;
   DevicePtr timed = timed_device(plain, [&](const KernelCall& call) { ++calls[std::string(call.name)]; });
   Training training(family, precision, timed);
