@@ -152,6 +152,7 @@ CrossEntropy cross_entropy(const Tensor& x, const Parameter& head, const Tensor&
   check_real("cross_entropy", "x", x.dtype());
   check_one_device("cross_entropy", x.device(), head.device());
   check_indices("cross_entropy", "targets", targets, {x.rows(), 1}, x.shape());
+  check_one_device("cross_entropy", x.device(), targets.device());
   Supervised supervised(targets);
   Pass pass(x, head, denominator);
   CrossEntropy result;

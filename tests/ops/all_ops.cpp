@@ -41,3 +41,8 @@ TEST_CASE("every op: the meta device counts at least what the processor takes") 
   for (DType dtype : {DType::f64, DType::f32, DType::bf16})
     check_all([dtype](const Sample& s) { return meta_failure(s, dtype); });
 }
+
+TEST_CASE("every op: operands on two devices are refused") {
+  for (DType dtype : {DType::f64, DType::bf16})
+    check_all([dtype](const Sample& s) { return device_failure(s, dtype); });
+}
