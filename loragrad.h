@@ -7,6 +7,7 @@
 #include "data/tokenizer.h"
 #include "engine/backward.h"
 #include "engine/error.h"
+#include "engine/place.h"
 #include "engine/random.h"
 #include "engine/tensor.h"
 #include "engine/weight.h"

@@ -11,7 +11,6 @@
 #include "app/end_tokens.h"
 #include "engine/error.h"
 #include "io/siblings.h"
-#include "ops/cpu/cpu_device.h"
 #include "ops/l2_norm.h"
 
 namespace loragrad {
@@ -25,7 +24,9 @@ void ComputeFlags::add(Flags& flags) {
   flags.integer("threads", threads, 0, 4096, "threads; 0: all that may be used");
 }
 
-DevicePtr ComputeFlags::device() const { return cpu_device(static_cast<int>(threads)); }
+DevicePtr ComputeFlags::device() const { return cpu_device(thread_count()); }
+
+int ComputeFlags::thread_count() const { return threads > 0 ? static_cast<int>(threads) : available_threads(); }
 
 LoadOptions ComputeFlags::load_options() const {
   return {.precision = precision == "f32"    ? Precision::f32

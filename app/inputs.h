@@ -11,6 +11,8 @@
 #include "data/tokenizer.h"
 #include "io/needed_folder.h"
 #include "models/model.h"
+#include "ops/cpu/cpu_device.h"
+#include "train/memory_plan.h"
 
 namespace loragrad {
 
@@ -21,6 +23,16 @@ struct ComputeFlags {
 
   void add(Flags& flags);
   DevicePtr device() const;
+  /// As the flag says, or all that may be used.
+  int thread_count() const;
+  /// Forecasts of a plan and of the run on `device`, by `forecast(options, like)`.
+  template <class Function>
+  Forecaster forecaster(const DevicePtr& device, Function forecast) const {
+    auto like = [forecast](const DevicePtr& like) {
+      return [forecast, like](const TrainOptions& options) { return forecast(options, like); };
+    };
+    return {like(planning_device(planned_threads)), like(device), thread_count()};
+  }
   LoadOptions load_options() const;
   /// Loads a model, and warns where its precision is not the checkpoint's.
   std::unique_ptr<CausalLm> load(const std::string& folder) const;

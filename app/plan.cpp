@@ -61,10 +61,11 @@ TrainingPlan plan_training(const TrainFlags& flags, const DevicePtr& device) {
   plan.tokenizer = find_tokenizer(flags.model_folder);
   plan.data =
       open_training_data(flags.training, flags.data, pointer(plan.tokenizer), outline->config(), flags.model_folder);
-  plan.memory = plan_within_limit(flags.training, plan.data.train, [&](const TrainOptions& options) {
-    return forecast_training(flags.model_folder, plan.load, lora ? &*lora : nullptr, options, plan.data.train,
-                             plan.device, pointer(plan.data.eval));
-  });
+  auto forecast = [&](const TrainOptions& options, const DevicePtr& like) {
+    return forecast_training(flags.model_folder, plan.load, lora ? &*lora : nullptr, options, plan.data.train, like,
+                             pointer(plan.data.eval));
+  };
+  plan.memory = plan_within_limit(flags.training, plan.data.train, flags.compute.forecaster(plan.device, forecast));
   // After the forecast, which counts what the process holds.
   if (lora) {
     plan.adapter = flags.lora.adapter(*lora, plan.device, {*outline, flags.model_folder}, flags.training.options.seed);

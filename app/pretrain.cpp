@@ -98,9 +98,10 @@ int run_pretrain(const Words& words) {
   TrainingData data = open_training_data(training, data_flags, &folder.tokenizer(), config, "");
   TrainingOutput output(training.output, training.overwrite);
   folder.write(output.file(""));
-  MemoryPlan memory = plan_within_limit(training, data.train, [&](const TrainOptions& options) {
-    return forecast_pretraining(config_file, options, data.train, device, pointer(data.eval));
-  });
+  auto forecast = [&](const TrainOptions& options, const DevicePtr& like) {
+    return forecast_pretraining(config_file, options, data.train, like, pointer(data.eval));
+  };
+  MemoryPlan memory = plan_within_limit(training, data.train, compute.forecaster(device, forecast));
   outline.reset();
 
   std::unique_ptr<CausalLm> model = new_model(config_file, device, training.options.seed);

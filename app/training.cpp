@@ -149,7 +149,7 @@ MemoryPlan plan_within_limit(const TrainingFlags& flags, const Dataset& data, co
   for (const Row& row : data.rows) longest = std::max(longest, row.input_ids.size());
   auto tokens = static_cast<std::int64_t>(longest);
   MemoryPlan plan = flags.max_memory ? plan_memory(flags.options, *flags.max_memory, tokens, forecast)
-                                     : MemoryPlan{flags.options, forecast(flags.options), 0};
+                                     : MemoryPlan{flags.options, forecast.real(flags.options), 0};
   plan.available = available_bytes();
   if (std::string text = memory_warning(plan, flags.options, tokens, forecast); !text.empty()) warn(text);
   return plan;

@@ -9,6 +9,7 @@
 #include "bench/random_rows.h"
 #include "bench/timing.h"
 #include "loragrad.h"
+#include "ops/cpu/processor.h"
 
 using namespace loragrad;
 using namespace loragrad::bench;
@@ -21,10 +22,10 @@ class Bandwidth {
   explicit Bandwidth(Device& device)
       : device_(device), words_(Tensor::zeros(cpu_device(1), {rows, cols}, DType::f64)) {}
   double measure() {
-    int threads = device_.threads().size();
+    int threads = cpu::threads_of(device_).size();
     std::vector<double> sums(static_cast<std::size_t>(threads));
     double time = seconds([&] {
-      device_.threads().parallel_for(threads, [&](std::int64_t i) {
+      cpu::threads_of(device_).parallel_for(threads, [&](std::int64_t i) {
         std::int64_t size = rows * cols / threads / 64 * 64;
         const double* from = words_.data<double>() + i * size;
         double sum[64] = {};  // independent sums: an addition's latency is not what is measured

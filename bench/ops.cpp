@@ -8,6 +8,7 @@
 #include "bench/op_report.h"
 #include "bench/peaks.h"
 #include "ops/cpu/cpu_device.h"
+#include "ops/cpu/processor.h"
 
 using namespace loragrad;
 using namespace loragrad::bench;
@@ -26,15 +27,15 @@ const OpShape shapes[] = {
 
 double multiply_rate(Device& device, DType dtype) {
   if (dtype == DType::bf16 && device.has_bf16())
-    if (auto rate = bf16_dot_rate(device.threads())) return *rate;
-  return fma_rate(device.threads());
+    if (auto rate = bf16_dot_rate(cpu::threads_of(device))) return *rate;
+  return fma_rate(cpu::threads_of(device));
 }
 
 void measure(benchmark::State& state, const DevicePtr& device, const OpCase& op) {
   Operands operands(device);
   std::function<void()> run = op.prepare(operands);
   run();
-  double memory = operands.bytes() / stream_rate(device->threads(), operands.bytes());
+  double memory = operands.bytes() / stream_rate(cpu::threads_of(*device), operands.bytes());
   double products = operands.flops() > 0 ? operands.flops() / multiply_rate(*device, operands.multiplied()) : 0;
   for (auto _ : state) run();
   using benchmark::Counter;

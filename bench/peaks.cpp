@@ -76,7 +76,7 @@ Loop f32_loop() { return {portable, 2 * 4}; }
 Loop bf16_loop() { return {}; }
 #endif
 
-double rate(ThreadPool& threads, const Loop& loop) {
+double rate(cpu::ThreadPool& threads, const Loop& loop) {
   std::vector<float> kept(static_cast<std::size_t>(threads.size()));
   double best = INFINITY;
   for (int i = 0; i < 3; ++i)
@@ -95,7 +95,7 @@ void triad(std::int64_t begin, std::int64_t end, float* z, const float* x, const
 }
 
 /// Seconds of one pass over three arrays of n floats, on `parts` threads.
-double stream_pass(ThreadPool& threads, std::int64_t n, int parts, float* z, const float* x, const float* y) {
+double stream_pass(cpu::ThreadPool& threads, std::int64_t n, int parts, float* z, const float* x, const float* y) {
   std::int64_t part = (n + parts - 1) / parts;
   auto pass = [&] {
     threads.parallel_for(parts, [&](std::int64_t t) { triad(t * part, std::min(n, (t + 1) * part), z, x, y); });
@@ -107,15 +107,15 @@ double stream_pass(ThreadPool& threads, std::int64_t n, int parts, float* z, con
 
 }  // namespace
 
-double fma_rate(ThreadPool& threads) { return rate(threads, f32_loop()); }
+double fma_rate(cpu::ThreadPool& threads) { return rate(threads, f32_loop()); }
 
-std::optional<double> bf16_dot_rate(ThreadPool& threads) {
+std::optional<double> bf16_dot_rate(cpu::ThreadPool& threads) {
   Loop loop = bf16_loop();
   if (!loop.run) return std::nullopt;
   return rate(threads, loop);
 }
 
-double stream_rate(ThreadPool& threads, double bytes) {
+double stream_rate(cpu::ThreadPool& threads, double bytes) {
   auto n = std::clamp<std::int64_t>(static_cast<std::int64_t>(bytes / 12), 1 << 10, 1 << 24);
   std::vector<float> x(static_cast<std::size_t>(n), 1), y(x), z(x);
   // Small arrays are done before another thread has woken up.

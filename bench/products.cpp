@@ -5,6 +5,7 @@
 
 #include "bench/random_tensor.h"
 #include "ops/cpu/gemm_library.h"
+#include "ops/cpu/processor.h"
 #include "ops/gemm.h"
 
 namespace loragrad::bench {
@@ -91,7 +92,7 @@ void Products::run(Device& device) const {
 }
 
 void Products::run_by_library(Device& device) const {
-  int threads = device.threads().size();
+  int threads = cpu::threads_of(device).size();
   for (const GemmArgs& g : for_library_) {
     Workspace scratch(device, cpu::library_scratch(g, threads));
     cpu::library_gemm(g, scratch.data(), threads);

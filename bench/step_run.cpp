@@ -6,12 +6,13 @@
 #include "engine/error.h"
 #include "lora/adapter.h"
 #include "ops/cpu/cpu_device.h"
+#include "ops/cpu/processor.h"
 #include "ops/timed_device.h"
 
 namespace loragrad::bench {
 
 void StepLimits::measure(const Products& products, Device& device) {
-  ThreadPool& threads = device.threads();
+  cpu::ThreadPool& threads = cpu::threads_of(device);
   tiles.push_back(seconds([&] { products.run(device); }));
   if (products.library_takes()) library.push_back(seconds([&] { products.run_by_library(device); }));
   fma.push_back(fma_rate(threads));

@@ -6,6 +6,7 @@
 #include "bench/step_options.h"
 #include "bench/step_times.h"
 #include "models/model.h"
+#include "ops/cpu/processor.h"
 #include "train/trainer.h"
 
 namespace loragrad::bench {
@@ -29,7 +30,7 @@ class StepRun {
   /// Parameters that a token is multiplied with, the head's too.
   double multiplied_parameters() const;
   const StepOptions& options() const { return options_; }
-  int threads() const { return device_->threads().size(); }
+  int threads() const { return cpu::threads_of(*device_).size(); }
   std::int64_t tokens() const { return data_.tokens; }
   std::size_t peak_bytes() const { return peak_bytes_; }
   const StepTimes& times() const { return times_; }

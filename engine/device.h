@@ -1,12 +1,13 @@
 #pragma once
 // Threads: one at a time uses a device and what lies on it; several devices may be used at once.
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <string_view>
 
+#include "engine/dtype.h"
 #include "engine/kernels.h"
 #include "engine/memory.h"
-#include "engine/threads.h"
 
 namespace loragrad {
 
@@ -16,8 +17,26 @@ struct MemoryBlock {
   std::size_t offset = 0;
 };
 
-/// Where tensors live and ops run: memory, a kernel table and threads. Created by the program (cpu_device,
+/// Host memory that a device reads, now or later: it stays as it is while `keep_alive` lives.
+struct HostBytes {
+  const void* data = nullptr;
+  std::size_t size = 0;
+  std::shared_ptr<const void> keep_alive;
+};
+
+/// What decides how much a run takes beside its tensors.
+struct RunSize {
+  std::size_t batch_shapes = 1;  ///< different numbers of tokens that its batches have
+  std::int64_t longest = 0;      ///< dimension of the model's products
+  DType products = DType::f32;   ///< type of their operands
+};
+
+/// Where tensors live and ops run: memory, a kernel table, and how work is run. Created by the program (cpu_device,
 /// meta_device), kept alive by every tensor on it. One thread at a time runs ops on a device.
+///
+/// Kernels and uploads may run later than they are called, in the order of the calls, as on a stream: only a download
+/// waits. So device memory is read and written by kernels, uploads and downloads alone. On the processor everything
+/// runs at once, and device memory is host memory; tests/device has one where it is not.
 class Device {
  public:
   virtual ~Device() = default;
@@ -30,22 +49,35 @@ class Device {
   /// The bytes of memory it has come to hold: blocks lie in one stretch whose pages stay, so this is how far they have
   /// reached, gaps between them included.
   virtual std::size_t footprint() const = 0;
-  virtual void upload(void* to, const void* from_host, std::size_t bytes) = 0;
-  virtual void download(void* to_host, const void* from, std::size_t bytes) = 0;
+  /// Copies to device memory; the host's bytes may be read as late as by the next download.
+  virtual void upload(void* to, HostBytes from) = 0;
+  /// Waits for all that was called before, and copies to the host.
+  void download(void* to_host, const void* from, std::size_t bytes) {
+    if (bytes == 0) return;
+    ++waits_;
+    read_back(to_host, from, bytes);
+  }
+  /// Downloads so far: each stops the stream.
+  std::uint64_t waits() const { return waits_; }
+  /// True where the device's memory and the host's are one: kernels read mapped files as they lie (engine/place.h), and
+  /// the host reads results where they are.
+  virtual bool shares_host_memory() const = 0;
+  /// Bytes that a run takes beside tensors, mapped files and what was there before it.
+  virtual std::size_t run_bytes(const RunSize& run) const = 0;
   /// True when the device multiplies bf16 matrices natively.
   virtual bool has_bf16() const = 0;
 
   const Kernels& kernels() const { return *kernels_; }
   MemoryMeter& memory() { return memory_; }
-  ThreadPool& threads() { return threads_; }
 
  protected:
-  Device(const Kernels& kernels, int threads) : kernels_(&kernels), threads_(threads) {}
+  explicit Device(const Kernels& kernels) : kernels_(&kernels) {}
+  virtual void read_back(void* to_host, const void* from, std::size_t bytes) = 0;
 
  private:
   const Kernels* kernels_;
   MemoryMeter memory_;
-  ThreadPool threads_;
+  std::uint64_t waits_ = 0;
 };
 using DevicePtr = std::shared_ptr<Device>;
 

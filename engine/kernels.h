@@ -139,21 +139,23 @@ struct RopeArgs {
   ConstMatrix x;
   Matrix y;
   const std::int32_t* positions = nullptr;  // [tokens]
-  const double* frequencies = nullptr;      // [head_dim / 2], in host memory
+  const double* frequencies = nullptr;      // [head_dim / 2]
   std::int64_t head_dim = 0;
   bool inverse = false;
   double beta = 0;
 };
 
 /// Causal attention over ragged rows, grouped-query. Row i has queries query_offsets[i] .. query_offsets[i+1] and keys
-/// key_offsets[i] .. key_offsets[i+1] (offsets in host memory, int64, rows + 1 each); its last query stands at its last
-/// key, so query j of n among m keys sees keys 0 .. m - n + j, and with window > 0 only the last `window` of them.
+/// key_offsets[i] .. key_offsets[i+1]; its last query stands at its last key, so query j of n among m keys sees keys
+/// 0 .. m - n + j, and with window > 0 only the last `window` of them. Offsets, rows + 1 of each, are there twice: in
+/// host memory, for cutting work and scratch space, and for kernels in the device's.
 struct AttentionArgs {
   ConstMatrix q, k, v;        // q [tokens, n_head * head_dim]; k, v [keys, n_kv_head * head_dim]
   Matrix out;                 // like q
   void* logsumexp = nullptr;  // [tokens, n_head] f32 (f64 for f64), may be null when no backward follows
   std::int64_t rows = 0;
-  const std::int64_t *query_offsets = nullptr, *key_offsets = nullptr;
+  const std::int64_t *query_offsets = nullptr, *key_offsets = nullptr;  // in host memory
+  const std::int32_t* device_offsets = nullptr;                         // [2, rows + 1]: queries', keys'
   std::int64_t n_head = 0, n_kv_head = 0, head_dim = 0, window = 0;
   double scale = 1;
 };

@@ -66,12 +66,6 @@ Tensor Tensor::zeros(const DevicePtr& device, Shape shape, DType dtype) {
   return t;
 }
 
-Tensor Tensor::from_host(const DevicePtr& device, Shape shape, DType dtype, const void* values) {
-  Tensor t = empty(device, shape, dtype);
-  device->upload(t.mutable_matrix().data, values, t.bytes());
-  return t;
-}
-
 Shape Tensor::shape() const {
   if (!impl_) throw UsageError("tensor: an undefined tensor was used");
   return impl_->shape;
@@ -154,9 +148,25 @@ void Tensor::copy_to_host(DType wanted, void* out) const {
     rows(row, 1).copy_to_host(wanted, out);
 }
 
+void Tensor::copy_from_host(DType of, std::size_t count, HostBytes values) {
+  checked(of);
+  if (device()->is_meta()) return;
+  if (count != static_cast<std::size_t>(numel()))
+    throw ShapeError("tensor: " + shape().text() + ": expected " + std::to_string(numel()) + " values, found " +
+                     std::to_string(count));
+  device()->upload(mutable_matrix().data, std::move(values));
+}
+
 double Tensor::item() const {
-  if (numel() != 1) throw ShapeError("item: expected one element, found " + shape().text());
-  return dtype() == DType::f64 ? values<double>()[0] : values<float>()[0];
+  if (shape() != Shape{1, 1}) throw ShapeError("tensor: expected one value, found " + shape().text());
+  switch (dtype()) {
+    case DType::f32:
+      return double{values<float>()[0]};
+    case DType::bf16:
+      return double{static_cast<float>(values<bf16>()[0])};
+    default:
+      return values<double>()[0];
+  }
 }
 
 Tensor Tensor::to(DType wanted) const {
@@ -179,16 +189,15 @@ void Tensor::fill(double value) {
     return;
   }
   std::size_t n = static_cast<std::size_t>(numel());
-  auto upload = [&](const auto& host) { device()->upload(mutable_matrix().data, host.data(), bytes()); };
   switch (dtype()) {
     case DType::f32:
-      return upload(std::vector<float>(n, static_cast<float>(value)));
+      return set_values(std::vector<float>(n, static_cast<float>(value)));
     case DType::f64:
-      return upload(std::vector<double>(n, value));
+      return set_values(std::vector<double>(n, value));
     case DType::i32:
-      return upload(std::vector<std::int32_t>(n, static_cast<std::int32_t>(value)));
+      return set_values(std::vector<std::int32_t>(n, static_cast<std::int32_t>(value)));
     default:
-      return upload(std::vector<bf16>(n, bf16(static_cast<float>(value))));
+      return set_values(std::vector<bf16>(n, bf16(static_cast<float>(value))));
   }
 }
 

@@ -20,18 +20,27 @@ struct TensorImpl;
 /// A row-major matrix on a device, with its place in the tape. A handle: copies share the values. So do views (rows(),
 /// cols(), reshape()), of which a row's end and the next one's beginning may lie apart.
 ///
-/// Read through matrix() and data<T>(); every write goes through mutable_matrix() or mutable_data<T>(), which bump the
-/// version: that is how the tape notices that a value saved for backward has been changed.
+/// Kernels read through matrix() and data<T>(), addresses in the device's memory; every write goes through
+/// mutable_matrix(), mutable_data<T>() or set_values(), which bump the version: that is how the tape notices that a
+/// value saved for backward has been changed. The host has values() and item() to read, from() and set_values() to
+/// write.
 class Tensor {
  public:
   Tensor() = default;  ///< undefined
   /// ShapeError for a negative shape.
   static Tensor empty(const DevicePtr& device, Shape shape, DType dtype);
   static Tensor zeros(const DevicePtr& device, Shape shape, DType dtype);
-  /// Copies shape.numel() elements of T from host memory.
+  /// Of the host's values, which the tensor takes over: as many as the shape has (any number on a meta device).
+  template <class T>
+  static Tensor from(const DevicePtr& device, Shape shape, std::vector<T> values) {
+    Tensor t = empty(device, shape, dtype_of<T>);
+    t.set_values(std::move(values));
+    return t;
+  }
+  /// A copy of shape.numel() elements of T in host memory.
   template <class T>
   static Tensor from(const DevicePtr& device, Shape shape, const T* values) {
-    return from_host(device, shape, dtype_of<T>, values);
+    return from(device, shape, std::vector<T>(values, values + (device->is_meta() ? 0 : shape.numel())));
   }
 
   /// A tensor that `form(Matrix)` fills: now, or with late values (engine/modes.h) when they are read for the first
@@ -57,7 +66,7 @@ class Tensor {
 
   ConstMatrix matrix() const;
   Matrix mutable_matrix();
-  /// The first of the elements, of type T, which lie one behind the other; UsageError where they do not.
+  /// Where the elements, of type T, lie on the device, one behind the other; UsageError where they do not.
   template <class T>
   const T* data() const {
     return static_cast<const T*>(checked(dtype_of<T>));
@@ -67,15 +76,21 @@ class Tensor {
     checked(dtype_of<T>);
     return static_cast<T*>(mutable_matrix().data);
   }
-  /// The values on the host; T is the tensor's type. On a meta device: zeros.
+  /// The values on the host, once the device has come so far; T is the tensor's type. On a meta device: zeros.
   template <class T>
   std::vector<T> values() const {
     std::vector<T> out(static_cast<std::size_t>(numel()));
     copy_to_host(dtype_of<T>, out.data());
     return out;
   }
-  /// The value of a [1, 1] f32 or f64 tensor.
+  /// The value of a tensor of one, real, on the host. ShapeError for another shape.
   double item() const;
+  /// Writes all elements, which lie one behind the other, from the host: T is the tensor's type, and there are as many.
+  template <class T>
+  void set_values(std::vector<T> values) {
+    auto kept = std::make_shared<std::vector<T>>(std::move(values));
+    copy_from_host(dtype_of<T>, kept->size(), {kept->data(), bytes_of(dtype_of<T>, numel()), kept});
+  }
   /// A new tensor of another type, outside the tape.
   Tensor to(DType dtype) const;
   /// Sets all elements.
@@ -98,11 +113,11 @@ class Tensor {
   explicit Tensor(std::shared_ptr<TensorImpl> impl) : impl_(std::move(impl)) {}
 
  private:
-  static Tensor from_host(const DevicePtr& device, Shape shape, DType dtype, const void* values);
   Tensor view(const Region& part) const;
   const void* checked(DType dtype) const;
   const TensorImpl& with_values() const;  // UsageError for an undefined tensor
   void copy_to_host(DType dtype, void* out) const;
+  void copy_from_host(DType dtype, std::size_t count, HostBytes values);
 
   std::shared_ptr<TensorImpl> impl_;
 };

@@ -1,6 +1,9 @@
 #pragma once
 // Threads: one at a time for each device (engine/device.h).
+#include <cstddef>
 #include <memory>
+#include <utility>
+#include <vector>
 
 #include "engine/tensor.h"
 
@@ -15,7 +18,8 @@ enum class WeightLayout { out_in, in_out };
 class Weight {
  public:
   Weight() = default;  ///< no weight (a missing bias)
-  /// `data` may be misaligned and stays valid while `keep_alive` lives; its rows lie one behind the other.
+  /// `data` is memory that the device's kernels read (engine/place.h makes it of a file's): it may be misaligned, stays
+  /// valid while `keep_alive` lives, and its rows lie one behind the other.
   Weight(DevicePtr device, const void* data, DType dtype, Shape shape, std::shared_ptr<const void> keep_alive,
          WeightLayout layout = WeightLayout::out_in)
       : device_(std::move(device)),
@@ -47,6 +51,14 @@ class Weight {
   }
   /// A copy in another dtype, owned and counted by the device; itself when the dtype is already right.
   Weight to(DType dtype) const { return empty() || dtype == view_.dtype ? *this : Weight(to_tensor(dtype), layout_); }
+  /// The values in the host's memory: where they are on a device that shares it, else a copy.
+  HostBytes on_host() const {
+    if (view_.stride != view_.cols && view_.rows > 1) return Weight(to_tensor(view_.dtype)).on_host();
+    if (device_->shares_host_memory()) return {view_.data, bytes(), keep_alive_};
+    auto copy = std::make_shared<std::vector<std::byte>>(bytes());
+    device_->download(copy->data(), view_.data, bytes());
+    return {copy->data(), bytes(), copy};
+  }
   /// A tensor with the same values (for training all parameters).
   Tensor to_tensor(DType dtype) const {
     Tensor copy = Tensor::empty(device_, shape(), dtype);

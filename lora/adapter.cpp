@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <cmath>
+#include <utility>
 
 #include "engine/error.h"
 #include "engine/random.h"
@@ -21,7 +22,7 @@ Tensor initial_a(const DevicePtr& device, const LinearShape& shape, std::int64_t
     double drawn = init == LoraInit::gaussian ? deviation * random.normal() : bound * (2 * random.uniform() - 1);
     value = static_cast<float>(drawn);
   }
-  Tensor a = Tensor::from(device, {rank, shape.in}, values.data());
+  Tensor a = Tensor::from(device, {rank, shape.in}, std::move(values));
   return dtype == DType::f32 ? a : a.to(dtype);
 }
 

@@ -5,6 +5,7 @@
 #include <set>
 
 #include "engine/error.h"
+#include "engine/place.h"
 #include "io/atomic.h"
 #include "io/json.h"
 #include "io/message.h"
@@ -88,7 +89,8 @@ std::vector<LinearShape> select_modules(AdapterConfigFile& file, const std::stri
 
 Tensor read_tensor(const StoredTensor& stored, const Shape& shape, const DevicePtr& device, DType dtype, bool trainable,
                    const std::string& path) {
-  Tensor tensor = Weight(device, stored.bytes, stored.dtype(), shape, stored.file).to_tensor(dtype);
+  Tensor tensor = place(device, {stored.bytes, stored.byte_count, stored.file}, stored.dtype(), shape, stored.dtype())
+                      .to_tensor(dtype);
   if (!is_finite(tensor)) throw InputError(path + ": " + stored.name + ": expected finite numbers, found NaN or Inf");
   if (trainable) tensor.set_trainable();
   return tensor;

@@ -7,6 +7,7 @@
 #include "engine/error.h"
 #include "engine/half.h"
 #include "io/stored_values.h"
+#include "ops/checks.h"
 #include "ops/gemm.h"
 #include "ops/l2_norm.h"
 
@@ -36,6 +37,7 @@ std::vector<Factors> read_terms(const std::string& name, const Weight& w, const 
       throw ShapeError("merge: " + name + ": A " + a.shape().text() + " and B " + b.shape().text() +
                        " do not fit a weight of in = " + std::to_string(w.in_features()) +
                        ", out = " + std::to_string(w.out_features()));
+    for (const Tensor* factor : {&a, &b}) check_one_device("merge", w.device(), factor->device());
     double scale = term.weight * term.module->scale;
     if (!std::isfinite(scale)) throw NumericError(name + ": expected a finite scale, found " + std::to_string(scale));
     check_finite(w.device(), a.matrix(), name, "the adapter's A");

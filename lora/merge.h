@@ -29,7 +29,8 @@ struct ChangeKept {
 
 /// W' = W + Σ weight_i s_i B_i A_i  (transposed for an [in, out] weight), accumulated in f32 (f64 for an f64 base) and
 /// rounded once to W's own dtype (bf16, f16, f32, f64). Returns the bytes as W's file has them. NumericError naming
-/// `name` for NaN or Inf in W, the adapters or the result. `kept`, where given, gets what the rounding left.
+/// `name` for NaN or Inf in W, the adapters or the result; ShapeError for factors that do not fit W or lie on another
+/// device. `kept`, where given, gets what the rounding left.
 std::vector<std::byte> merge_weight(const std::string& name, const Weight& w, const std::vector<MergeTerm>& terms,
                                     ChangeKept* kept = nullptr);
 

@@ -53,8 +53,7 @@ std::string config_text(const ModelConfig& c) {
       "{} {} {} {} {:.6g} {} {} {} {} {}", c.model_type, c.num_attention_heads, c.num_key_value_heads, c.head_dim,
       c.norm_eps, activations.at(static_cast<std::size_t>(c.activation)), int{c.do_layer_norm_before},
       int{c.remove_final_layer_norm}, int{c.scale_attn_weights}, int{c.scale_attn_by_inverse_layer_idx});
-  if (c.rope_frequencies)
-    for (double frequency : *c.rope_frequencies) text += fmt::format(" {:.6g}", frequency);
+  for (double frequency : c.rope_frequencies) text += fmt::format(" {:.6g}", frequency);
   return text;
 }
 

@@ -1,6 +1,7 @@
 #include "models/batch.h"
 
 #include <string>
+#include <utility>
 
 #include "engine/error.h"
 
@@ -9,9 +10,7 @@ namespace loragrad {
 Batch make_batch(const DevicePtr& device, const std::vector<BatchRow>& rows, std::int64_t vocab_size,
                  std::int64_t max_positions) {
   std::vector<std::int32_t> ids, positions, targets, dropout_tokens;
-  auto offsets = std::make_shared<RowOffsets>();
-  offsets->query.push_back(0);
-  offsets->key.push_back(0);
+  std::vector<std::int64_t> queries{0}, keys{0};
   Batch batch;
   for (std::size_t r = 0; r < rows.size(); ++r) {
     const BatchRow& row = rows[r];
@@ -36,17 +35,17 @@ Batch make_batch(const DevicePtr& device, const std::vector<BatchRow>& rows, std
                          " is outside the vocabulary of " + std::to_string(vocab_size));
       targets.push_back(label);
     }
-    offsets->query.push_back(static_cast<std::int64_t>(ids.size()));
+    queries.push_back(static_cast<std::int64_t>(ids.size()));
     // With a cache the row's keys begin before its first query.
-    offsets->key.push_back(offsets->key.back() + row.first_position + n);
+    keys.push_back(keys.back() + row.first_position + n);
   }
   batch.tokens = static_cast<std::int64_t>(ids.size());
-  batch.ids = Tensor::from(device, {batch.tokens, 1}, ids.data());
-  batch.positions = Tensor::from(device, {batch.tokens, 1}, positions.data());
+  batch.ids = Tensor::from(device, {batch.tokens, 1}, std::move(ids));
+  batch.positions = Tensor::from(device, {batch.tokens, 1}, std::move(positions));
   batch.targets = make_targets(device, targets);
   batch.supervised = batch.targets.count();
-  batch.dropout_tokens = Tensor::from(device, {batch.tokens, 2}, dropout_tokens.data());
-  batch.offsets = offsets;
+  batch.dropout_tokens = Tensor::from(device, {batch.tokens, 2}, std::move(dropout_tokens));
+  batch.offsets = make_row_offsets(device, std::move(queries), std::move(keys));
   return batch;
 }
 

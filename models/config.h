@@ -25,7 +25,7 @@ struct ModelConfig {
   bool remove_final_layer_norm = false;  ///< OPT checkpoints trained before transformers 4.20.1
   bool attention_bias = false, mlp_bias = false;
   bool scale_attn_weights = true, scale_attn_by_inverse_layer_idx = false;  ///< GPT-2: scores / sqrt(D), / (layer + 1)
-  RopeFrequencies rope_frequencies;                                         ///< Llama
+  std::vector<double> rope_frequencies;                                     ///< Llama: of positions, for half a head
   /// generation_config.json's, or, where it has none (null, []), config.json's. All are below vocab_size.
   std::vector<std::int32_t> eos_token_ids;
   std::optional<std::int32_t> bos_token_id;  ///< from the same places; nullopt where it is no id of the vocabulary

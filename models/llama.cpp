@@ -47,6 +47,7 @@ class Llama final : public Decoder {
   explicit Llama(const ModelParts& parts)
       : Decoder(parts), layers_(static_cast<std::size_t>(config_.num_hidden_layers)) {
     ParameterSource& source = *parts.source;
+    frequencies_ = Tensor::from(device_, {1, config_.head_dim / 2}, config_.rope_frequencies);
     std::int64_t d = config_.hidden_size, f = config_.intermediate_size;
     std::int64_t q = config_.num_attention_heads * config_.head_dim,
                  kv = config_.num_key_value_heads * config_.head_dim;
@@ -81,10 +82,9 @@ class Llama final : public Decoder {
  private:
   Tensor block(const Tensor& x, std::size_t i, const Pass& pass) const override {
     const Layer& layer = layers_[i];
-    const RopeFrequencies& frequencies = config_.rope_frequencies;
     Tensor y = rms_norm(x, *layer.input_layernorm, config_.norm_eps, dtype_);
-    Tensor q = rope(layer.q_proj(y, pass), pass.batch.positions, frequencies);
-    Tensor k = rope(layer.k_proj(y, pass), pass.batch.positions, frequencies);
+    Tensor q = rope(layer.q_proj(y, pass), pass.batch.positions, frequencies_);
+    Tensor k = rope(layer.k_proj(y, pass), pass.batch.positions, frequencies_);
     Tensor o = attend(q, k, layer.v_proj(y, pass), pass, config_.attention(), i);
     Tensor middle = add(x, layer.o_proj(o, pass));
     y = rms_norm(middle, *layer.post_attention_layernorm, config_.norm_eps, dtype_);
@@ -92,6 +92,7 @@ class Llama final : public Decoder {
     return add(middle, layer.down_proj(y, pass));
   }
 
+  Tensor frequencies_;  // of the rotation
   ParameterSlot embed_tokens_, norm_;
   std::vector<Layer> layers_;
 };

@@ -6,6 +6,7 @@
 #include <map>
 
 #include "engine/error.h"
+#include "engine/place.h"
 #include "engine/random.h"
 #include "io/atomic.h"
 #include "io/mapped_file.h"
@@ -84,8 +85,8 @@ MergeReport write_merged_model(const CausalLm& model, const std::string& model_f
     const StoredTensor* tensor = base.find(name + ".weight");
     if (!tensor || !layouts.contains(name))
       throw InputError(model_folder + ": " + name + ".weight: expected a tensor, found none");
-    Weight weight(model.device(), tensor->bytes, tensor->dtype(), {tensor->shape.at(0), tensor->shape.at(1)},
-                  tensor->file, layouts[name]);
+    Weight weight = place(model.device(), {tensor->bytes, tensor->byte_count, tensor->file}, tensor->dtype(),
+                          {tensor->shape.at(0), tensor->shape.at(1)}, tensor->dtype(), layouts[name]);
     ChangeKept kept;
     merged[tensor->name] = merge_weight(name, weight, list, &kept);
     add_kept(report, name, weight.dtype(), kept);

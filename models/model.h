@@ -72,8 +72,7 @@ class CausalLm {
 
 struct LoadOptions {
   Precision precision = Precision::automatic;
-  bool trainable = false;     ///< all parameters are tensors in f32 (--full)
-  bool emulate_bf16 = false;  ///< bf16 on a processor without it, slowly: for tests
+  bool trainable = false;  ///< all parameters are tensors in f32 (--full)
 };
 
 /// Opens a Hugging Face model folder (config.json, model.safetensors or shards). Config and tensors are checked against

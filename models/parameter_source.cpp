@@ -43,7 +43,7 @@ class FreshSource final : public ParameterSource {
       Random random(seed_, hash_name(name.data(), name.size()));
       for (float& value : values) value = static_cast<float>(random.normal() * deviation);
     }
-    Tensor tensor = Tensor::from(device_, shape, values.data());
+    Tensor tensor = Tensor::from(device_, shape, std::move(values));
     return tensor.set_trainable();
   }
 

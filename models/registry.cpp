@@ -28,14 +28,14 @@ ModelConfig read_config(const Family& family, const JsonRef& root, const std::st
   return config;
 }
 
-DType resolve(Precision precision, DType stored, const Device& device, bool emulate) {
+DType resolve(Precision precision, DType stored, const Device& device) {
   switch (precision) {
     case Precision::f64:
       return DType::f64;
     case Precision::f32:
       return DType::f32;
     case Precision::bf16:
-      if (!device.has_bf16() && !emulate)
+      if (!device.has_bf16())
         throw UsageError(
             "precision: bf16 needs a processor with bf16 products (AVX512-BF16), oneDNN, and no LORAGRAD_MAX_CPU_ISA "
             "that forbids them: use f32");
@@ -72,7 +72,7 @@ std::unique_ptr<CausalLm> load_model(const std::string& folder, const DevicePtr&
   ModelConfig config = read_config(family, root, folder);
   SafetensorsFile file = open_model_folder(folder);
   DType stored = stored_dtype(file);
-  DType compute = resolve(options.precision, stored, *device, options.emulate_bf16);
+  DType compute = resolve(options.precision, stored, *device);
   auto source = stored_source(folder, std::move(file), device, options, compute == DType::f64 ? DType::f64 : DType::f32,
                               family.base_prefix);
   return ModelAssembly::assemble(family, config, device, compute, stored, *source);

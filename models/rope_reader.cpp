@@ -71,7 +71,7 @@ void scale_as_llama3(std::vector<double>& frequencies, const JsonRef& object, Co
 
 }  // namespace
 
-RopeFrequencies read_rope(ConfigReader& read, ModelConfig& c, double default_theta) {
+std::vector<double> read_rope(ConfigReader& read, ModelConfig& c, double default_theta) {
   std::optional<JsonRef> object = rope_object(read);
   auto theta_at = read.find("rope_theta");
   if (auto nested = member(object, "rope_theta")) theta_at = nested;
@@ -84,14 +84,14 @@ RopeFrequencies read_rope(ConfigReader& read, ModelConfig& c, double default_the
   check_partial_rotary_factor(read, object, type, c);
   if (object) warn_of_unused(*object, type, c);
 
-  auto frequencies = std::make_shared<std::vector<double>>();
+  std::vector<double> frequencies;
   for (std::int64_t i = 0; i < c.head_dim / 2; ++i)
-    frequencies->push_back(std::pow(theta, -2.0 * static_cast<double>(i) / static_cast<double>(c.head_dim)));
+    frequencies.push_back(std::pow(theta, -2.0 * static_cast<double>(i) / static_cast<double>(c.head_dim)));
   if (type == "linear") {
     double factor = object->at("factor").number(1, 1e6);
-    for (double& f : *frequencies) f /= factor;
+    for (double& f : frequencies) f /= factor;
   } else if (type == "llama3") {
-    scale_as_llama3(*frequencies, *object, read, c.max_position_embeddings);
+    scale_as_llama3(frequencies, *object, read, c.max_position_embeddings);
   }
   return frequencies;
 }

@@ -10,6 +10,6 @@ namespace loragrad {
 /// "llama3"). Of the two dialects, a rope_scaling (version 4) that is neither null nor empty replaces rope_parameters
 /// (version 5) whole; theta is the chosen object's, else the top level's, else `default_theta`. What is there and
 /// counts for nothing is told in c.warnings.
-RopeFrequencies read_rope(ConfigReader& read, ModelConfig& c, double default_theta);
+std::vector<double> read_rope(ConfigReader& read, ModelConfig& c, double default_theta);
 
 }  // namespace loragrad

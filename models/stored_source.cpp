@@ -3,6 +3,7 @@
 #include <set>
 
 #include "engine/error.h"
+#include "engine/place.h"
 #include "io/safetensors.h"
 #include "io/tensor_complaints.h"
 #include "models/base_tensors.h"
@@ -85,10 +86,11 @@ class StoredSource final : public ParameterSource {
   }
 
   Parameter parameter(const StoredTensor& stored, Shape shape, WeightLayout layout, DType dtype) {
-    const void* data = device_->is_meta() ? nullptr : stored.bytes;
-    Weight weight(device_, data, stored.dtype(), shape, stored.file, layout);
-    if (!trainable_) return weight.to(dtype);
-    Tensor copy = weight.to_tensor(vectors_);
+    auto placed = [&](DType wanted) {
+      return place(device_, {stored.bytes, stored.byte_count, stored.file}, stored.dtype(), shape, wanted, layout);
+    };
+    if (!trainable_) return placed(dtype);
+    Tensor copy = placed(stored.dtype()).to_tensor(vectors_);
     return {copy.set_trainable(), layout};
   }
 

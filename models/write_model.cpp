@@ -13,16 +13,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-/// The values in this process's memory: the tensor's own on the CPU, else a copy that `keep` holds.
-const void* host_values(const Parameter& parameter, std::vector<std::vector<std::byte>>& keep) {
-  const DevicePtr& device = parameter.device();
-  const void* data = parameter.view().data;
-  if (device->name() == "cpu") return data;
-  std::vector<std::byte>& copy = keep.emplace_back(parameter.bytes());
-  device->download(copy.data(), data, copy.size());
-  return copy.data();
-}
-
 std::string torch_name(DType dtype) {
   switch (dtype) {
     case DType::bf16:
@@ -39,7 +29,7 @@ std::string torch_name(DType dtype) {
 }  // namespace
 
 void write_model(const CausalLm& model, const std::string& base_folder, const std::string& folder) {
-  std::vector<std::vector<std::byte>> keep;
+  std::vector<HostBytes> values;
   std::vector<TensorToWrite> tensors;
   bool trained = false;
   std::set<std::string> matrices;
@@ -50,7 +40,8 @@ void write_model(const CausalLm& model, const std::string& base_folder, const st
     // A vector is one row here, and so may be a linear map's matrix.
     bool matrix = shape.rows != 1 || matrices.count(name);
     std::vector<std::int64_t> dims = matrix ? std::vector{shape.rows, shape.cols} : std::vector{shape.cols};
-    tensors.push_back({name, parameter->dtype(), dims, host_values(*parameter, keep)});
+    values.push_back(parameter->weight().on_host());
+    tensors.push_back({name, parameter->dtype(), dims, values.back().data});
   }
   write_safetensors((fs::path(folder) / "model.safetensors").string(), tensors);
 

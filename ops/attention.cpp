@@ -64,6 +64,8 @@ void check_offsets(const Tensor& q, const Tensor& k, const RowOffsetsPtr& offset
                        std::to_string(ends.front()) + " to " + std::to_string(ends.back()) +
                        (std::is_sorted(ends.begin(), ends.end()) ? "" : ", not ascending"));
   };
+  check_indices("attention", "offsets on the device", offsets->on_device, {2, offsets->rows() + 1}, q.shape());
+  check_one_device("attention", q.device(), offsets->on_device.device());
   check("query", offsets->query, q);
   check("key", offsets->key, k);
   for (std::size_t i = 0; i + 1 < offsets->query.size(); ++i) {
@@ -98,6 +100,14 @@ void check_shapes(const Tensor& q, const Tensor& k, const Tensor& v, const Atten
 
 }  // namespace
 
+RowOffsetsPtr make_row_offsets(const DevicePtr& device, std::vector<std::int64_t> query,
+                               std::vector<std::int64_t> key) {
+  std::vector<std::int32_t> both(query.begin(), query.end());
+  both.insert(both.end(), key.begin(), key.end());
+  Tensor copy = Tensor::from(device, {2, static_cast<std::int64_t>(query.size())}, std::move(both));
+  return std::make_shared<const RowOffsets>(RowOffsets{std::move(query), std::move(key), copy});
+}
+
 Tensor attention(const Tensor& q, const Tensor& k, const Tensor& v, const RowOffsetsPtr& offsets,
                  const AttentionConfig& config) {
   check_shapes(q, k, v, config);
@@ -112,6 +122,7 @@ Tensor attention(const Tensor& q, const Tensor& k, const Tensor& v, const RowOff
   }
   args.rows = offsets->rows();
   args.query_offsets = offsets->query.data(), args.key_offsets = offsets->key.data();
+  args.device_offsets = offsets->on_device.data<std::int32_t>();
   args.n_head = config.n_head, args.n_kv_head = config.n_kv_head, args.head_dim = config.head_dim;
   args.window = config.window, args.scale = config.scale;
   device->kernels().attention(*device, args);

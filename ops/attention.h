@@ -12,9 +12,12 @@ namespace loragrad {
 /// decoding with a cache, where a row has more keys than queries and its last query stands at its last key.
 struct RowOffsets {
   std::vector<std::int64_t> query, key;
+  Tensor on_device;  ///< [2, rows + 1] i32: the same, for kernels
   std::int64_t rows() const { return static_cast<std::int64_t>(query.size()) - 1; }
 };
 using RowOffsetsPtr = std::shared_ptr<const RowOffsets>;
+/// With their copy on `device`. As many for queries as for keys.
+RowOffsetsPtr make_row_offsets(const DevicePtr& device, std::vector<std::int64_t> query, std::vector<std::int64_t> key);
 
 struct AttentionConfig {
   std::int64_t n_head = 0, n_kv_head = 0, head_dim = 0;

@@ -22,10 +22,11 @@ class MetaDevice final : public WrappedDevice {
   MemoryBlock allocate(std::size_t bytes) override { return {nullptr, placement_.take(bytes)}; }
   void release(MemoryBlock block, std::size_t bytes) noexcept override { placement_.give_back(block.offset, bytes); }
   std::size_t footprint() const override { return placement_.highest(); }
-  void upload(void*, const void*, std::size_t) override {}
-  void download(void*, const void*, std::size_t) override {}
+  void upload(void*, HostBytes) override {}
 
  private:
+  void read_back(void*, const void*, std::size_t) override {}
+
   Placement placement_{std::numeric_limits<std::size_t>::max()};
 };
 

@@ -9,16 +9,16 @@
 namespace loragrad {
 namespace {
 
-RopeArgs arguments(const ConstMatrix& x, const Matrix& y, const Tensor& positions, const RopeFrequencies& frequencies) {
+RopeArgs arguments(const ConstMatrix& x, const Matrix& y, const Tensor& positions, const Tensor& frequencies) {
   return {.x = x,
           .y = y,
           .positions = positions.data<std::int32_t>(),
-          .frequencies = frequencies->data(),
-          .head_dim = static_cast<std::int64_t>(2 * frequencies->size())};
+          .frequencies = frequencies.data<double>(),
+          .head_dim = 2 * frequencies.cols()};
 }
 
 struct RopeNode final : Node {
-  RopeNode(const Tensor& x, const Tensor& positions, const RopeFrequencies& frequencies) : frequencies(frequencies) {
+  RopeNode(const Tensor& x, const Tensor& positions, const Tensor& frequencies) : frequencies(frequencies) {
     set_inputs({x});
     saved_positions = save(positions);
   }
@@ -30,17 +30,18 @@ struct RopeNode final : Node {
     args.beta = dx.beta;
     dy.device()->kernels().rope(*dy.device(), args);
   }
-  RopeFrequencies frequencies;
+  Tensor frequencies;  // the model's, no activation
   std::size_t saved_positions;
 };
 
 }  // namespace
 
-Tensor rope(const Tensor& x, const Tensor& positions, const RopeFrequencies& frequencies) {
+Tensor rope(const Tensor& x, const Tensor& positions, const Tensor& frequencies) {
   check_real("rope", "x", x.dtype());
   check_indices("rope", "positions", positions, {x.rows(), 1}, x.shape());
   check_one_device("rope", x.device(), positions.device());
-  auto head_dim = static_cast<std::int64_t>(frequencies ? 2 * frequencies->size() : 0);
+  std::int64_t head_dim = frequencies.defined() ? 2 * frequencies.numel() : 0;
+  if (head_dim > 0) check_one_device("rope", x.device(), frequencies.device());
   if (head_dim == 0 || x.cols() % head_dim != 0)
     throw ShapeError("rope: x " + x.shape().text() + " is not made of heads of " + std::to_string(head_dim));
   Tensor y = Tensor::empty(x.device(), x.shape(), x.dtype());

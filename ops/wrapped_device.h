@@ -6,7 +6,7 @@
 namespace loragrad {
 
 /// A device that is another in everything but its kernels: what is derived from it brings the table. Bytes are counted
-/// by its own meter; kernels of `like` run on the threads of `like`.
+/// by its own meter, and waits counted by itself.
 class WrappedDevice : public Device {
  public:
   std::string_view name() const override { return like_->name(); }
@@ -14,13 +14,15 @@ class WrappedDevice : public Device {
   MemoryBlock allocate(std::size_t bytes) override { return like_->allocate(bytes); }
   void release(MemoryBlock block, std::size_t bytes) noexcept override { like_->release(block, bytes); }
   std::size_t footprint() const override { return like_->footprint(); }
-  void upload(void* to, const void* from, std::size_t bytes) override { like_->upload(to, from, bytes); }
-  void download(void* to, const void* from, std::size_t bytes) override { like_->download(to, from, bytes); }
+  void upload(void* to, HostBytes from) override { like_->upload(to, std::move(from)); }
+  bool shares_host_memory() const override { return like_->shares_host_memory(); }
+  std::size_t run_bytes(const RunSize& run) const override { return like_->run_bytes(run); }
   bool has_bf16() const override { return like_->has_bf16(); }
   Device& like() { return *like_; }
 
  protected:
-  WrappedDevice(const Kernels& kernels, DevicePtr like) : Device(kernels, 1), like_(std::move(like)) {}
+  WrappedDevice(const Kernels& kernels, DevicePtr like) : Device(kernels), like_(std::move(like)) {}
+  void read_back(void* to, const void* from, std::size_t bytes) override { like_->download(to, from, bytes); }
 
  private:
   DevicePtr like_;
@@ -31,12 +33,6 @@ template <auto entry, class Args>
 std::size_t scratch_of_like(Device& device, const Args& args) {
   Device& like = static_cast<WrappedDevice&>(device).like();
   return (like.kernels().*entry).scratch(like, args);
-}
-
-/// Threads that the kernels of `device` run on.
-inline int kernel_threads(Device& device) {
-  auto* wrapped = dynamic_cast<WrappedDevice*>(&device);
-  return wrapped ? kernel_threads(wrapped->like()) : device.threads().size();
 }
 
 }  // namespace loragrad

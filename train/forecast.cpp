@@ -7,7 +7,6 @@
 #include "engine/error.h"
 #include "io/safetensors.h"
 #include "ops/meta_device.h"
-#include "ops/wrapped_device.h"
 #include "optim/adamw.h"
 #include "train/evaluate.h"
 #include "train/process_memory.h"
@@ -16,23 +15,10 @@
 namespace loragrad {
 namespace {
 
-// Measured (docs/design/009): what a run takes beyond its tensors, the mapped files, what was there before it and what
-// is counted below: the generated code of one shape of batch, pages of the libraries, stacks.
-constexpr std::size_t runtime_bytes = 10 << 20;
-
-/// Generated code of the GEMM library: some 32 products for each shape of batch beyond the first, 44 KiB each, until
-/// the cache of them is full (ops/cpu/onednn_gemm.cpp).
-std::size_t generated_bytes(std::size_t shapes_of_batches) {
-  return std::min<std::size_t>(256, 32 * (shapes_of_batches - 1)) * (44 << 10);
-}
-
-/// The GEMM library copies both operands of a tile into its own order, where the meter does not see it unless the tile
-/// is of whole rows. Each thread has a tile at a time, mostly of 256 rows and 192 columns (ops/cpu/gemm_tiles.cpp).
-std::size_t packing_bytes(const CausalLm& model, int threads) {
+std::int64_t longest_dimension(const CausalLm& model) {
   std::int64_t longest = 0;
   for (const LinearShape& linear : model.linear_shapes()) longest = std::max({longest, linear.in, linear.out});
-  return static_cast<std::size_t>(threads) * static_cast<std::size_t>(longest) * (256 + 192) *
-         size_of(model.compute_dtype());
+  return longest;
 }
 
 std::int64_t tokens_of(const StepRows& rows) {
@@ -129,14 +115,16 @@ Dataset heaviest_evaluation(const Dataset& eval, const EvalOptions& options) {
 
 /// Runs on the model's meta device, which has seen nothing but the loading of the model and the adapter.
 Forecast forecast_steps(const CausalLm& model, const Adapter* adapter, const TrainOptions& options, const Dataset& data,
-                        const Dataset* eval, int threads) {
+                        const Dataset* eval) {
   options.check();
   if (data.rows.empty()) throw UsageError("forecast: expected at least one row, found none");
   Device& meta = *model.device();
   Forecast forecast;
   Batches batches = batches_to_forecast(data, options);
   forecast.held = resident_bytes();
-  forecast.process = forecast.held + runtime_bytes + generated_bytes(batches.shapes) + packing_bytes(model, threads);
+  forecast.process = forecast.held + meta.run_bytes({.batch_shapes = batches.shapes,
+                                                     .longest = longest_dimension(model),
+                                                     .products = model.compute_dtype()});
   forecast.trained = meta.memory().live();
   std::vector<Tensor> trained;
   for (const auto& [name, tensor] : adapter ? adapter->tensors() : model.trainable()) trained.push_back(tensor);
@@ -185,7 +173,7 @@ Forecast forecast_training(const std::string& model_folder, LoadOptions load, co
     adapter = make_adapter(meta, config, model->linear_shapes(), options.seed,
                            model->compute_dtype() == DType::f64 ? DType::f64 : DType::f32);
   }
-  Forecast forecast = forecast_steps(*model, lora ? &adapter : nullptr, options, data, eval, kernel_threads(*like));
+  Forecast forecast = forecast_steps(*model, lora ? &adapter : nullptr, options, data, eval);
   for (const StoredTensor& tensor : open_model_folder(model_folder).tensors) forecast.weights += tensor.byte_count;
   forecast.weights_are_released = load.trainable;
   return forecast;
@@ -194,7 +182,7 @@ Forecast forecast_training(const std::string& model_folder, LoadOptions load, co
 Forecast forecast_pretraining(const std::string& config_json_file, const TrainOptions& options, const Dataset& data,
                               const DevicePtr& like, const Dataset* eval) {
   std::unique_ptr<CausalLm> model = new_model(config_json_file, meta_device(like), options.seed);
-  return forecast_steps(*model, nullptr, options, data, eval, kernel_threads(*like));
+  return forecast_steps(*model, nullptr, options, data, eval);
 }
 
 }  // namespace loragrad

@@ -24,7 +24,7 @@ class Search {
     MemoryPlan plan{asked_, {}, 0};
     plan.options.checkpoint_activations = recompute;
     plan.options.micro_batch = rows < asked_.rows_at_once() ? rows : asked_.micro_batch;
-    plan.forecast = forecast_(plan.options);
+    plan.forecast = forecast_.planned(plan.options);
     return plan;
   }
   bool fits(const MemoryPlan& plan) const { return plan.forecast.total() <= limit_; }
@@ -57,6 +57,11 @@ class Search {
   const Forecaster& forecast_;
 };
 
+/// More threads than were planned for may take more than the plan did.
+bool exceeds(const MemoryPlan& plan, std::size_t limit, const Forecaster& forecast) {
+  return forecast.threads > planned_threads && plan.forecast.total() > limit;
+}
+
 /// Up to the next MiB but one: what the process holds differs a little from run to run.
 std::size_t least_mebibytes(const TrainOptions& asked, const Forecaster& forecast) {
   return (Search(asked, 0, forecast).plan(true, 1).forecast.total() >> 20) + 2;
@@ -75,16 +80,25 @@ std::optional<MemoryPlan> fitting_plan(const TrainOptions& asked, std::size_t li
                                        const Forecaster& forecast) {
   Search search(asked, limit, forecast);
   std::int64_t good_rows = (good_tokens - 1) / std::max<std::int64_t>(1, longest_row) + 1;
-  if (!asked.checkpoint_activations)
-    if (auto plan = search.most_rows(false, std::min(good_rows, asked.rows_at_once()))) return plan;
-  return search.most_rows(true, 1);
+  std::optional<MemoryPlan> plan;
+  if (!asked.checkpoint_activations) plan = search.most_rows(false, std::min(good_rows, asked.rows_at_once()));
+  if (!plan) plan = search.most_rows(true, 1);
+  if (plan) plan->forecast = forecast.real(plan->options);
+  return plan;
 }
 
 MemoryPlan plan_memory(const TrainOptions& asked, std::size_t limit, std::int64_t longest_row,
                        const Forecaster& forecast) {
-  if (auto plan = fitting_plan(asked, limit, longest_row, forecast)) return *plan;
-  throw IoError(fmt::format("max-memory: expected at least {} MiB (checkpointed blocks, 1 row at a time), found {}",
-                            least_mebibytes(asked, forecast), bytes_text(limit)));
+  auto plan = fitting_plan(asked, limit, longest_row, forecast);
+  if (!plan)
+    throw IoError(fmt::format("max-memory: expected at least {} MiB (checkpointed blocks, 1 row at a time), found {}",
+                              least_mebibytes(asked, forecast), bytes_text(limit)));
+  if (exceeds(*plan, limit, forecast))
+    throw IoError(
+        fmt::format("threads: expected so few that the run keeps within max-memory {} ({} do), found {}, "
+                    "which take {}",
+                    bytes_text(limit), planned_threads, forecast.threads, bytes_text(plan->forecast.total())));
+  return *plan;
 }
 
 std::string memory_warning(const MemoryPlan& plan, const TrainOptions& asked, std::int64_t longest_row,
@@ -99,7 +113,8 @@ std::string memory_warning(const MemoryPlan& plan, const TrainOptions& asked, st
                         needed > plan.available ? "" : ", which will be read from the disk again and again");
   // A limit counts what the process holds, and the mapped pages.
   std::size_t limit = (plan.available + f.held) >> 20;
-  if (auto fit = fitting_plan(asked, limit << 20, longest_row, forecast))
+  auto fit = fitting_plan(asked, limit << 20, longest_row, forecast);
+  if (fit && !exceeds(*fit, limit << 20, forecast))
     return text + fmt::format("; --max-memory {}MiB would fit ({})", limit, fit->measures(asked));
   return text + fmt::format("; the least is {} MiB in all (checkpointed blocks, 1 row at a time)",
                             least_mebibytes(asked, forecast));

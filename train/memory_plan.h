@@ -18,9 +18,20 @@ struct MemoryPlan {
   std::string measures(const TrainOptions& asked) const;
 };
 
-using Forecaster = std::function<Forecast(const TrainOptions&)>;
+/// A plan counts the memory of so many threads: how a run is split, and with it its last bits, is not to depend on how
+/// many it has.
+constexpr int planned_threads = 16;
 
-/// The fastest of the ways to run whose forecast is within `limit` bytes, as plan_memory finds it; none when none fits.
+/// Forecasts of a run by its options.
+struct Forecaster {
+  using Function = std::function<Forecast(const TrainOptions&)>;
+  Function planned;  ///< like planning_device(planned_threads): what a plan goes by
+  Function real;     ///< like the run's device: what it will take
+  int threads = 1;   ///< of the run
+};
+
+/// The fastest of the ways to run whose planned forecast is within `limit` bytes, as plan_memory finds it, with its
+/// real forecast; none when none fits.
 std::optional<MemoryPlan> fitting_plan(const TrainOptions& asked, std::size_t limit, std::int64_t longest_row,
                                        const Forecaster& forecast);
 
@@ -32,7 +43,7 @@ std::string memory_warning(const MemoryPlan& plan, const TrainOptions& asked, st
 /// The fastest of the ways to run whose forecast is within `limit` bytes: as asked; fewer rows at a time, as many as
 /// fit, while they still have a good number of tokens (up to a quarter more time); checkpointed blocks (a third more or
 /// half), with as many rows at a time as fit. `longest_row`: tokens of the longest row. IoError naming the least that
-/// would do when none fits.
+/// would do when none fits, and for threads beyond those that were planned for where they take more than `limit`.
 MemoryPlan plan_memory(const TrainOptions& asked, std::size_t limit, std::int64_t longest_row,
                        const Forecaster& forecast);
 

@@ -84,8 +84,9 @@ void widen_start(const CausalLm& model) {
   const double factor = 1 / (0.02 * std::sqrt(static_cast<double>(hidden_size)));
   for (auto [name, tensor] : model.trainable()) {
     if (tensor.rows() == 1 || tensor.cols() == 1) continue;  // norms start at 1
-    float* values = tensor.mutable_data<float>();
-    for (std::int64_t i = 0; i < tensor.numel(); ++i) values[i] *= static_cast<float>(factor);
+    std::vector<float> values = tensor.values<float>();
+    for (float& value : values) value *= static_cast<float>(factor);
+    tensor.set_values(std::move(values));
   }
 }
 

@@ -76,7 +76,7 @@ DemoReport measure_claims(const DemoSettings& settings) {
                     {"rank", demo_rank},
                     {"seeds", settings.scale.seeds},
                     {"story_loss", stage.story_loss},
-                    {"threads", device->threads().size()}};
+                    {"threads", settings.threads > 0 ? settings.threads : available_threads()}};
   return report;
 }
 

@@ -182,7 +182,7 @@ void run(Device& device, const AttentionArgs& args, void* workspace) {
 
 std::size_t scratch_bytes(Device& device, const AttentionArgs& args) {
   return with_type(args.q.dtype, [&](auto x) { return slot_bytes<decltype(x)>(args); }) *
-         static_cast<std::size_t>(device.threads().size());
+         static_cast<std::size_t>(threads_of(device).size());
 }
 
 void attention(Device& device, const AttentionArgs& args, void* workspace) {

@@ -218,15 +218,15 @@ std::size_t slot_bytes(const AttentionBackwardArgs& args, std::int64_t rows) {
 }  // namespace
 
 std::size_t scratch_bytes(Device& device, const AttentionBackwardArgs& args) {
-  std::vector<Item> items = cut(args, device.threads().size());
+  std::vector<Item> items = cut(args, threads_of(device).size());
   if (items.empty()) return 0;
   std::int64_t rows = most_rows(items);
   return with_type(args.forward.q.dtype, [&](auto x) { return slot_bytes<decltype(x)>(args, rows); }) *
-         static_cast<std::size_t>(device.threads().size());
+         static_cast<std::size_t>(threads_of(device).size());
 }
 
 void attention_backward(Device& device, const AttentionBackwardArgs& args, void* workspace) {
-  std::vector<Item> items = cut(args, device.threads().size());
+  std::vector<Item> items = cut(args, threads_of(device).size());
   std::int64_t rows = most_rows(items);
   with_type(args.forward.q.dtype, [&](auto x) {
     using X = decltype(x);

@@ -6,8 +6,8 @@
 #include <utility>
 #include <vector>
 
-#include "engine/device.h"
 #include "ops/cpu/attention_products.h"
+#include "ops/cpu/processor.h"
 
 /// What attention's forward and backward share: how the work is cut, and the products of a strip of queries with a tile
 /// of keys.
@@ -188,8 +188,8 @@ template <class Item, class Work>
 void run_items(Device& device, std::vector<Item>& items, std::size_t slot_bytes, void* workspace, const Work& work) {
   std::stable_sort(items.begin(), items.end(), [](const Item& a, const Item& b) { return a.cost > b.cost; });
   std::atomic<std::size_t> next{0};
-  std::int64_t slots = std::min<std::int64_t>(device.threads().size(), static_cast<std::int64_t>(items.size()));
-  device.threads().parallel_for(slots, [&](std::int64_t slot) {
+  std::int64_t slots = std::min<std::int64_t>(threads_of(device).size(), static_cast<std::int64_t>(items.size()));
+  threads_of(device).parallel_for(slots, [&](std::int64_t slot) {
     char* scratch = static_cast<char*>(workspace) + static_cast<std::size_t>(slot) * slot_bytes;
     for (std::size_t i; (i = next.fetch_add(1)) < items.size();) work(items[i], scratch);
   });

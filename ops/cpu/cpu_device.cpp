@@ -4,38 +4,45 @@
 
 #include <cstring>
 
-#include "ops/cpu/arena.h"
+#include "engine/error.h"
 #include "ops/cpu/gemm_library.h"
 #include "ops/cpu/instruction_sets.h"
+#include "ops/cpu/processor.h"
 
 namespace loragrad {
-namespace {
+namespace cpu {
 
-class CpuDevice final : public Device {
- public:
-  explicit CpuDevice(int threads) : Device(cpu::instruction_set().kernels, threads) {
-    // Our tiles are the parallelism; OpenBLAS has one setting for the whole process.
-    openblas_set_num_threads(1);
-  }
-  std::string_view name() const override { return "cpu"; }
-  MemoryBlock allocate(std::size_t bytes) override { return arena_.allocate(bytes); }
-  void release(MemoryBlock block, std::size_t bytes) noexcept override { arena_.release(block, bytes); }
-  std::size_t footprint() const override { return arena_.placement().highest(); }
-  void upload(void* to, const void* from, std::size_t bytes) override {
-    if (bytes) std::memcpy(to, from, bytes);
-  }
-  void download(void* to, const void* from, std::size_t bytes) override {
-    if (bytes) std::memcpy(to, from, bytes);
-  }
-  bool has_bf16() const override { return cpu::has_bf16(); }
+Processor::Processor(int threads, For use) : Device(instruction_set().kernels), threads_(threads) {
+  if (use == For::planning) return;
+  // Our tiles are the parallelism; OpenBLAS has one setting for the whole process.
+  openblas_set_num_threads(1);
+  threads_.start();
+  arena_.emplace();
+}
 
- private:
-  cpu::Arena arena_;
-};
+std::string_view Processor::name() const { return "cpu"; }
+MemoryBlock Processor::allocate(std::size_t bytes) {
+  if (!arena_) throw UsageError("planning device: expected one to run on");
+  return arena_->allocate(bytes);
+}
+void Processor::release(MemoryBlock block, std::size_t bytes) noexcept { arena_->release(block, bytes); }
+std::size_t Processor::footprint() const { return arena_ ? arena_->placement().highest() : 0; }
+void Processor::upload(void* to, HostBytes from) {
+  if (from.size) std::memcpy(to, from.data, from.size);
+}
+void Processor::read_back(void* to, const void* from, std::size_t bytes) { std::memcpy(to, from, bytes); }
+bool Processor::shares_host_memory() const { return true; }
+bool Processor::has_bf16() const { return cpu::has_bf16(); }
 
-}  // namespace
+}  // namespace cpu
 
-DevicePtr cpu_device(int threads) { return std::make_shared<CpuDevice>(threads > 0 ? threads : available_threads()); }
+DevicePtr cpu_device(int threads) {
+  return std::make_shared<cpu::Processor>(threads > 0 ? threads : available_threads(), cpu::Processor::For::running);
+}
+
+DevicePtr planning_device(int threads) {
+  return std::make_shared<cpu::Processor>(threads, cpu::Processor::For::planning);
+}
 
 std::string_view kernel_set() { return cpu::instruction_set().name; }
 

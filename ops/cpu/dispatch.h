@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cstring>
 
-#include "engine/device.h"
+#include "ops/cpu/processor.h"
 
 /// From runtime dtypes to template scalars. A kernel computes in C, float or double, a block of consecutive elements of
 /// one row at a time; `load` and `store` convert from and to whatever the matrix holds. Blocks have a fixed size and
@@ -100,8 +100,8 @@ void store(const Block<C>& values, double beta, const Matrix& m, std::int64_t ro
 template <class F>
 void for_row_tiles(Device& device, std::int64_t rows, std::int64_t cols, F f) {
   std::int64_t tile = std::max<std::int64_t>(1, 32768 / std::max<std::int64_t>(cols, 1));
-  device.threads().parallel_for((rows + tile - 1) / tile,
-                                [&](std::int64_t i) { f(i * tile, std::min(rows, (i + 1) * tile)); });
+  threads_of(device).parallel_for((rows + tile - 1) / tile,
+                                  [&](std::int64_t i) { f(i * tile, std::min(rows, (i + 1) * tile)); });
 }
 
 /// Calls f(row, column, n) for all blocks of a matrix, in parallel.

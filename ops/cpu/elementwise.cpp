@@ -54,7 +54,7 @@ void column_sum(Device& device, const ColumnSumArgs& args, void*) {
   const Matrix& out = args.out;
   // Narrow strips of columns: one is summed by one thread from the first row to the last, in f64.
   constexpr std::int64_t strip = 64;
-  device.threads().parallel_for((x.cols + strip - 1) / strip, [&](std::int64_t task) {
+  threads_of(device).parallel_for((x.cols + strip - 1) / strip, [&](std::int64_t task) {
     std::int64_t col = task * strip, n = std::min(strip, x.cols - col);
     Eigen::Array<double, strip, 1> sum = Eigen::Array<double, strip, 1>::Zero();
     with_scalar({x, out}, [&](auto scalar) {
@@ -76,7 +76,7 @@ double squared_norm(Device& device, ConstMatrix x) {
   constexpr std::int64_t tile = 64 * block_size;
   std::int64_t per_row = (x.cols + tile - 1) / tile;
   std::vector<double> partial(static_cast<std::size_t>(x.rows * per_row));
-  device.threads().parallel_for(x.rows * per_row, [&](std::int64_t task) {
+  threads_of(device).parallel_for(x.rows * per_row, [&](std::int64_t task) {
     std::int64_t row = task / per_row, begin = task % per_row * tile, end = std::min(begin + tile, x.cols);
     Block<double> values, sum = Block<double>::Zero();
     for (std::int64_t col = begin; col < end; col += block_size) {

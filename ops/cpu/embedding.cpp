@@ -20,7 +20,7 @@ void embedding_backward(Device& device, const EmbeddingBackwardArgs& args, void*
   constexpr std::int64_t strip = 64;
   with_scalar({args.dout, args.dtable}, [&](auto scalar) {
     using C = decltype(scalar);
-    device.threads().parallel_for((args.dout.cols + strip - 1) / strip, [&](std::int64_t task) {
+    threads_of(device).parallel_for((args.dout.cols + strip - 1) / strip, [&](std::int64_t task) {
       std::int64_t col = task * strip, n = std::min(strip, args.dout.cols - col);
       Eigen::Array<C, strip, 1> values = Eigen::Array<C, strip, 1>::Zero();
       for (std::int64_t t = 0; t < args.dout.rows; ++t) {

@@ -16,6 +16,8 @@ void library_gemm(const GemmArgs& args, void* scratch, int threads = 1);
 std::size_t library_scratch(const GemmArgs& args, int threads = 1);
 /// True where a row of c comes out the same, bit for bit, however many other rows are multiplied with it.
 bool library_rows_stand_alone(const GemmArgs& args);
+/// Generated code that is kept for so many shapes of batches, beyond the first's.
+std::size_t library_code_bytes(std::size_t batch_shapes);
 /// f64 through OpenBLAS, whichever library multiplies the rest.
 void blas_gemm_f64(const GemmArgs& args);
 /// True when the processor multiplies bf16 and the library uses it.

@@ -5,6 +5,7 @@
 #include <limits>
 
 #include "ops/cpu/gemm_library.h"
+#include "ops/cpu/processor.h"
 
 namespace loragrad::cpu {
 namespace {
@@ -13,12 +14,12 @@ using Index = std::int64_t;
 
 // The library copies each tile's operands into its own order, the weight's once per tile of rows: tall tiles pay for
 // it least. More tiles keep more threads busy. Measured in docs/design/005.
-constexpr Index tallest = 512, lowest = 128, narrowest = 192, enough_tiles = 8;
+constexpr Index tallest = 512, lowest = 128, enough_tiles = 8;
 // Rows of a weight as it lies that are this long are on a page each: there the copies go by fewer, longer pieces.
 constexpr Index long_row_bytes = 4096, narrowest_of_long = 512;
 // Tiles of whole rows: their heights; as many rows more is what copying the weight takes; from how many rows on they
 // pay, and from how many columns and terms: below, it is an adapter's product.
-constexpr Index tallest_whole = 256, lowest_whole = 32, copying = 12, many_rows = 512, narrow = 64;
+constexpr Index lowest_whole = 32, copying = 12, many_rows = 512, narrow = 64;
 
 Index parts(Index n, Index size) { return (n + size - 1) / size; }
 Index rounded(Index n, Index step) { return std::max(step, parts(n, step) * step); }
@@ -78,7 +79,7 @@ struct Cut {
 class Tiles {
  public:
   Tiles(Device& device, std::span<const GemmArgs> products)
-      : products_(products), threads_(device.threads().size()), first_(cut(0)), last_(cut(products.size() - 1)) {}
+      : products_(products), threads_(threads_of(device).size()), first_(cut(0)), last_(cut(products.size() - 1)) {}
   Index count() const { return (size() - 1) * first_.count() + last_.count(); }
   Index slots() const { return std::min<Index>(threads_, count()); }
   GemmArgs operator[](Index i) const {
@@ -132,7 +133,7 @@ void multiply(Device& device, std::span<const GemmArgs> products, void* workspac
   Tiles tiles(device, products);
   std::size_t scratch = tiles.scratch();
   std::atomic<Index> next{0};
-  device.threads().parallel_for(tiles.slots(), [&](Index slot) {
+  threads_of(device).parallel_for(tiles.slots(), [&](Index slot) {
     void* own = static_cast<std::byte*>(workspace) + static_cast<std::size_t>(slot) * scratch;
     for (Index i; (i = next.fetch_add(1)) < tiles.count();) {
       GemmArgs tile = tiles[i];

@@ -21,6 +21,9 @@ struct Pieces {
   std::int64_t length(std::int64_t i) const { return i + 1 < count() ? size : n - begin(i); }
 };
 
+/// What tiles mostly have: rows where they are of whole rows, and columns (gemm_tiles.cpp says why).
+constexpr std::int64_t tallest_whole = 256, narrowest = 192;
+
 /// Whether multiply() takes the product, which lies in no panels.
 bool is_tiled(const GemmArgs&);
 

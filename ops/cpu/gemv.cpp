@@ -4,6 +4,7 @@
 #include <array>
 
 #include "ops/cpu/kernels.h"
+#include "ops/cpu/processor.h"
 #include "ops/cpu/simd.h"
 
 namespace loragrad::cpu {
@@ -130,9 +131,9 @@ void gemv(Device& device, const GemmArgs& g, void* workspace) {
       g.b.dtype == DType::f32 ? part_for<float>(g.c.rows, g.transpose_b) : part_for<bf16>(g.c.rows, g.transpose_b);
   // Threads take chunks of columns as they come; each element is summed by itself, wherever its chunk begins.
   Index bytes = g.b.rows * g.b.cols * static_cast<Index>(size_of(g.b.dtype));
-  Index tasks = std::clamp<Index>(bytes / task_bytes, 1, 8 * device.threads().size());
+  Index tasks = std::clamp<Index>(bytes / task_bytes, 1, 8 * threads_of(device).size());
   Index chunk = ((g.c.cols + tasks - 1) / tasks + S::width - 1) / S::width * S::width;
-  device.threads().parallel_for((g.c.cols + chunk - 1) / chunk, [&](Index i) {
+  threads_of(device).parallel_for((g.c.cols + chunk - 1) / chunk, [&](Index i) {
     part(g, static_cast<const float*>(workspace), i * chunk, std::min(g.c.cols, (i + 1) * chunk));
   });
 }

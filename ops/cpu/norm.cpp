@@ -86,7 +86,7 @@ void backward(Device& device, const NormBackwardArgs& args, void* workspace) {
   const C* rstds = static_cast<const C*>(args.rstd);
   C* dw_parts = args.dweight.rows > 0 ? static_cast<C*>(workspace) : nullptr;
   C* db_parts = args.dbias.rows > 0 ? static_cast<C*>(workspace) + (dw_parts ? tiles(rows) * d : 0) : nullptr;
-  device.threads().parallel_for(tiles(rows), [&](std::int64_t task) {
+  threads_of(device).parallel_for(tiles(rows), [&](std::int64_t task) {
     Row<C> x_row(d), dy_row(d), w_row(d), dx_row(d);
     const C* w = w_row.read(vector_of<C>(args.weight, d), 0);
     C* dw = dw_parts ? dw_parts + task * d : nullptr;

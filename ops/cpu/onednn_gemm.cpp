@@ -158,6 +158,11 @@ MatmulPtr matmul_for(const GemmArgs& g, int threads) {
 
 }  // namespace
 
+// Some 32 products for each shape of batch, 44 KiB each, until the cache is full.
+std::size_t library_code_bytes(std::size_t batch_shapes) {
+  return std::min<std::size_t>(most_cached, 32 * (batch_shapes - 1)) * (44 << 10);
+}
+
 std::size_t library_scratch(const GemmArgs& g, int threads) {
   return packs(g) ? 0 : matmul_for(g, threads)->scratch.get_size();
 }

@@ -89,7 +89,7 @@ void gradient_of_row(const SoftmaxLossArgs& args, std::int64_t i, std::int64_t r
 
 void softmax_loss(Device& device, const SoftmaxLossArgs& args) {
   // So many rows at a time stay in the cache between the sums and the gradients.
-  const std::int64_t rows_at_once = std::max<std::int64_t>(16, device.threads().size());
+  const std::int64_t rows_at_once = std::max<std::int64_t>(16, threads_of(device).size());
   bool in_place = args.dlogits.data == args.logits.data;
   with_scalar({args.logits, args.dlogits}, [&](auto scalar) {
     using C = decltype(scalar);
@@ -97,11 +97,11 @@ void softmax_loss(Device& device, const SoftmaxLossArgs& args) {
     for (std::int64_t first = 0; first < args.logits.rows; first += rows_at_once) {
       std::int64_t count = std::min(rows_at_once, args.logits.rows - first);
       RowSum<C>* sum = sums.data();
-      device.threads().parallel_for(count, [&](std::int64_t t) { sum[t] = loss_of_row<C>(args, first + t); });
+      threads_of(device).parallel_for(count, [&](std::int64_t t) { sum[t] = loss_of_row<C>(args, first + t); });
       if (!args.dlogits.data) continue;
       // On the logits down each panel: narrower gradients then never reach a row that is still to be read.
       std::int64_t panels = args.panels.count(args.logits.cols), rows = in_place ? count : 1;
-      device.threads().parallel_for(panels * (count / rows), [&](std::int64_t task) {
+      threads_of(device).parallel_for(panels * (count / rows), [&](std::int64_t task) {
         std::int64_t begin = task / panels * rows;
         for (std::int64_t t = begin; t < begin + rows; ++t) gradient_of_row(args, task % panels, first + t, sum[t]);
       });

@@ -1,7 +1,7 @@
 """Limits of the system: file sizes, threads, memory, files that shrink."""
 import json, os, resource, signal, struct, subprocess
 
-from support import BINARY, CliTest, run
+from support import BINARY, CONFIG, CliTest, run, write_rows
 
 
 class Limits(CliTest):
@@ -45,6 +45,28 @@ class Limits(CliTest):
             self.assertEqual(4, done.returncode, done.stderr)
             self.assertRegex(done.stderr, r"\Aerror: threads: expected 4000 that can be started, found \d+: [^\n]+\n\Z")
             self.assertEqual([], list(self.folder.iterdir()))
+
+    def test_how_a_run_is_split_within_a_limit_of_memory_does_not_depend_on_its_threads(self):
+        # Wide products, so that a thread takes some memory, and long rows, so that a split saves more than 16 threads take.
+        wide = {**CONFIG, "intermediate_size": 2048, "num_hidden_layers": 1, "max_position_embeddings": 512}
+        (self.folder / "config.json").write_text(json.dumps(wide))
+        rows = write_rows(self.folder / "rows.jsonl", [{"text": chr(97 + i) * 500} for i in range(8)])
+        self.ok("pretrain", "--config-json", self.folder / "config.json", "--data", self.data, "--output", self.folder / "model", "--steps", 1)
+        words = ["--model", self.folder / "model", "--data", rows, "--rank", 2, "--alpha", 3, "--steps", 2, "--batch-size", 8]
+        one, two = (self.json("check", *words, "--threads", n)["predicted_peak_bytes"] for n in (1, 2))
+        self.assertGreater(two - one, 3 << 20)
+        limit = ["--max-memory", (one + two) // 2]  # where one thread could take all rows at once, and two could not
+        adapters, plans = [], []
+        for n in (1, 2):
+            plans.append(self.json("train", *words, *limit, "--threads", n, "--output", self.folder / f"out{n}")["memory"])
+            adapters.append((self.folder / f"out{n}/adapter_model.safetensors").read_bytes())
+        self.assertEqual(*adapters)
+        self.assertEqual(*(plan["rows_at_once"] for plan in plans))
+        self.assertTrue(1 < plans[0]["rows_at_once"] < 8, plans)
+        # What is printed is the run's own.
+        self.assertGreater(plans[1]["predicted_peak_bytes"] - plans[0]["predicted_peak_bytes"], 3 << 20)
+        self.assertLess(plans[1]["predicted_peak_bytes"], limit[1])
+        self.fails(4, "train", *words, *limit, "--threads", 64, "--output", self.folder / "out", says=("threads: expected so few that the run keeps within max-memory ", "(16 do), found 64, which take "))
 
     def test_the_end_of_a_run_without_memory_waits_for_nothing(self):
         # A library's own thread waits for memory, and the library, as the program leaves, for that thread.

@@ -8,8 +8,8 @@
 #include "engine/error.h"
 #include "engine/random.h"
 #include "engine/tensor.h"
-#include "ops/cpu/cpu_device.h"
 #include "ops/meta_device.h"
+#include "tests/device/test_device.h"
 
 using namespace loragrad;
 
@@ -71,7 +71,7 @@ TEST_CASE("blocks never overlap, and all gaps close in the end") {
 }
 
 TEST_CASE("the meta device's memory reaches as far as the processor's") {
-  DevicePtr cpu = cpu_device(1), meta = meta_device(cpu);
+  DevicePtr cpu = test_device(1), meta = meta_device(cpu);
   auto run = [](const DevicePtr& device) {
     Random random(7, 0);
     std::vector<Tensor> live(20);

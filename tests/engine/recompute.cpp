@@ -11,12 +11,12 @@
 #include "engine/error.h"
 #include "engine/random.h"
 #include "ops/activation.h"
-#include "ops/cpu/cpu_device.h"
 #include "ops/dropout.h"
 #include "ops/elementwise.h"
 #include "ops/linear.h"
 #include "ops/norm.h"
 #include "ops/timed_device.h"
+#include "tests/device/test_device.h"
 
 using namespace loragrad;
 
@@ -59,7 +59,7 @@ std::size_t nodes(const Tensor& y) {
 
 /// Three blocks, of which the first and the last are trained; the gradients of the leaves.
 std::vector<double> gradients(bool recomputed, bool trained_input, std::size_t* kept_bytes = nullptr) {
-  DevicePtr device = cpu_device(1);
+  DevicePtr device = test_device(1);
   Tensor x = random_tensor(device, {tokens, width}, 1);
   if (trained_input) x.set_trainable();
   std::vector<Block> blocks{Block(device, 2, true), Block(device, 3, false), Block(device, 4, true)};
@@ -96,7 +96,7 @@ TEST_CASE("a recomputed block keeps its input, and says so") {
 }
 
 TEST_CASE("of many recomputed blocks one at a time has its values in memory") {
-  DevicePtr device = cpu_device(1);
+  DevicePtr device = test_device(1);
   auto peak = [&](bool recomputed, int count) {
     Tensor x = random_tensor(device, {64, width}, 1);
     Block block(device, 2, true);
@@ -114,7 +114,7 @@ TEST_CASE("of many recomputed blocks one at a time has its values in memory") {
 }
 
 TEST_CASE("nothing is recorded below the first trained value, and a block's own leaves are enough") {
-  DevicePtr device = cpu_device(1);
+  DevicePtr device = test_device(1);
   Tensor x = random_tensor(device, {tokens, width}, 1);
   Tensor below = recompute(x, Block(device, 2, false));
   CHECK_FALSE(below.needs_grad());
@@ -124,7 +124,7 @@ TEST_CASE("nothing is recorded below the first trained value, and a block's own 
 }
 
 TEST_CASE("a block without trained values passes its input's gradient on") {
-  DevicePtr device = cpu_device(1);
+  DevicePtr device = test_device(1);
   auto gradient = [&](bool recomputed) {
     Tensor x = random_tensor(device, {tokens, width}, 1);
     x.set_trainable();
@@ -136,7 +136,7 @@ TEST_CASE("a block without trained values passes its input's gradient on") {
 }
 
 TEST_CASE("an input that is a recipe is computed again from its source") {
-  DevicePtr device = cpu_device(1);
+  DevicePtr device = test_device(1);
   Tensor ones = Tensor::zeros(device, {1, width}, DType::f64);
   ones.fill(1);
   std::size_t bytes = 1;
@@ -159,7 +159,7 @@ TEST_CASE("an input that is a recipe is computed again from its source") {
 }
 
 TEST_CASE("a block's output does not hold on to the block's values by a recipe") {
-  DevicePtr device = cpu_device(1);
+  DevicePtr device = test_device(1);
   Tensor ones = Tensor::zeros(device, {1, width}, DType::f64), x = random_tensor(device, {tokens, width}, 1);
   ones.fill(1);
   Block block(device, 2, true);
@@ -169,7 +169,7 @@ TEST_CASE("a block's output does not hold on to the block's values by a recipe")
 }
 
 TEST_CASE("a computed value that slips into a block beside its input is refused where its gradient would be lost") {
-  DevicePtr device = cpu_device(1);
+  DevicePtr device = test_device(1);
   for (bool block_first : {false, true}) {
     Tensor x = random_tensor(device, {tokens, width}, 1);
     x.set_trainable();
@@ -182,7 +182,7 @@ TEST_CASE("a computed value that slips into a block beside its input is refused 
 }
 
 TEST_CASE("bf16 values go through a recomputed block") {
-  DevicePtr device = cpu_device(1);
+  DevicePtr device = test_device(1);
   auto gradient = [&](bool recomputed) {
     Tensor x = random_tensor(device, {tokens, width}, 1).to(DType::f32);
     x.set_trainable();
@@ -197,7 +197,7 @@ TEST_CASE("bf16 values go through a recomputed block") {
 
 TEST_CASE("running again forms what backward reads, and not the output") {
   std::map<std::string, int> calls;
-  DevicePtr device = timed_device(cpu_device(1), [&](const KernelCall& call) { ++calls[std::string(call.name)]; });
+  DevicePtr device = timed_device(test_device(1), [&](const KernelCall& call) { ++calls[std::string(call.name)]; });
   Tensor ones = Tensor::zeros(device, {1, width}, DType::f64), x = random_tensor(device, {tokens, width}, 1);
   ones.fill(1);
   x.set_trainable();

@@ -2,10 +2,10 @@
 
 #include "engine/backward.h"
 #include "engine/error.h"
-#include "ops/cpu/cpu_device.h"
 #include "ops/elementwise.h"
 #include "ops/linear.h"
 #include "ops/meta_device.h"
+#include "tests/device/test_device.h"
 
 using namespace loragrad;
 
@@ -17,7 +17,7 @@ Tensor leaf(const DevicePtr& device, std::vector<double> values) {
 }  // namespace
 
 TEST_CASE("a graph of 100,000 nodes runs backward, and is freed, without deep recursion") {
-  DevicePtr device = cpu_device(1);
+  DevicePtr device = test_device(1);
   Tensor x = leaf(device, {2});
   {
     Tensor y = x;
@@ -32,7 +32,7 @@ TEST_CASE("a graph of 100,000 nodes runs backward, and is freed, without deep re
 }
 
 TEST_CASE("an input that is used several times collects all its gradients") {
-  DevicePtr device = cpu_device(1);
+  DevicePtr device = test_device(1);
   Tensor x = leaf(device, {3, -1});
   Tensor a = scale(x, 2), b = add(a, a), c = add(b, x);  // c = 5 x
   std::vector<double> dy{1, 10};
@@ -43,16 +43,16 @@ TEST_CASE("an input that is used several times collects all its gradients") {
 }
 
 TEST_CASE("a value changed in place after it was saved is detected") {
-  DevicePtr device = cpu_device(1);
+  DevicePtr device = test_device(1);
   Tensor x = leaf(device, {1, 2}), w = leaf(device, {0.5, 0.25});
   Tensor h = scale(x, 3);
   Tensor y = linear(h, w, Tensor());  // keeps h for dw
-  h.mutable_data<double>()[0] = 7;
+  h.set_values(std::vector<double>{7, 0.75});
   CHECK_THROWS_WITH_AS(backward(y), doctest::Contains("changed in place"), UsageError);
 }
 
 TEST_CASE("a graph can be used once, and only from what depends on something trainable") {
-  DevicePtr device = cpu_device(1);
+  DevicePtr device = test_device(1);
   Tensor x = leaf(device, {4});
   Tensor y = scale(x, 2);
   backward(y);
@@ -63,7 +63,7 @@ TEST_CASE("a graph can be used once, and only from what depends on something tra
 }
 
 TEST_CASE("nothing is recorded below the first trainable value") {
-  DevicePtr device = cpu_device(1);
+  DevicePtr device = test_device(1);
   Tensor frozen = leaf(device, {1, 2}).detach();
   CHECK_FALSE(scale(frozen, 2).needs_grad());
   std::size_t before = device->memory().live();
@@ -72,7 +72,7 @@ TEST_CASE("nothing is recorded below the first trainable value") {
 }
 
 TEST_CASE("backward frees what was saved as it goes") {
-  DevicePtr device = cpu_device(1);
+  DevicePtr device = test_device(1);
   Tensor x = leaf(device, {1, 2}), w = leaf(device, {0.5, 0.25});
   Tensor y = linear(scale(x, 2), w, Tensor());
   backward(y);
@@ -82,7 +82,7 @@ TEST_CASE("backward frees what was saved as it goes") {
 }
 
 TEST_CASE("memory is counted, live and peak, and the meta device counts the same without any") {
-  DevicePtr cpu = cpu_device(2), meta = meta_device(cpu);
+  DevicePtr cpu = test_device(2), meta = meta_device(cpu);
   auto run = [](const DevicePtr& device) {
     Tensor x = Tensor::zeros(device, {7, 5}, DType::f64);
     x.set_trainable();
@@ -97,7 +97,7 @@ TEST_CASE("memory is counted, live and peak, and the meta device counts the same
 }
 
 TEST_CASE("tensors refuse a wrong type, an undefined operand and bf16 parameters") {
-  DevicePtr device = cpu_device(1);
+  DevicePtr device = test_device(1);
   Tensor x = Tensor::zeros(device, {1, 2}, DType::f32);
   CHECK_THROWS_AS(x.data<double>(), UsageError);
   CHECK_THROWS_AS(Tensor().shape(), UsageError);

@@ -5,9 +5,9 @@
 
 #include "engine/backward.h"
 #include "engine/error.h"
-#include "ops/cpu/cpu_device.h"
 #include "ops/elementwise.h"
 #include "ops/meta_device.h"
+#include "tests/device/test_device.h"
 
 using namespace loragrad;
 
@@ -31,7 +31,7 @@ void spoil_memory(const DevicePtr& device) {
 }  // namespace
 
 TEST_CASE("views share the values, whatever they are views of") {
-  Tensor x = counted(cpu_device(1), {3, 4});
+  Tensor x = counted(test_device(1), {3, 4});
   CHECK(x.rows(1, 2).values<double>() == Values{4, 5, 6, 7, 8, 9, 10, 11});
   CHECK(x.cols(1, 2).values<double>() == Values{1, 2, 5, 6, 9, 10});
   CHECK(x.cols(1, 3).rows(1, 2).cols(1, 1).values<double>() == Values{6, 10});
@@ -45,7 +45,7 @@ TEST_CASE("views share the values, whatever they are views of") {
 }
 
 TEST_CASE("views that are not there are refused") {
-  Tensor x = counted(cpu_device(1), {3, 4});
+  Tensor x = counted(test_device(1), {3, 4});
   CHECK_THROWS_AS(x.rows(2, 2), ShapeError);
   CHECK_THROWS_AS(x.cols(-1, 2), ShapeError);
   CHECK_THROWS_AS(x.cols(0, 5), ShapeError);
@@ -54,11 +54,11 @@ TEST_CASE("views that are not there are refused") {
   CHECK_THROWS_WITH_AS(x.cols(0, 2).reshape({1, 6}), "reshape: [3, 2] with rows apart to [1, 6]", ShapeError);
   CHECK_THROWS_WITH_AS(x.cols(0, 2).data<double>(), "tensor: [3, 2] was read in one piece, but its rows lie apart",
                        UsageError);
-  CHECK(x.rows(1, 1).cols(2, 2).data<double>()[1] == 7);
+  CHECK(x.rows(1, 1).cols(2, 2).values<double>()[1] == 7);
 }
 
 TEST_CASE("gradients of views go straight into their parts of one buffer") {
-  DevicePtr device = cpu_device(1);
+  DevicePtr device = test_device(1);
   Tensor x = counted(device, {2, 6}).set_trainable();
   Tensor y = scale(x, 2);  // has a node, whose gradient is collected
   Tensor sum = add(add(y.cols(0, 2), y.cols(2, 2)), y.cols(4, 2));
@@ -70,7 +70,7 @@ TEST_CASE("gradients of views go straight into their parts of one buffer") {
 }
 
 TEST_CASE("parts that overlap add up, and what no view reads gets zero") {
-  DevicePtr device = cpu_device(1);
+  DevicePtr device = test_device(1);
   for (bool leaf : {true, false}) {
     Tensor x = counted(device, {3, 5}).set_trainable(), y = leaf ? x : scale(x, 1);
     Tensor part = add(y.cols(0, 3).rows(1, 2), y.cols(2, 3).rows(0, 2));
@@ -83,7 +83,7 @@ TEST_CASE("parts that overlap add up, and what no view reads gets zero") {
 }
 
 TEST_CASE("a view and the whole of a value may both be used, in any order") {
-  DevicePtr device = cpu_device(1);
+  DevicePtr device = test_device(1);
   Tensor x = counted(device, {2, 3}).set_trainable();
   Tensor ones = Tensor::empty(device, {2, 3}, DType::f64);
   ones.fill(1);
@@ -100,7 +100,7 @@ TEST_CASE("a view and the whole of a value may both be used, in any order") {
 }
 
 TEST_CASE("backward begins at a view, and a reshaped value takes its gradient back") {
-  DevicePtr device = cpu_device(1);
+  DevicePtr device = test_device(1);
   Tensor x = counted(device, {2, 3}).set_trainable();
   backward(scale(x, 3).cols(1, 1), counted(device, {2, 1}));
   CHECK(x.grad().values<double>() == Values{0, 0, 0, 0, 3, 0});
@@ -111,7 +111,7 @@ TEST_CASE("backward begins at a view, and a reshaped value takes its gradient ba
 }
 
 TEST_CASE("a buffer that somebody holds is not written over") {
-  DevicePtr device = cpu_device(1);
+  DevicePtr device = test_device(1);
   Tensor x = counted(device, {1, 3}).set_trainable();
   backward(scale(x, 2), counted(device, {1, 3}));
   Tensor held = x.grad();
@@ -126,7 +126,7 @@ TEST_CASE("a buffer that somebody holds is not written over") {
 }
 
 TEST_CASE("views have no memory on a meta device") {
-  DevicePtr meta = meta_device(cpu_device(1));
+  DevicePtr meta = meta_device(test_device(1));
   Tensor x = Tensor::zeros(meta, {3, 4}, DType::f32).set_trainable();
   Tensor y = scale(x, 2);
   CHECK(y.cols(1, 2).matrix().data == nullptr);

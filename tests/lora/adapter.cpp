@@ -39,7 +39,7 @@ bool zero(const Tensor& tensor) {
 
 TEST_CASE("a fresh adapter has A as PEFT draws it and B = 0") {
   const std::int64_t r = 32, in = 1024;
-  Adapter adapter = make_adapter(cpu_device(1), config_of(r, 80), {{"m.q_proj", in, 48}, {"m.down_proj", 256, in}}, 3);
+  Adapter adapter = make_adapter(test_device(1), config_of(r, 80), {{"m.q_proj", in, 48}, {"m.down_proj", 256, in}}, 3);
   REQUIRE(adapter.modules.size() == 2);
   const LoraModule& q = adapter.modules[0];
   CHECK(q.name == "m.q_proj");
@@ -65,7 +65,7 @@ TEST_CASE("gaussian A has deviation 1/r, with the module's own r") {
   LoraConfig config = config_of(16, 5);
   config.init_lora_weights = LoraInit::gaussian;
   config.rank_pattern = {{"down_proj", 64}};
-  Adapter adapter = make_adapter(cpu_device(1), config, {{"m.q_proj", 2048, 8}, {"m.down_proj", 1024, 8}}, 3);
+  Adapter adapter = make_adapter(test_device(1), config, {{"m.q_proj", 2048, 8}, {"m.down_proj", 1024, 8}}, 3);
   CHECK(statistics(adapter.modules[0].a.values<float>()).deviation == doctest::Approx(1.0 / 16).epsilon(0.02));
   CHECK(std::abs(statistics(adapter.modules[0].a.values<float>()).mean) < 2e-3);
   CHECK(statistics(adapter.modules[0].a.values<float>()).high > 3.0 / 16);
@@ -77,11 +77,11 @@ TEST_CASE("gaussian A has deviation 1/r, with the module's own r") {
 
 TEST_CASE("a module's numbers depend on the seed and its name, not on its neighbours") {
   auto all = llama_shapes();
-  Adapter few = make_adapter(cpu_device(1), config_of(4, 10), all, 3);
+  Adapter few = make_adapter(test_device(1), config_of(4, 10), all, 3);
   LoraConfig everything = config_of(4, 10);
   everything.target_modules = TargetModules::parse("all-linear");
-  Adapter many = make_adapter(cpu_device(1), everything, all, 3),
-          other = make_adapter(cpu_device(1), everything, all, 4);
+  Adapter many = make_adapter(test_device(1), everything, all, 3),
+          other = make_adapter(test_device(1), everything, all, 4);
   CHECK(few.modules.size() == 4);
   CHECK(many.modules.size() == all.size());
   for (const LoraModule& module : few.modules) {
@@ -91,13 +91,13 @@ TEST_CASE("a module's numbers depend on the seed and its name, not on its neighb
     CHECK(values != std::find_if(other.modules.begin(), other.modules.end(), same)->a.values<float>());
   }
   CHECK(many.modules[0].a.values<float>() != many.modules[1].a.values<float>());
-  Adapter wide = make_adapter(cpu_device(1), everything, all, 3, DType::f64);
+  Adapter wide = make_adapter(test_device(1), everything, all, 3, DType::f64);
   CHECK(wide.modules[0].a.values<double>() == many.modules[0].a.to(DType::f64).values<double>());
-  CHECK_THROWS_AS(make_adapter(cpu_device(1), everything, all, 3, DType::bf16), UsageError);
+  CHECK_THROWS_AS(make_adapter(test_device(1), everything, all, 3, DType::bf16), UsageError);
 }
 
 TEST_CASE("an adapter counts its parameters as PEFT does") {
-  Adapter adapter = make_adapter(cpu_device(1), config_of(4, 10), llama_shapes(1), 3);
+  Adapter adapter = make_adapter(test_device(1), config_of(4, 10), llama_shapes(1), 3);
   CHECK(adapter.parameters() == 4 * (16 + 16) + 4 * (32 + 16));
   CHECK(adapter.bytes() == 4u * 320);
   auto tensors = adapter.tensors();

@@ -44,7 +44,8 @@ std::string refusal(const auto& change, const auto& tensors) {
   for (const StoredTensor& t : file.tensors) list.push_back({t.name, t.dtype(), t.shape, t.bytes});
   tensors(list);
   write_safetensors(folder / "adapter_model.safetensors", list);
-  std::string text = message_of<InputError>([&] { load_adapter(folder.path(), cpu_device(1), llama_shapes(), false); });
+  std::string text =
+      message_of<InputError>([&] { load_adapter(folder.path(), test_device(1), llama_shapes(), false); });
   CHECK(contains(text, folder.path()));
   return text;
 }
@@ -66,7 +67,7 @@ TEST_CASE("an adapter is saved and loaded bit for bit") {
   save_adapter(adapter, folder.path());
   CHECK(folder.names() == std::set<std::string>{"adapter_config.json", "adapter_model.safetensors"});
   std::vector<std::string> warnings;
-  Adapter loaded = load_adapter(folder.path(), cpu_device(1), llama_shapes(), true, &warnings);
+  Adapter loaded = load_adapter(folder.path(), test_device(1), llama_shapes(), true, &warnings);
   CHECK(warnings.empty());
   check_same(adapter, loaded);
   CHECK(loaded.base_model == "some/base");
@@ -76,11 +77,11 @@ TEST_CASE("an adapter is saved and loaded bit for bit") {
   CHECK(loaded.config.target_modules.names == std::vector<std::string>{"down_proj", "v_proj"});
   CHECK(loaded.modules[0].scale == 2.5);
   CHECK(loaded.modules[0].a.needs_grad());
-  CHECK_FALSE(load_adapter(folder.path(), cpu_device(1), llama_shapes(), false).modules[0].b.needs_grad());
+  CHECK_FALSE(load_adapter(folder.path(), test_device(1), llama_shapes(), false).modules[0].b.needs_grad());
   std::string base;
   CHECK(read_adapter_config(folder.path(), &base).r == 3);
   CHECK(base == "some/base");
-  CHECK(load_adapter(folder.path(), cpu_device(1), llama_shapes(), false, nullptr, DType::f64).modules[0].a.dtype() ==
+  CHECK(load_adapter(folder.path(), test_device(1), llama_shapes(), false, nullptr, DType::f64).modules[0].a.dtype() ==
         DType::f64);
 }
 
@@ -99,7 +100,7 @@ TEST_CASE("all-linear is written as full names, a pattern as it is, Conv1D as fa
   CHECK(json.find("init_lora_weights")->dump() == "\"gaussian\"");
   CHECK(json.find("lora_alpha")->dump() == "7.5");
   CHECK(json.find("base_model_name_or_path")->dump() == "null");
-  Adapter loaded = load_adapter(folder.path(), cpu_device(1), all, false);
+  Adapter loaded = load_adapter(folder.path(), test_device(1), all, false);
   CHECK(loaded.modules[0].layout == WeightLayout::in_out);
   CHECK(loaded.modules[0].a.shape() == Shape{3, 6});  // oriented as for a Linear
   CHECK(loaded.modules[0].scale == 7.5 / std::sqrt(3.0));
@@ -117,7 +118,7 @@ TEST_CASE("ranks and alphas of single modules survive, whatever the order of the
     TempFolder folder;
     save_adapter(adapter, folder.path());
     std::vector<std::string> warnings;
-    check_same(adapter, load_adapter(folder.path(), cpu_device(1), llama_shapes(), false, &warnings));
+    check_same(adapter, load_adapter(folder.path(), test_device(1), llama_shapes(), false, &warnings));
     CHECK(warnings.empty());
   }
 }
@@ -126,7 +127,7 @@ TEST_CASE("an adapter with NaN is neither saved nor loaded") {
   for (float bad : {std::numeric_limits<float>::quiet_NaN(), std::numeric_limits<float>::infinity()}) {
     TempFolder folder;
     Adapter adapter = trained_adapter(small_config(), llama_shapes());
-    adapter.modules[1].b.mutable_data<float>()[2] = bad;
+    change_values<float>(adapter.modules[1].b, [&](auto& values) { values[2] = bad; });
     CHECK(message_of<NumericError>([&] { save_adapter(adapter, folder.path()); }) ==
           adapter.modules[1].name + ".lora_B.weight: expected finite numbers to save, found NaN or Inf");
     CHECK(folder.names().empty());
@@ -216,7 +217,7 @@ TEST_CASE("fields without effect are named") {
   json.set("target_modules", Json::Array{"v_proj", "down_proj", "nowhere"});
   put(folder / "adapter_config.json", json.dump());
   std::vector<std::string> warnings;
-  load_adapter(folder.path(), cpu_device(1), llama_shapes(), false, &warnings);
+  load_adapter(folder.path(), test_device(1), llama_shapes(), false, &warnings);
   std::string at = folder / "adapter_config.json: ";
   CHECK(std::set<std::string>(warnings.begin(), warnings.end()) ==
         std::set<std::string>{at + "brand_new: unknown field, ignored",
@@ -224,7 +225,7 @@ TEST_CASE("fields without effect are named") {
                               at + "init_lora_weights: has no effect on a saved adapter, ignored",
                               at + "target_modules: \"nowhere\" matches no module of the model"});
   put(folder / "adapter_config.json", R"({"peft_type": "LORA", "target_modules": ["v_proj", "down_proj"], "r": 3})");
-  CHECK(load_adapter(folder.path(), cpu_device(1), llama_shapes(), false).config.lora_alpha == 8);
+  CHECK(load_adapter(folder.path(), test_device(1), llama_shapes(), false).config.lora_alpha == 8);
 }
 
 TEST_CASE("excluded modules and chosen layers come back as names") {
@@ -238,13 +239,13 @@ TEST_CASE("excluded modules and chosen layers come back as names") {
   json.set("exclude_modules", Json::Array{"o_proj"});
   json.set("layers_to_transform", Json::Array{1});
   put(folder / "adapter_config.json", json.dump());
-  Adapter loaded = load_adapter(folder.path(), cpu_device(1), llama_shapes(), false);
+  Adapter loaded = load_adapter(folder.path(), test_device(1), llama_shapes(), false);
   check_same(adapter, loaded);
   CHECK(loaded.config.target_modules.names == names_of(match_targets(config.target_modules, llama_shapes())));
   // The config chooses, not what happens to be in the file.
   auto refusal = [&] {
     put(folder / "adapter_config.json", json.dump());
-    return message_of<InputError>([&] { load_adapter(folder.path(), cpu_device(1), llama_shapes(), false); });
+    return message_of<InputError>([&] { load_adapter(folder.path(), test_device(1), llama_shapes(), false); });
   };
   json.set("layers_to_transform", Json::Array{0, 1});
   CHECK(contains(refusal(), "missing: base_model.model.model.layers.0.self_attn.q_proj.lora_A"));
@@ -253,10 +254,10 @@ TEST_CASE("excluded modules and chosen layers come back as names") {
   json.set("layers_to_transform", 1);
   json.set("layers_pattern", "layers");
   put(folder / "adapter_config.json", json.dump());
-  check_same(adapter, load_adapter(folder.path(), cpu_device(1), llama_shapes(), false));
+  check_same(adapter, load_adapter(folder.path(), test_device(1), llama_shapes(), false));
   json.set("exclude_modules", ".*q_proj");
   put(folder / "adapter_config.json", json.dump());
-  CHECK(contains(message_of<InputError>([&] { load_adapter(folder.path(), cpu_device(1), llama_shapes(), false); }),
+  CHECK(contains(message_of<InputError>([&] { load_adapter(folder.path(), test_device(1), llama_shapes(), false); }),
                  "unexpected: base_model.model.model.layers.1.self_attn.q_proj.lora_A"));
 }
 
@@ -273,7 +274,7 @@ TEST_CASE("f16, bf16 and f64 tensors are read as f32") {
     write_safetensors(folder / "adapter_model.safetensors",
                       {{"base_model.model.m.lora_A.weight", dtype, {1, 2}, data},
                        {"base_model.model.m.lora_B.weight", dtype, {2, 1}, data}});
-    Adapter loaded = load_adapter(folder.path(), cpu_device(1), {{"m", 2, 2}}, true);
+    Adapter loaded = load_adapter(folder.path(), test_device(1), {{"m", 2, 2}}, true);
     CHECK(loaded.modules[0].a.values<float>() == std::vector<float>{1.5f, -2.f});
     CHECK(loaded.modules[0].b.values<float>() == std::vector<float>{1.5f, -2.f});
   }

@@ -29,7 +29,7 @@ struct Renamed {
     write_safetensors(folder / file, more);
   }
   Adapter load(const FindBaseTensor& base = {}) const {
-    return load_adapter(folder.path(), cpu_device(1), llama_shapes(), false, nullptr, DType::f32, base);
+    return load_adapter(folder.path(), test_device(1), llama_shapes(), false, nullptr, DType::f32, base);
   }
 };
 

@@ -4,6 +4,7 @@
 #include <limits>
 
 #include "engine/half.h"
+#include "engine/place.h"
 #include "lora/lora_linear.h"
 #include "tests/lora/support.h"
 
@@ -58,8 +59,8 @@ double tolerance(DType dtype) {
   return dtype == DType::f32 ? 2e-6 : 1e-14;
 }
 
-LoraModule module_of(std::int64_t r, std::int64_t in, std::int64_t out, double scale, std::uint64_t seed) {
-  DevicePtr device = cpu_device(2);
+LoraModule module_of(std::int64_t r, std::int64_t in, std::int64_t out, double scale, std::uint64_t seed,
+                     const DevicePtr& device = test_device(2)) {
   LoraModule module{"m", Tensor::empty(device, {r, in}, DType::f32), Tensor::empty(device, {out, r}, DType::f32),
                     scale};
   fill_normal(module.a, seed);
@@ -67,12 +68,18 @@ LoraModule module_of(std::int64_t r, std::int64_t in, std::int64_t out, double s
   return module;
 }
 
+Weight weight_of(const DevicePtr& device, const std::vector<std::byte>& bytes, DType dtype, Shape shape,
+                 WeightLayout layout = WeightLayout::out_in) {
+  auto kept = std::make_shared<std::vector<std::byte>>(bytes);
+  return place(device, {kept->data(), kept->size(), kept}, dtype, shape, dtype, layout);
+}
+
 void check_against_naive(DType dtype, WeightLayout layout, std::int64_t in, std::int64_t out) {
   INFO(name_of(dtype), " ", in, " -> ", out);
-  LoraModule first = module_of(3, in, out, 2.5, 1), second = module_of(2, in, out, 0.75, 3);
+  LoraModule first = module_of(3, in, out, 2.5, 1), second = module_of(2, in, out, 0.75, 3, first.a.device());
   StoredMatrix w = stored(dtype, in * out, 9);
   Shape shape = layout == WeightLayout::out_in ? Shape{out, in} : Shape{in, out};
-  Weight weight(first.a.device(), w.bytes.data(), dtype, shape, nullptr, layout);
+  Weight weight = weight_of(first.a.device(), w.bytes, dtype, shape, layout);
   auto merged = merge_weight("m", weight, {{&first, 1}, {&second, -0.5}});
   REQUIRE(merged.size() == w.bytes.size());
   auto b1 = first.b.values<float>(), a1 = first.a.values<float>();
@@ -133,7 +140,7 @@ TEST_CASE("a merge with B = 0, or with nothing, leaves the weight's bytes") {
   module.b.fill(0);
   for (DType dtype : {DType::bf16, DType::f16, DType::f32, DType::f64}) {
     StoredMatrix w = stored(dtype, 13 * 7, 9);
-    Weight weight(module.a.device(), w.bytes.data(), dtype, {7, 13}, nullptr);
+    Weight weight = weight_of(module.a.device(), w.bytes, dtype, {7, 13});
     CHECK(merge_weight("m", weight, {{&module, 1}}) == w.bytes);
     CHECK(merge_weight("m", weight, {}) == w.bytes);
   }
@@ -142,9 +149,9 @@ TEST_CASE("a merge with B = 0, or with nothing, leaves the weight's bytes") {
 TEST_CASE("merged weights give what the adapter gives beside the base") {
   LoraModule module = module_of(3, 13, 7, 2.5, 1);
   StoredMatrix w = stored(DType::f32, 13 * 7, 9);
-  Weight base(module.a.device(), w.bytes.data(), DType::f32, {7, 13}, nullptr);
+  Weight base = weight_of(module.a.device(), w.bytes, DType::f32, {7, 13});
   auto bytes = merge_weight("m", base, {{&module, 1}});
-  Weight merged(module.a.device(), bytes.data(), DType::f32, {7, 13}, nullptr);
+  Weight merged = weight_of(module.a.device(), bytes, DType::f32, {7, 13});
   Tensor x = Tensor::empty(module.a.device(), {5, 13}, DType::f32);
   fill_normal(x, 4);
   auto apart = lora_linear(x, base, Weight(), {{module.a, module.b, module.scale, {}}}).values<float>();
@@ -158,23 +165,29 @@ TEST_CASE("a merge refuses NaN, Inf and overflow, and names the weight") {
     LoraModule module = module_of(2, 4, 3, 2.5, 1);
     StoredMatrix w = stored(dtype, 12, 9);
     change(module, w);
-    Weight weight(module.a.device(), w.bytes.data(), dtype, {3, 4}, nullptr);
+    Weight weight = weight_of(module.a.device(), w.bytes, dtype, {3, 4});
     return message_of<NumericError>([&] { merge_weight("layer.w", weight, {{&module, 1}}); });
   };
   float inf = std::numeric_limits<float>::infinity(), nan = std::numeric_limits<float>::quiet_NaN();
-  CHECK(message([&](auto& m, auto&) { m.a.template mutable_data<float>()[1] = nan; }) ==
+  CHECK(message([&](auto& m, auto&) { change_values<float>(m.a, [&](auto& v) { v[1] = nan; }); }) ==
         "layer.w: expected finite numbers in the adapter's A, found NaN or Inf");
-  CHECK(contains(message([&](auto& m, auto&) { m.b.template mutable_data<float>()[1] = inf; }), "the adapter's B"));
+  CHECK(contains(message([&](auto& m, auto&) { change_values<float>(m.b, [&](auto& v) { v[1] = inf; }); }),
+                 "the adapter's B"));
   CHECK(contains(message([&](auto&, auto& w) { std::memcpy(w.bytes.data() + 8, &nan, 4); }), "in the weight"));
   CHECK(contains(message([](auto& m, auto&) { m.scale = 1e6; }, DType::f16), "in the merged weight"));
   CHECK(contains(message([&](auto& m, auto&) { m.scale = inf; }), "a finite scale, found inf"));
   LoraModule module = module_of(2, 4, 3, 2.5, 1);
   StoredMatrix w = stored(DType::f32, 12, 9);
-  Weight turned(module.a.device(), w.bytes.data(), DType::f32, {4, 3}, nullptr);
+  Weight turned = weight_of(module.a.device(), w.bytes, DType::f32, {4, 3});
   CHECK(contains(message_of<ShapeError>([&] {
                    merge_weight("layer.w", turned, {{&module, 1}});
                  }),
                  "merge: layer.w: A [2, 4] and B [3, 2] do not fit a weight of in = 3, out = 4"));
+  Weight elsewhere = weight_of(test_device(1), w.bytes, DType::f32, {3, 4});
+  CHECK(contains(message_of<ShapeError>([&] {
+                   merge_weight("layer.w", elsewhere, {{&module, 1}});
+                 }),
+                 "merge: operands are on different devices"));
 }
 
 TEST_CASE("f32 is rounded to f16 to nearest even") {
@@ -219,8 +232,8 @@ TEST_CASE("what rounding keeps of a change is measured along the change") {
                  {DType::f32, 1e-9f, 0}}) {
     INFO(name_of(c.dtype), " ", c.change);
     LoraModule module = module_of(1, 2, 3, 2, 1);
-    for (int i = 0; i < 2; ++i) module.a.mutable_data<float>()[i] = 1;
-    for (int i = 0; i < 3; ++i) module.b.mutable_data<float>()[i] = i == 1 ? -c.change : c.change;
+    module.a.fill(1);
+    module.b.set_values(std::vector<float>{c.change, -c.change, c.change});
     std::vector<float> ones(6, 1.f);
     ones[2] = ones[3] = -1;  // so that no change crosses a power of two downward
     Weight weight = Weight(Tensor::from(module.a.device(), {3, 2}, ones.data()));
@@ -231,7 +244,7 @@ TEST_CASE("what rounding keeps of a change is measured along the change") {
         const auto* bytes = reinterpret_cast<const std::byte*>(&half);
         stored_ones.bytes.insert(stored_ones.bytes.end(), bytes, bytes + 2);
       }
-      weight = Weight(module.a.device(), stored_ones.bytes.data(), DType::f16, {3, 2}, nullptr);
+      weight = weight_of(module.a.device(), stored_ones.bytes, DType::f16, {3, 2});
     } else {
       weight = weight.to(c.dtype);
     }
@@ -243,9 +256,9 @@ TEST_CASE("what rounding keeps of a change is measured along the change") {
   CHECK(ChangeKept{}.share() == 1);  // nothing was to change
 
   // Two adapters make one change, and blocks of a large weight add up.
-  LoraModule first = module_of(1, 4100, 2050, 0.5, 1), second = module_of(1, 4100, 2050, -0.5, 1);
+  LoraModule first = module_of(1, 4100, 2050, 0.5, 1), second = module_of(1, 4100, 2050, -0.5, 1, first.a.device());
   StoredMatrix w = stored(DType::f32, 4100 * 2050, 3);
-  Weight weight(first.a.device(), w.bytes.data(), DType::f32, {2050, 4100}, nullptr);
+  Weight weight = weight_of(first.a.device(), w.bytes, DType::f32, {2050, 4100});
   ChangeKept one, both;
   merge_weight("m", weight, {{&first, 1}}, &one);
   merge_weight("m", weight, {{&first, 1}, {&second, -2}}, &both);

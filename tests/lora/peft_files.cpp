@@ -36,7 +36,7 @@ TEST_CASE("what PEFT wrote is read, and written again as PEFT wrote it") {
     REQUIRE_FALSE(all.empty());
     all.push_back({"another.module", 3, 5});
     std::vector<std::string> warnings;
-    Adapter adapter = load_adapter(from, cpu_device(1), all, false, &warnings);
+    Adapter adapter = load_adapter(from, test_device(1), all, false, &warnings);
     CHECK(adapter.modules.size() == all.size() - 1);
     TempFolder folder;
     save_adapter(adapter, folder.path());
@@ -54,7 +54,7 @@ TEST_CASE("what PEFT wrote is read, and written again as PEFT wrote it") {
 TEST_CASE("per-module ranks and alphas of PEFT's file") {
   std::string from = adapter_folder("llama-patterns");
   if (from.empty()) return;
-  Adapter adapter = load_adapter(from, cpu_device(1),
+  Adapter adapter = load_adapter(from, test_device(1),
                                  shapes_from_file(from + "/adapter_model.safetensors", WeightLayout::out_in), false);
   for (const LoraModule& module : adapter.modules) {
     INFO(module.name);
@@ -71,7 +71,7 @@ TEST_CASE("a fresh adapter's configuration is PEFT's, field by field") {
   config.r = 4;
   config.lora_alpha = 10;
   config.target_modules = {"v_proj", "q_proj"};
-  Adapter adapter = make_adapter(cpu_device(1), config, llama_shapes(), 1);
+  Adapter adapter = make_adapter(test_device(1), config, llama_shapes(), 1);
   adapter.base_model = "model";
   TempFolder folder;
   save_adapter(adapter, folder.path());
@@ -92,7 +92,7 @@ TEST_CASE("PEFT's variants that are not supported are refused by the field's nam
   for (const auto& [family, field] : variants) {
     std::string from = adapter_folder(family);
     if (from.empty()) continue;
-    std::string text = message_of<InputError>([&, &from = from] { load_adapter(from, cpu_device(1), {}, false); });
+    std::string text = message_of<InputError>([&, &from = from] { load_adapter(from, test_device(1), {}, false); });
     CHECK(contains(text, "adapter_config.json: " + field + ": expected "));
   }
 }

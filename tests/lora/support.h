@@ -6,7 +6,7 @@
 #include "engine/random.h"
 #include "io/safetensors.h"
 #include "lora/adapter.h"
-#include "ops/cpu/cpu_device.h"
+#include "tests/device/test_device.h"
 #include "tests/io/support.h"
 
 namespace loragrad::test {
@@ -48,13 +48,14 @@ inline std::vector<LinearShape> shapes_from_file(const std::string& file, Weight
 
 inline void fill_normal(Tensor& tensor, std::uint64_t seed) {
   Random random(seed, 7);
-  float* values = tensor.mutable_data<float>();
-  for (std::int64_t i = 0; i < tensor.numel(); ++i) values[i] = static_cast<float>(random.normal());
+  change_values<float>(tensor, [&](auto& values) {
+    for (float& value : values) value = static_cast<float>(random.normal());
+  });
 }
 
 /// An adapter whose B is not zero, as after training.
 inline Adapter trained_adapter(const LoraConfig& config, const std::vector<LinearShape>& all, std::uint64_t seed = 5) {
-  Adapter adapter = make_adapter(cpu_device(1), config, all, seed);
+  Adapter adapter = make_adapter(test_device(1), config, all, seed);
   for (LoraModule& module : adapter.modules) fill_normal(module.b, ++seed);
   return adapter;
 }

@@ -1,8 +1,8 @@
 #include "models/base_hash.h"
 
 #include "models/family.h"
-#include "ops/cpu/cpu_device.h"
 #include "ops/meta_device.h"
+#include "tests/device/test_device.h"
 #include "tests/io/support.h"
 
 using namespace loragrad;
@@ -28,7 +28,7 @@ TEST_CASE("families' first parameter is the table of tokens, which a tied head s
     INFO(family);
     std::string folder = "tests/models/golden/" + family;
     if (!std::filesystem::exists(folder + "/config.json")) folder += "/model";
-    std::unique_ptr<CausalLm> model = load_model(folder, meta_device(cpu_device(1)));
+    std::unique_ptr<CausalLm> model = load_model(folder, meta_device(test_device(1)));
     BaseTensors tensors(*model, folder);
     const StoredTensor* table = tensors.find_tied(model->parameters().front().first);
     REQUIRE(table != nullptr);
@@ -37,6 +37,6 @@ TEST_CASE("families' first parameter is the table of tokens, which a tied head s
     if (model->config().tie_word_embeddings && !tensors.find("lm_head.weight"))
       CHECK(tensors.find_tied("lm_head.weight") == table);
     // The same whether weights are read or not.
-    CHECK(base_hash(*model, tensors) == base_hash(*load_model(folder, cpu_device(1)), tensors));
+    CHECK(base_hash(*model, tensors) == base_hash(*load_model(folder, test_device(1)), tensors));
   }
 }

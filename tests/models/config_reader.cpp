@@ -28,8 +28,7 @@ ModelConfig read_all(const std::string& family, ConfigReader& read) {
 /// In the words of the golden.
 Json computed(const ModelConfig& c) {
   Json::Array frequencies;
-  if (c.rope_frequencies)
-    for (double f : *c.rope_frequencies) frequencies.emplace_back(f);
+  for (double f : c.rope_frequencies) frequencies.emplace_back(f);
   return Json::Object{{"vocab_size", c.vocab_size},
                       {"hidden_size", c.hidden_size},
                       {"intermediate_size", c.intermediate_size},

@@ -7,7 +7,7 @@
 #include "io/safetensors.h"
 #include "lora/adapter_file.h"
 #include "models/model.h"
-#include "ops/cpu/cpu_device.h"
+#include "tests/device/test_device.h"
 #include "tests/models/golden_case.h"
 #include "tests/models/shared.h"
 
@@ -20,7 +20,7 @@ double relative(double a, double b) { return std::abs(a - b) / std::abs(b); }
 void check_family(const std::string& folder) {
   CAPTURE(folder);
   GoldenCase golden = read_golden_case(folder);
-  DevicePtr device = cpu_device(2);
+  DevicePtr device = test_device(2);
   auto model = load_model(folder + "/model", device, {.precision = Precision::f32});
   CHECK(golden.logit_difference(*model, "base_logits") < 2e-4);
   Batch all = golden.batch(*model, 0, golden.rows.size());

@@ -2,12 +2,11 @@
 
 #include <doctest/doctest.h>
 
-#include <cstring>
 #include <limits>
 
 #include "engine/error.h"
-#include "ops/cpu/cpu_device.h"
 #include "ops/meta_device.h"
+#include "tests/device/test_device.h"
 #include "tests/io/support.h"
 
 using namespace loragrad;
@@ -23,13 +22,13 @@ struct Model {
     put(folder / "config.json", R"({"model_type": "llama", "vocab_size": 2000, "hidden_size": 8, "intermediate_size": 8,
       "num_hidden_layers": 1, "num_attention_heads": 1, "tie_word_embeddings": )" +
                                     tied + "}");
-    model = new_model(folder / "config.json", cpu_device(1), 1);
+    model = new_model(folder / "config.json", test_device(1), 1);
     for (const auto& [name, tensor] : model->trainable())
       if (name == (tied == "true" ? "model.embed_tokens.weight" : "lm_head.weight")) head = tensor;
   }
-  float* row(std::size_t id) { return head.mutable_data<float>() + id * width; }
-  void same(std::initializer_list<std::size_t> ids) {
-    for (std::size_t id : ids) std::memcpy(row(id), row(1000), width * sizeof(float));
+  Tensor row(std::int64_t id) { return head.detach().rows(id, 1); }
+  void same(std::initializer_list<std::int64_t> ids) {
+    for (std::int64_t id : ids) row(id).set_values(row(1000).values<float>());
   }
   TempFolder folder;
   std::unique_ptr<CausalLm> model;
@@ -51,22 +50,21 @@ TEST_CASE("rows of the head equal to a token's are found around it and at the vo
   CHECK(head_row(*m.model, 0).equal == 0);
   m.same({0, 1, 256});
   CHECK(head_row(*m.model, 0).equal == 4);  // with 1744 and 1999
-  m.row(256)[width - 1] += 1;
+  change_values<float>(m.row(256), [](auto& values) { values[width - 1] += 1; });
   CHECK(head_row(*m.model, 0).equal == 3);
 }
 
 TEST_CASE("a row of zeros, of NaN, and of a head of its own") {
   Model m("false");
-  for (std::size_t i = 0; i < width; ++i) m.row(5)[i] = 0;
+  m.row(5).fill(0);
   CHECK(head_row(*m.model, 5).zero);
   CHECK(head_row(*m.model, 5).equal == 0);
   CHECK(head_row(*m.model, 5).parameter == "lm_head.weight");
-  for (std::size_t id : {std::size_t{6}, std::size_t{7}})
-    for (std::size_t i = 0; i < width; ++i) m.row(id)[i] = std::numeric_limits<float>::quiet_NaN();
+  for (std::int64_t id : {6, 7}) m.row(id).fill(std::numeric_limits<double>::quiet_NaN());
   CHECK(head_row(*m.model, 6).equal == 0);
   CHECK_FALSE(head_row(*m.model, 6).zero);
   CHECK_THROWS_AS(head_row(*m.model, 2000), UsageError);
   CHECK_THROWS_AS(head_row(*m.model, -1), UsageError);
-  std::unique_ptr<CausalLm> outline = new_model(m.folder / "config.json", meta_device(cpu_device(1)), 1);
+  std::unique_ptr<CausalLm> outline = new_model(m.folder / "config.json", meta_device(test_device(1)), 1);
   CHECK_THROWS_AS(head_row(*outline, 1), UsageError);
 }

@@ -10,8 +10,9 @@
 #include "io/json.h"
 #include "io/mapped_file.h"
 #include "io/safetensors.h"
-#include "ops/cpu/cpu_device.h"
 #include "ops/meta_device.h"
+#include "tests/device/bf16_device.h"
+#include "tests/device/test_device.h"
 #include "tests/io/support.h"
 #include "tests/models/golden_case.h"
 
@@ -31,12 +32,12 @@ Adapter full_adapter(const CausalLm& model, double dropout) {
   Adapter adapter = make_adapter(model.device(), config, model.linear_shapes(), 5, dtype);
   for (LoraModule& module : adapter.modules) {
     Random random(9, hash_name(module.name.data(), module.name.size()));
-    for (std::int64_t i = 0; i < module.b.numel(); ++i) {
-      if (dtype == DType::f64)
-        module.b.mutable_data<double>()[i] = random.normal() * 0.1;
-      else
-        module.b.mutable_data<float>()[i] = static_cast<float>(random.normal() * 0.1);
-    }
+    std::vector<double> values(static_cast<std::size_t>(module.b.numel()));
+    for (double& value : values) value = random.normal() * 0.1;
+    if (dtype == DType::f64)
+      module.b.set_values(values);
+    else
+      module.b.set_values(std::vector<float>(values.begin(), values.end()));
   }
   return adapter;
 }
@@ -48,7 +49,7 @@ TEST_CASE("the derivative along random directions through all adapters is the fi
   for (const char* family : families) {
     CAPTURE(family);
     GoldenCase golden = read_golden_case(folder_of(family));
-    auto model = load_model(folder_of(family) + "/model", cpu_device(2), {.precision = Precision::f64});
+    auto model = load_model(folder_of(family) + "/model", test_device(2), {.precision = Precision::f64});
     Adapter adapter = full_adapter(*model, 0.25);
     Batch batch = golden.batch(*model, 0, golden.rows.size());
     // Every other family through recomputed blocks; that both ways are the same bits is a test of its own.
@@ -74,9 +75,9 @@ TEST_CASE("the derivative along random directions through all adapters is the fi
       auto moved = [&](double step) {
         std::size_t k = 0;
         for (auto& [name, tensor] : adapter.tensors()) {
-          Tensor t = tensor;
-          double* values = t.mutable_data<double>();
-          for (std::size_t i = 0; i < directions[k].size(); ++i) values[i] += step * directions[k][i];
+          change_values<double>(tensor, [&](auto& values) {
+            for (std::size_t i = 0; i < values.size(); ++i) values[i] += step * directions[k][i];
+          });
           ++k;
         }
         return loss().sum.item() / static_cast<double>(batch.supervised);
@@ -93,7 +94,7 @@ TEST_CASE("decoding with a cache equals the full forward, and a batch equals its
   for (const char* family : families) {
     CAPTURE(family);
     GoldenCase golden = read_golden_case(folder_of(family));
-    auto model = load_model(folder_of(family) + "/model", cpu_device(2), {.precision = Precision::f32});
+    auto model = load_model(folder_of(family) + "/model", test_device(2), {.precision = Precision::f32});
     ActiveAdapters adapters = model->activate(full_adapter(*model, 0));
     Batch together = golden.batch(*model, 0, golden.rows.size());
     std::vector<float> all = model->logits(model->hidden({.batch = together, .adapters = adapters})).values<float>();
@@ -126,7 +127,7 @@ TEST_CASE("the base's file and weights are the same bytes after backward") {
     std::string file = folder_of(family) + "/model/model.safetensors";
     std::string before(MappedFile::open(file)->text());
     GoldenCase golden = read_golden_case(folder_of(family));
-    DevicePtr device = cpu_device(2);
+    DevicePtr device = test_device(2);
     auto model = load_model(folder_of(family) + "/model", device, {.precision = Precision::f32});
     for (const auto& [name, parameter] : model->parameters()) CHECK(!parameter->tensor().defined());
     ActiveAdapters adapters = model->activate(full_adapter(*model, 0.1));
@@ -138,7 +139,7 @@ TEST_CASE("the base's file and weights are the same bytes after backward") {
 
 TEST_CASE("a parameter can be replaced after loading, and a tied head untied") {
   GoldenCase golden = read_golden_case(folder_of("gpt2"));
-  auto model = load_model(folder_of("gpt2") + "/model", cpu_device(2), {.precision = Precision::f32});
+  auto model = load_model(folder_of("gpt2") + "/model", test_device(2), {.precision = Precision::f32});
   Batch batch = golden.batch(*model, 0, 2);
   double before = model->loss({.batch = batch}, 10).sum.item();
   std::size_t parameters = model->parameters().size();
@@ -169,8 +170,8 @@ TEST_CASE("recomputed blocks give the same loss and gradients, bit for bit, and 
       CAPTURE(family);
       CAPTURE(static_cast<int>(precision));
       GoldenCase golden = read_golden_case(folder_of(family));
-      DevicePtr device = cpu_device(2);
-      LoadOptions load{.precision = precision, .emulate_bf16 = true};
+      DevicePtr device = bf16_device(test_device(2));
+      LoadOptions load{.precision = precision};
       auto model = load_model(folder_of(family) + "/model", device, load);
       Adapter adapter = full_adapter(*model, 0.25);
       ActiveAdapters adapters = model->activate(adapter);
@@ -203,7 +204,7 @@ TEST_CASE("recomputed blocks give the same loss and gradients, bit for bit, and 
 
 TEST_CASE("with an adapter on the last block alone, recomputing records nothing below it") {
   GoldenCase golden = read_golden_case(folder_of("llama"));
-  auto model = load_model(folder_of("llama") + "/model", cpu_device(2), {.precision = Precision::f32});
+  auto model = load_model(folder_of("llama") + "/model", test_device(2), {.precision = Precision::f32});
   Adapter all = full_adapter(*model, 0), last;
   last.config = all.config;
   std::string block = ".layers." + std::to_string(model->config().num_hidden_layers - 1) + ".";
@@ -237,7 +238,7 @@ TEST_CASE("a tied model that stores its head: a copy is the embedding, another c
       if (t.name != "lm_head.weight") tensors.push_back({t.name, t.dtype(), t.shape, t.bytes});
     if (head) tensors.push_back({"lm_head.weight", embedding->dtype(), embedding->shape, head});
     write_safetensors(folder / "model.safetensors", tensors);
-    DevicePtr device = cpu_device(1);
+    DevicePtr device = test_device(1);
     LoadOptions options{.precision = Precision::f32, .trainable = trainable};
     return load_model(folder.path(), meta ? meta_device(device) : device, options)->parameter_count();
   };

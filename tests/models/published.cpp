@@ -7,7 +7,7 @@
 #include "io/json.h"
 #include "io/safetensors.h"
 #include "models/model.h"
-#include "ops/cpu/cpu_device.h"
+#include "tests/device/test_device.h"
 #include "tests/models/shared.h"
 
 using namespace loragrad;
@@ -44,7 +44,7 @@ TEST_CASE("a trained sorting GPT-2 has its published activations") {
   std::string file = shared + "/golden/nano-sort/gpt-nano-sort-t0-partials.json";
   Json json = read_json_file(file);
   auto published = [&](const char* name) { return floats_of(JsonRef(json, file).at(name).at("data").string()); };
-  auto model = load_model(shared + "/data/nano-sort-gpt2", cpu_device(2));
+  auto model = load_model(shared + "/data/nano-sort-gpt2", test_device(2));
   std::vector<float> idx = published("idx");
   std::vector<std::int32_t> ids(idx.begin(), idx.end());
   std::vector<BatchRow> rows;
@@ -69,7 +69,7 @@ TEST_CASE("stories260k: the loss and the gradients of whole weights") {
   std::vector<std::int32_t> ids(stored->byte_count / 4);
   std::memcpy(ids.data(), stored->bytes, stored->byte_count);
   auto model =
-      load_model(shared + "/data/stories260k", cpu_device(2), {.precision = Precision::f32, .trainable = true});
+      load_model(shared + "/data/stories260k", test_device(2), {.precision = Precision::f32, .trainable = true});
   Batch batch = make_batch(model->device(), {{ids, ids, 0, 0}}, model->config().vocab_size, 0);
   CrossEntropy loss = model->loss({.batch = batch}, static_cast<double>(batch.supervised));
   std::string facts = shared + "/golden/stories260k/golden.json";

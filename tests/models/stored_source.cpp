@@ -7,8 +7,8 @@
 #include "engine/error.h"
 #include "io/safetensors.h"
 #include "models/base_hash.h"
-#include "ops/cpu/cpu_device.h"
 #include "ops/meta_device.h"
+#include "tests/device/test_device.h"
 #include "tests/io/support.h"
 #include "tests/models/config_golden.h"
 #include "tests/models/golden_case.h"
@@ -71,7 +71,7 @@ TEST_CASE("heads, prefixes and variants: the loss is that of transformers, froze
     TempFolder folder;
     write_changed_tensors(base + "/model", change, folder / "model.safetensors");
     put(folder / "config.json", changed_config(read_json_file(base + "/model/config.json"), change).dump());
-    DevicePtr device = cpu_device(1);
+    DevicePtr device = test_device(1);
     if (change.find("error")) {
       std::string message;
       try {

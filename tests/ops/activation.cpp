@@ -9,11 +9,11 @@
 #include "engine/backward.h"
 #include "engine/error.h"
 #include "engine/node.h"
-#include "ops/cpu/cpu_device.h"
 #include "ops/dropout.h"
 #include "ops/elementwise.h"
 #include "ops/norm.h"
 #include "ops/rope.h"
+#include "tests/device/test_device.h"
 #include "tests/ops/sample.h"
 
 namespace loragrad {
@@ -79,7 +79,7 @@ std::vector<Sample> gated_samples() {
 using namespace loragrad;
 
 TEST_CASE("activations at known points") {
-  DevicePtr device = cpu_device(1);
+  DevicePtr device = test_device(1);
   std::vector<double> x{-20, -1, 0, 0.5, 20};
   auto at = [&](Activation kind) {
     return activation(kind, make_tensor(device, {1, 5}, DType::f32, x)).values<float>();
@@ -99,21 +99,21 @@ TEST_CASE("activations at known points") {
 
 TEST_CASE("a NaN stays a NaN") {
   for (DType dtype : {DType::f32, DType::f64, DType::bf16}) {
-    Tensor x = make_tensor(cpu_device(1), {1, 1}, dtype, {std::numeric_limits<double>::quiet_NaN()});
+    Tensor x = make_tensor(test_device(1), {1, 1}, dtype, {std::numeric_limits<double>::quiet_NaN()});
     for (Activation kind : {Activation::relu, Activation::gelu_erf, Activation::gelu_tanh, Activation::silu})
       CHECK(std::isnan(read_values(activation(kind, x))[0]));
   }
 }
 
 TEST_CASE("relu keeps one bit an element, each row from a byte on; relu'(0) = 0") {
-  DevicePtr device = cpu_device(1);
+  DevicePtr device = test_device(1);
   Tensor x = Tensor::zeros(device, {3, 9}, DType::f32).set_trainable();
   Tensor y = activation(Activation::relu, x);
   CHECK(y.impl()->node->saved_bytes() == 8);  // 3 rows of 2 bytes, in words of 4
 }
 
 TEST_CASE("the gated product is computed again from gate and up") {
-  Setting s{cpu_device(1), DType::f32, 1};
+  Setting s{test_device(1), DType::f32, 1};
   Tensor gate = s.parameter({5, 9}, 1).set_trainable(), up = s.parameter({5, 9}, 2);
   Tensor y = gated(Activation::silu, gate, up);
   CHECK(Saved(y).bytes() == 0);
@@ -122,7 +122,7 @@ TEST_CASE("the gated product is computed again from gate and up") {
 }
 
 TEST_CASE("backward writes over what nobody else holds, and over nothing else") {
-  Setting s{cpu_device(1), DType::f32, 1};
+  Setting s{test_device(1), DType::f32, 1};
   Tensor x = s.parameter({64, 64}, 1).set_trainable(), w = s.parameter({64, 64}, 2), dy = s.parameter({64, 64}, 3);
   std::vector<float> dy_before = dy.values<float>();
   auto run = [&](bool hold) {
@@ -147,7 +147,7 @@ TEST_CASE("backward writes over what nobody else holds, and over nothing else") 
 }
 
 TEST_CASE("backward does not write over a value that is computed again for several") {
-  Setting s{cpu_device(1), DType::f32, 1};
+  Setting s{test_device(1), DType::f32, 1};
   Weight w(s.parameter({1, 9}, 3));
   Tensor up = s.parameter({5, 9}, 2), dy = s.parameter({5, 9}, 4);
   auto gradient = [&](bool recipe, bool twice) {
@@ -162,13 +162,13 @@ TEST_CASE("backward does not write over a value that is computed again for sever
 
 TEST_CASE("gradients written over dy have the bits of those that are not") {
   for (DType dtype : {DType::f32, DType::bf16}) {
-    Setting s{cpu_device(2), dtype, 1};
+    Setting s{test_device(2), dtype, 1};
     std::int64_t rows = 37, cols = 12;
     Tensor dy = s.constant({rows, cols}, 4), positions = s.indices(rows, 50, 5);
     Weight w(s.parameter({1, cols}, 3)), b(s.parameter({1, cols}, 6));
     std::vector<std::int32_t> places;
     for (std::int32_t t = 0; t < rows; ++t) places.insert(places.end(), {0, t});
-    auto frequencies = std::make_shared<const std::vector<double>>(std::vector<double>{1, 0.3});
+    Tensor frequencies = Tensor::from(s.device, {1, 2}, std::vector<double>{1, 0.3});
     std::vector<std::function<Tensor(const Tensor&)>> ops{
         [](const Tensor& x) { return activation(Activation::relu, x); },
         [](const Tensor& x) { return activation(Activation::gelu_tanh, x); },

@@ -25,6 +25,7 @@ void check_op(const std::vector<Sample>& samples) {
     CAPTURE(sample.name);
     CHECK(gradient_failure(sample) == "");
     for (DType dtype : {DType::f32, DType::bf16}) CHECK(precision_failure(sample, dtype) == "");
+    for (DType dtype : {DType::f64, DType::bf16}) CHECK(device_failure(sample, dtype) == "");
     if (checks() != "all") continue;
     for (DType dtype : {DType::f64, DType::f32, DType::bf16}) {
       CHECK(thread_failure(sample, dtype) == "");

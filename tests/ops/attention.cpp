@@ -8,7 +8,7 @@
 
 #include "engine/backward.h"
 #include "engine/error.h"
-#include "ops/cpu/cpu_device.h"
+#include "tests/device/test_device.h"
 #include "tests/ops/sample.h"
 
 namespace loragrad {
@@ -16,11 +16,14 @@ namespace {
 
 using Lengths = std::vector<std::int64_t>;
 
-RowOffsetsPtr offsets_of(const Lengths& queries, const Lengths& keys) {
-  RowOffsets offsets{{0}, {0}};
-  for (std::int64_t n : queries) offsets.query.push_back(offsets.query.back() + n);
-  for (std::int64_t n : keys) offsets.key.push_back(offsets.key.back() + n);
-  return std::make_shared<const RowOffsets>(offsets);
+Lengths ends_of(const Lengths& lengths) {
+  Lengths ends{0};
+  for (std::int64_t n : lengths) ends.push_back(ends.back() + n);
+  return ends;
+}
+
+RowOffsetsPtr offsets_of(const DevicePtr& device, const Lengths& queries, const Lengths& keys) {
+  return make_row_offsets(device, ends_of(queries), ends_of(keys));
 }
 
 AttentionConfig heads(std::int64_t n_head, std::int64_t n_kv_head, std::int64_t head_dim, std::int64_t window = 0) {
@@ -34,10 +37,10 @@ struct Case {
   bool finite_differences = true;
 
   Sample sample() const {
-    RowOffsetsPtr offsets = offsets_of(queries, keys);
-    std::int64_t tokens = offsets->query.back(), cached = offsets->key.back(), dim = config.head_dim;
-    auto run = [offsets, config = config](const std::vector<Tensor>& in, const Setting& s) {
-      return attention(s.compute(in[0]), s.compute(in[1]), s.compute(in[2]), offsets, config);
+    std::int64_t tokens = ends_of(queries).back(), cached = ends_of(keys).back(), dim = config.head_dim;
+    auto run = [c = *this](const std::vector<Tensor>& in, const Setting& s) {
+      return attention(s.compute(in[0]), s.compute(in[1]), s.compute(in[2]), offsets_of(s.device, c.queries, c.keys),
+                       c.config);
     };
     Shape kv{cached, config.n_kv_head * dim};
     return {.name = name,
@@ -77,17 +80,17 @@ struct Naive {
         const std::vector<double>& dout)
       : out(q.size()), dq(q.size()), dk(k.size()), dv(v.size()) {
     const AttentionConfig& config = c.config;
-    RowOffsetsPtr rows = offsets_of(c.queries, c.keys);
+    RowOffsets rows{ends_of(c.queries), ends_of(c.keys), {}};
     std::int64_t dim = config.head_dim;
     for (std::size_t i = 0; i < c.queries.size(); ++i)
       for (std::int64_t j = 0; j < c.queries[i]; ++j)
         for (std::int64_t h = 0; h < config.n_head; ++h) {
           std::int64_t last = c.keys[i] - c.queries[i] + j,
                        first = config.window ? std::max<std::int64_t>(0, last - config.window + 1) : 0;
-          auto at_q = static_cast<std::size_t>(((rows->query[i] + j) * config.n_head + h) * dim);
+          auto at_q = static_cast<std::size_t>(((rows.query[i] + j) * config.n_head + h) * dim);
           auto at_k = [&](std::int64_t key) {
             return static_cast<std::size_t>(
-                ((rows->key[i] + key) * config.n_kv_head + h * config.n_kv_head / config.n_head) * dim);
+                ((rows.key[i] + key) * config.n_kv_head + h * config.n_kv_head / config.n_head) * dim);
           };
           auto dot = [&](const std::vector<double>& a, std::size_t at, const std::vector<double>& b, std::size_t to) {
             double sum = 0;
@@ -127,11 +130,6 @@ double distance(const std::vector<double>& a, const std::vector<double>& b) {
   return largest;
 }
 
-template <class T>
-bool same_bits(const T* a, const T* b, std::int64_t n) {
-  return n == 0 || std::memcmp(a, b, static_cast<std::size_t>(n) * sizeof(T)) == 0;
-}
-
 }  // namespace
 
 std::vector<Sample> attention_samples() {
@@ -140,7 +138,7 @@ std::vector<Sample> attention_samples() {
   auto fused = [](std::int64_t k, std::int64_t v) {  // where in x keys and values begin
     return [k, v](const std::vector<Tensor>& in, const Setting& s) {
       Tensor x = s.compute(in[0]);
-      return attention(x.cols(0, 8), x.cols(k, 4), x.cols(v, 4), offsets_of({5, 3}, {5, 3}), heads(4, 2, 2));
+      return attention(x.cols(0, 8), x.cols(k, 4), x.cols(v, 4), offsets_of(s.device, {5, 3}, {5, 3}), heads(4, 2, 2));
     };
   };
   samples.push_back({.name = "fused q, k, v", .inputs = {{8, 16}}, .run = fused(8, 12), .bf16_tolerance = 4e-2});
@@ -156,7 +154,7 @@ TEST_CASE("attention is its definition") {
   for (const Case& c : cases()) {
     CAPTURE(c.name);
     Sample sample = c.sample();
-    Setting s{cpu_device(2), DType::f64, 5};
+    Setting s{test_device(2), DType::f64, 5};
     std::vector<Tensor> in = make_inputs(sample, s, 7);
     Tensor y = sample.run(in, s);
     std::vector<double> dy = s.normal(y.numel(), 9);
@@ -170,18 +168,18 @@ TEST_CASE("attention is its definition") {
 }
 
 TEST_CASE_TEMPLATE("attention of a batch is attention row by row, bit for bit", T, float, double) {
-  Setting s{cpu_device(2), dtype_of<T>, 3};
+  Setting s{test_device(2), dtype_of<T>, 3};
   for (std::int64_t window : {0, 50}) {
     Lengths queries{40, 1, 0, 300, 9}, keys{40, 500, 2, 300, 20};
     AttentionConfig config = heads(4, 2, 7, window);
-    RowOffsetsPtr all = offsets_of(queries, keys);
+    RowOffsetsPtr all = offsets_of(s.device, queries, keys);
     std::int64_t q_cols = 28, kv_cols = 14;
     Shape q_shape{all->query.back(), q_cols}, kv_shape{all->key.back(), kv_cols};
     Tensor q = s.constant(q_shape, 1), k = s.constant(kv_shape, 2), v = s.constant(kv_shape, 3),
            dy = s.constant(q_shape, 4);
     auto rows_of = [&](const Tensor& t, std::int64_t first, std::int64_t last) {
-      Shape shape{last - first, t.cols()};
-      return Tensor::from(s.device, shape, t.data<T>() + first * t.cols());
+      Tensor rows = t.detach().rows(first, last - first);
+      return Tensor::from(s.device, rows.shape(), rows.values<T>());
     };
     for (Tensor* t : {&q, &k, &v}) t->set_trainable();
     Tensor y = attention(q, k, v, all, config);
@@ -191,49 +189,49 @@ TEST_CASE_TEMPLATE("attention of a batch is attention row by row, bit for bit", 
       std::int64_t q0 = all->query[i], q1 = all->query[i + 1], k0 = all->key[i], k1 = all->key[i + 1];
       Tensor q_row = rows_of(q, q0, q1), k_row = rows_of(k, k0, k1), v_row = rows_of(v, k0, k1);
       for (Tensor* t : {&q_row, &k_row, &v_row}) t->set_trainable();
-      Tensor y_row = attention(q_row, k_row, v_row, offsets_of({queries[i]}, {keys[i]}), config);
+      Tensor y_row = attention(q_row, k_row, v_row, offsets_of(s.device, {queries[i]}, {keys[i]}), config);
       backward(y_row, rows_of(dy, q0, q1));
-      CHECK(same_bits(y_row.data<T>(), y.data<T>() + q0 * q_cols, y_row.numel()));
-      CHECK(same_bits(q_row.grad().data<T>(), q.grad().data<T>() + q0 * q_cols, q_row.numel()));
-      CHECK(same_bits(k_row.grad().data<T>(), k.grad().data<T>() + k0 * kv_cols, k_row.numel()));
-      CHECK(same_bits(v_row.grad().data<T>(), v.grad().data<T>() + k0 * kv_cols, v_row.numel()));
+      CHECK(same_bits(y_row, rows_of(y, q0, q1)));
+      CHECK(same_bits(q_row.grad(), rows_of(q.grad(), q0, q1)));
+      CHECK(same_bits(k_row.grad(), rows_of(k.grad(), k0, k1)));
+      CHECK(same_bits(v_row.grad(), rows_of(v.grad(), k0, k1)));
     }
   }
 }
 
 TEST_CASE("one tensor may be queries, keys and values at once") {
-  Setting s{cpu_device(2), DType::f64, 4};
+  Setting s{test_device(2), DType::f64, 4};
   Case c{"self", {5, 3}, {5, 3}, heads(2, 2, 3)};
   Tensor x = s.constant({8, 6}, 1), dy = s.constant({8, 6}, 2);
   x.set_trainable();
-  backward(attention(x, x, x, offsets_of(c.queries, c.keys), c.config), dy);
+  backward(attention(x, x, x, offsets_of(s.device, c.queries, c.keys), c.config), dy);
   Naive naive(c, read_values(x), read_values(x), read_values(x), read_values(dy));
   for (std::size_t i = 0; i < naive.dq.size(); ++i) naive.dq[i] += naive.dk[i] + naive.dv[i];
   CHECK(distance(read_values(x.grad()), naive.dq) < 1e-12);
 }
 
 TEST_CASE("large scores do not overflow, and NaN stays visible") {
-  Setting s{cpu_device(1), DType::f32, 4};
-  RowOffsetsPtr offsets = offsets_of({20}, {20});
+  Setting s{test_device(1), DType::f32, 4};
+  RowOffsetsPtr offsets = offsets_of(s.device, {20}, {20});
   Tensor q = s.constant({20, 8}, 1), v = s.constant({20, 8}, 3);
   q.fill(1000);
   Tensor y = attention(q, q, v, offsets, heads(1, 1, 8));
   for (float value : y.values<float>()) CHECK(std::isfinite(value));
   Tensor broken = s.constant({20, 8}, 3);
-  broken.mutable_data<float>()[5 * 8] = std::nanf("");  // key 5
+  change_values<float>(broken, [](auto& values) { values[5 * 8] = std::nanf(""); });  // key 5
   std::vector<float> after = attention(s.constant({20, 8}, 1), broken, v, offsets, heads(1, 1, 8)).values<float>();
   for (std::size_t i = 0; i < after.size(); ++i) CHECK(std::isnan(after[i]) == (i / 8 >= 5));
 }
 
 TEST_CASE("the workspace does not grow with the square of the tokens") {
-  DevicePtr device = cpu_device(1);
+  DevicePtr device = test_device(1);
   auto peak = [&](std::int64_t tokens) {
     Lengths length{tokens};
-    RowOffsetsPtr offsets = offsets_of(length, length);
+    RowOffsets offsets{ends_of(length), ends_of(length), {}};
     AttentionArgs args;
     args.q = args.k = args.v = ConstMatrix{nullptr, DType::f32, tokens, 768, 768};
     args.rows = 1;
-    args.query_offsets = offsets->query.data(), args.key_offsets = offsets->key.data();
+    args.query_offsets = offsets.query.data(), args.key_offsets = offsets.key.data();
     args.n_head = args.n_kv_head = 12, args.head_dim = 64;
     AttentionBackwardArgs back{.forward = args, .dout = args.q, .dq = {}, .dk = {}, .dv = {}};
     back.dq = back.dk = back.dv = Matrix{nullptr, DType::f32, tokens, 768, 768};
@@ -245,9 +243,9 @@ TEST_CASE("the workspace does not grow with the square of the tokens") {
 }
 
 TEST_CASE("attention records a node only for a gradient, and says what does not fit") {
-  Setting s{cpu_device(1), DType::f32, 1};
+  Setting s{test_device(1), DType::f32, 1};
   Tensor q = s.constant({4, 8}, 1), k = s.constant({4, 4}, 2), v = s.constant({4, 4}, 3);
-  RowOffsetsPtr rows = offsets_of({4}, {4});
+  RowOffsetsPtr rows = offsets_of(s.device, {4}, {4});
   CHECK(!attention(q, k, v, rows, heads(2, 1, 4)).needs_grad());
   CHECK_THROWS_WITH_AS(attention(q, k, v, rows, heads(3, 2, 4)),
                        "attention: 3 heads of 4 cannot share 2 key/value heads", ShapeError);
@@ -257,14 +255,14 @@ TEST_CASE("attention records a node only for a gradient, and says what does not 
                        "attention: k is [4, 4], v is [5, 4]", ShapeError);
   CHECK_THROWS_WITH_AS(attention(q, k.to(DType::f64), v, rows, heads(2, 1, 4)), "attention: q is f32, k is f64",
                        ShapeError);
-  CHECK_THROWS_WITH_AS(attention(q, k, v, offsets_of({3}, {4}), heads(2, 1, 4)),
+  CHECK_THROWS_WITH_AS(attention(q, k, v, offsets_of(s.device, {3}, {4}), heads(2, 1, 4)),
                        "attention: query offsets: expected an ascending list from 0 to 4 for [4, 8], found 0 to 3",
                        ShapeError);
   CHECK_THROWS_WITH_AS(
-      attention(q, k, v, offsets_of({5, -1}, {2, 2}), heads(2, 1, 4)),
+      attention(q, k, v, offsets_of(s.device, {5, -1}, {2, 2}), heads(2, 1, 4)),
       "attention: query offsets: expected an ascending list from 0 to 4 for [4, 8], found 0 to 4, not ascending",
       ShapeError);
-  CHECK_THROWS_WITH_AS(attention(q, k, v, offsets_of({3, 1}, {1, 3}), heads(2, 1, 4)),
+  CHECK_THROWS_WITH_AS(attention(q, k, v, offsets_of(s.device, {3, 1}, {1, 3}), heads(2, 1, 4)),
                        "attention: row 0: expected at least as many keys as queries, found 3 queries, 1 keys",
                        ShapeError);
   CHECK_THROWS_AS(attention(q, k, v, nullptr, heads(2, 1, 4)), ShapeError);

@@ -4,8 +4,9 @@
 #include <sstream>
 
 #include "engine/backward.h"
-#include "ops/cpu/cpu_device.h"
+#include "engine/error.h"
 #include "ops/meta_device.h"
+#include "tests/device/test_device.h"
 #include "tests/ops/gradcheck.h"
 
 namespace loragrad {
@@ -29,7 +30,7 @@ std::string title(const Sample& sample, DType dtype, std::size_t result) {
 }  // namespace
 
 std::string precision_failure(const Sample& sample, DType dtype) {
-  DevicePtr device = cpu_device(2);
+  DevicePtr device = test_device(2);
   std::vector<Tensor> reference = run_all(sample, {device, DType::f64, 1}),
                       results = run_all(sample, {device, dtype, 1});
   double tolerance = dtype == DType::bf16 ? sample.bf16_tolerance : sample.f32_tolerance;
@@ -49,16 +50,39 @@ std::string precision_failure(const Sample& sample, DType dtype) {
 }
 
 std::string thread_failure(const Sample& sample, DType dtype) {
-  std::vector<Tensor> one = run_all(sample, {cpu_device(1), dtype, 1}),
-                      three = run_all(sample, {cpu_device(3), dtype, 1});
+  std::vector<Tensor> one = run_all(sample, {test_device(1), dtype, 1}),
+                      three = run_all(sample, {test_device(3), dtype, 1});
   for (std::size_t r = 0; r < one.size(); ++r)
-    if (one[r].bytes() > 0 && std::memcmp(one[r].matrix().data, three[r].matrix().data, one[r].bytes()) != 0)
-      return title(sample, dtype, r) + "one thread and three threads differ";
+    if (!same_bits(one[r], three[r])) return title(sample, dtype, r) + "one thread and three threads differ";
+  return "";
+}
+
+std::string device_failure(const Sample& sample, DType dtype) {
+  DevicePtr one = test_device(1), other = test_device(1);
+  auto run = [&](std::size_t which, const Setting& setting) {
+    std::vector<Tensor> inputs = make_inputs(sample, setting, 0),
+                        elsewhere = make_inputs(sample, {setting.device == one ? other : one, dtype, 1}, 0);
+    for (std::size_t i = 0; i < inputs.size(); ++i)
+      if (i == which || which == inputs.size()) inputs[i] = elsewhere[i];
+    std::uint64_t before = setting.device->memory().allocations();
+    try {
+      sample.run(inputs, setting);
+    } catch (const ShapeError& error) {
+      return std::string(error.what()).find("on different devices") == std::string::npos;
+    }
+    // What takes nothing of the setting's has all of its operands on one device.
+    return which < inputs.size() || setting.device->memory().allocations() != before;
+  };
+  // Each input in turn on another device than the rest, and at last the constants alone.
+  for (std::size_t which = sample.inputs.size() > 1 ? 0 : sample.inputs.size(); which <= sample.inputs.size(); ++which)
+    if (run(which, {one, dtype, 1}))
+      return sample.name + ": operands on two devices were taken, with another for " +
+             (which < sample.inputs.size() ? "input " + std::to_string(which) : std::string("all inputs"));
   return "";
 }
 
 std::string meta_failure(const Sample& sample, DType dtype) {
-  DevicePtr real = cpu_device(2), meta = meta_device(real);
+  DevicePtr real = test_device(2), meta = meta_device(real);
   std::vector<Tensor> computed = run_all(sample, {real, dtype, 1}), counted = run_all(sample, {meta, dtype, 1});
   for (std::size_t r = 0; r < computed.size(); ++r)
     if (computed[r].shape() != counted[r].shape() || computed[r].dtype() != counted[r].dtype())

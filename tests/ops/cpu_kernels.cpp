@@ -6,16 +6,17 @@
 #include <limits>
 
 #include "engine/kernels.h"
-#include "ops/cpu/cpu_device.h"
+#include "engine/place.h"
 #include "ops/gemm.h"
 #include "ops/l2_norm.h"
+#include "tests/device/test_device.h"
 #include "tests/ops/sample.h"
 
 using namespace loragrad;
 
 namespace {
 
-const Setting s{cpu_device(3), DType::f32, 1};
+const Setting s{test_device(3), DType::f32, 1};
 const Kernels& kernels() { return s.device->kernels(); }
 
 }  // namespace
@@ -34,8 +35,7 @@ TEST_CASE("accumulate converts, scales, adds, and can set to zero") {
 TEST_CASE("kernels respect the distance between rows") {
   Tensor x = make_tensor(s.device, {2, 3}, DType::f32, {1, 2, 3, 4, 5, 6});
   ConstMatrix middle = x.matrix();
-  middle.data = x.data<float>() + 1;
-  middle.cols = 2;
+  middle = column_range(middle, 1, 2);
   Tensor y = Tensor::zeros(s.device, {2, 2}, DType::f32), sum = Tensor::zeros(s.device, {1, 2}, DType::f32);
   kernels().accumulate(*s.device, {middle, 1, y.mutable_matrix(), 0});
   CHECK(y.values<float>() == std::vector<float>{2, 3, 5, 6});
@@ -46,10 +46,11 @@ TEST_CASE("kernels respect the distance between rows") {
 
 TEST_CASE("f16 from a misaligned address: normal, subnormal, infinite, NaN") {
   std::uint16_t halves[] = {0x3c00, 0x0001, 0xfc00, 0x7e00, 0x83ff, 0x7bff};
-  std::vector<char> bytes(sizeof(halves) + 1);
-  std::memcpy(bytes.data() + 1, halves, sizeof(halves));
+  auto bytes = std::make_shared<std::vector<char>>(sizeof(halves) + 1);
+  std::memcpy(bytes->data() + 1, halves, sizeof(halves));
+  Weight x = place(s.device, {bytes->data() + 1, sizeof(halves), bytes}, DType::f16, {1, 6}, DType::f16);
   Tensor y = Tensor::zeros(s.device, {1, 6}, DType::f64);
-  kernels().accumulate(*s.device, {{bytes.data() + 1, DType::f16, 1, 6, 6}, 1, y.mutable_matrix(), 0});
+  kernels().accumulate(*s.device, {x.view(), 1, y.mutable_matrix(), 0});
   std::vector<double> v = y.values<double>();
   CHECK(v[0] == 1);
   CHECK(v[1] == 0x1p-24);
@@ -65,9 +66,10 @@ TEST_CASE("l2_norm is the same for any number of threads, and shows a NaN") {
   for (double value : read_values(x)) sum += value * value;
   double norm = l2_norm(s.device, x.matrix());
   CHECK(norm * norm == doctest::Approx(sum).epsilon(1e-12));
-  DevicePtr one = cpu_device(1);
-  CHECK(l2_norm(one, x.matrix()) == norm);
-  x.mutable_data<float>()[1000] = std::numeric_limits<float>::quiet_NaN();
+  DevicePtr one = test_device(1);
+  Tensor same = Setting{one, DType::f32, 1}.parameter({301, 517}, 1);
+  CHECK(l2_norm(one, same.matrix()) == norm);
+  change_values<float>(x, [](auto& values) { values[1000] = std::numeric_limits<float>::quiet_NaN(); });
   CHECK(std::isnan(l2_norm(s.device, x.matrix())));
   CHECK(l2_norm(s.device, ConstMatrix{nullptr, DType::f32, 0, 3, 3}) == 0);
 }

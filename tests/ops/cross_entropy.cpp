@@ -6,9 +6,9 @@
 
 #include "engine/backward.h"
 #include "engine/error.h"
-#include "ops/cpu/cpu_device.h"
 #include "ops/elementwise.h"
 #include "ops/meta_device.h"
+#include "tests/device/test_device.h"
 #include "tests/ops/sample.h"
 
 namespace loragrad {
@@ -52,7 +52,7 @@ std::vector<Sample> cross_entropy_samples() {
 using namespace loragrad;
 
 TEST_CASE("cross entropy of known logits; rows without a target do not count") {
-  DevicePtr device = cpu_device(1);
+  DevicePtr device = test_device(1);
   std::vector<double> x{1, 0, 0, 1, 5, 5}, head{1, 0, 0, 1, 0, 0};
   std::vector<std::int32_t> targets{0, 2, -1};
   Weight w(Tensor::from(device, {3, 2}, head.data()));
@@ -65,18 +65,18 @@ TEST_CASE("cross entropy of known logits; rows without a target do not count") {
 }
 
 TEST_CASE("targets of another x, or another device, are refused") {
-  Setting s{cpu_device(1), DType::f32, 1};
+  Setting s{test_device(1), DType::f32, 1};
   Tensor x = s.parameter({2, 3}, 1);
   Weight head(s.parameter({5, 3}, 2));
   std::vector<std::int32_t> one{1}, two{1, 4};
   CHECK_THROWS_WITH_AS(cross_entropy(x, head, make_targets(s.device, one), 1),
                        "cross_entropy: targets of 1 tokens do not fit x [2, 3]", ShapeError);
-  CHECK_THROWS_AS(cross_entropy(x, head, make_targets(cpu_device(1), two), 1), ShapeError);
+  CHECK_THROWS_AS(cross_entropy(x, head, make_targets(test_device(1), two), 1), ShapeError);
   CHECK_THROWS_AS(cross_entropy(x, {}, make_targets(s.device, two), 1), ShapeError);
 }
 
 TEST_CASE("large logits do not overflow") {
-  DevicePtr device = cpu_device(1);
+  DevicePtr device = test_device(1);
   std::vector<float> x{1000}, head{1, -1};
   std::vector<std::int32_t> target{1};
   CrossEntropy loss = cross_entropy(Tensor::from(device, {1, 1}, x.data()),
@@ -86,7 +86,7 @@ TEST_CASE("large logits do not overflow") {
 
 TEST_CASE("the head of a wide model stays within 64 MB too") {
   for (DType dtype : {DType::f32, DType::bf16}) {
-    DevicePtr device = meta_device(cpu_device(2));
+    DevicePtr device = meta_device(test_device(2));
     std::int64_t rows = 1248, vocab = 32'000, d = 4096;
     Tensor x = Tensor::empty(device, {rows, d}, DType::f32).set_trainable(), input = cast(x, dtype);
     Weight head(Tensor::empty(device, {vocab, d}, dtype));
@@ -99,7 +99,7 @@ TEST_CASE("the head of a wide model stays within 64 MB too") {
 }
 
 TEST_CASE("logits exist as a tile of at most 64 MB") {
-  DevicePtr device = cpu_device(2);
+  DevicePtr device = test_device(2);
   std::int64_t rows = 600, vocab = 50'000;  // 120 MB of logits
   Tensor x = Tensor::zeros(device, {rows, 2}, DType::f32);
   x.set_trainable();

@@ -8,7 +8,7 @@
 #include "engine/error.h"
 #include "engine/node.h"
 #include "engine/random.h"
-#include "ops/cpu/cpu_device.h"
+#include "tests/device/test_device.h"
 #include "tests/ops/sample.h"
 
 namespace loragrad {
@@ -41,7 +41,7 @@ std::vector<Sample> dropout_samples() {
 using namespace loragrad;
 
 TEST_CASE("dropout keeps the asked share and the mean") {
-  Setting s{cpu_device(2), DType::f32, 1};
+  Setting s{test_device(2), DType::f32, 1};
   Tensor x = Tensor::zeros(s.device, {1000, 300}, DType::f32);
   x.fill(1);
   std::vector<float> y = dropout(x, config_for(x, s, 0.1)).values<float>();
@@ -57,7 +57,7 @@ TEST_CASE("dropout keeps the asked share and the mean") {
 }
 
 TEST_CASE("a token's mask does not depend on where a batch was cut") {
-  Setting s{cpu_device(2), DType::f32, 1};
+  Setting s{test_device(2), DType::f32, 1};
   Tensor x = Tensor::zeros(s.device, {2, 301}, DType::f32), row = Tensor::zeros(s.device, {1, 301}, DType::f32);
   x.fill(1);
   row.fill(1);
@@ -70,7 +70,7 @@ TEST_CASE("a token's mask does not depend on where a batch was cut") {
 }
 
 TEST_CASE("a mask is made of Philox's words, 16 bits an element, whatever the compiler made of the loop") {
-  Setting s{cpu_device(1), DType::f32, 1};
+  Setting s{test_device(1), DType::f32, 1};
   constexpr std::int64_t width = 600;
   Tensor x = Tensor::zeros(s.device, {1, width}, DType::f32);
   x.fill(1);
@@ -85,13 +85,13 @@ TEST_CASE("a mask is made of Philox's words, 16 bits an element, whatever the co
 }
 
 TEST_CASE("the mask is drawn again, and nothing kept for it") {
-  Setting s{cpu_device(1), DType::f32, 1};
+  Setting s{test_device(1), DType::f32, 1};
   Tensor x = s.parameter({5, 9}, 1).set_trainable(), y = dropout(x, config_for(x, s, 0.3));
   CHECK(y.impl()->node->saved_bytes() == 0);
 }
 
 TEST_CASE("dropout without p is x itself, and a wrong p or wrong tokens are refused") {
-  Setting s{cpu_device(1), DType::f32, 1};
+  Setting s{test_device(1), DType::f32, 1};
   Tensor x = s.parameter({5, 9}, 1);
   CHECK(dropout(x, {}).impl() == x.impl());
   CHECK_THROWS_AS(dropout(x, {.p = 1, .key = 1, .tokens = Tensor()}), UsageError);

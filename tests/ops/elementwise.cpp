@@ -4,7 +4,7 @@
 
 #include "engine/backward.h"
 #include "engine/error.h"
-#include "ops/cpu/cpu_device.h"
+#include "tests/device/test_device.h"
 #include "tests/ops/sample.h"
 
 namespace loragrad {
@@ -52,21 +52,21 @@ std::vector<Sample> cast_samples() {
 using namespace loragrad;
 
 TEST_CASE("add names both shapes") {
-  DevicePtr device = cpu_device(1);
+  DevicePtr device = test_device(1);
   Tensor a = Tensor::zeros(device, {2, 3}, DType::f32), b = Tensor::zeros(device, {3, 2}, DType::f32);
   CHECK_THROWS_WITH_AS(add(a, b), "add: a is [2, 3], b is [3, 2]", ShapeError);
-  CHECK_THROWS_AS(add(a, Tensor::zeros(cpu_device(1), {2, 3}, DType::f32)), ShapeError);
+  CHECK_THROWS_AS(add(a, Tensor::zeros(test_device(1), {2, 3}, DType::f32)), ShapeError);
   CHECK_THROWS_AS(add(a, Tensor::zeros(device, {2, 3}, DType::i32)), ShapeError);
 }
 
 TEST_CASE("constants leave no node") {
-  Tensor x = Tensor::zeros(cpu_device(1), {2, 3}, DType::f32);
+  Tensor x = Tensor::zeros(test_device(1), {2, 3}, DType::f32);
   CHECK(!add(x, x).needs_grad());
   CHECK(!scale(x.cols(0, 2), 2).needs_grad());
 }
 
 TEST_CASE("x + x gives a gradient of two, and dy itself is not changed") {
-  DevicePtr device = cpu_device(1);
+  DevicePtr device = test_device(1);
   Tensor x = Tensor::zeros(device, {1, 3}, DType::f32).set_trainable(), dy = Tensor::zeros(device, {1, 3}, DType::f32);
   dy.fill(1);
   backward(add(x, x), dy);

@@ -5,8 +5,9 @@
 #include <cstring>
 
 #include "engine/error.h"
-#include "ops/cpu/cpu_device.h"
+#include "engine/place.h"
 #include "ops/elementwise.h"
+#include "tests/device/test_device.h"
 #include "tests/ops/sample.h"
 
 namespace loragrad {
@@ -33,14 +34,14 @@ std::vector<Sample> embedding_samples() {
 using namespace loragrad;
 
 TEST_CASE("a frozen table is read in place, at any byte, in any type") {
-  DevicePtr device = cpu_device(1);
+  DevicePtr device = test_device(1);
   std::int32_t two[] = {1, 0};
   Tensor ids = Tensor::from(device, {2, 1}, two);
   std::vector<float> wanted{3, -0.5, 1, 2};
   auto look_up = [&](const auto& values, DType dtype) {
-    std::vector<char> bytes(sizeof(values) + 1);
-    std::memcpy(bytes.data() + 1, values, sizeof(values));
-    Weight table(device, bytes.data() + 1, dtype, {2, 2}, nullptr);
+    auto bytes = std::make_shared<std::vector<char>>(sizeof(values) + 1);
+    std::memcpy(bytes->data() + 1, values, sizeof(values));
+    Weight table = place(device, {bytes->data() + 1, sizeof(values), bytes}, dtype, {2, 2}, dtype);
     return embedding(ids, table, DType::f32).values<float>();
   };
   float f32[] = {1, 2, 3, -0.5};
@@ -53,7 +54,7 @@ TEST_CASE("a frozen table is read in place, at any byte, in any type") {
 }
 
 TEST_CASE("embedding refuses ids of another type") {
-  DevicePtr device = cpu_device(1);
+  DevicePtr device = test_device(1);
   Tensor table = Tensor::zeros(device, {4, 2}, DType::f32);
   CHECK_THROWS_AS(embedding(Tensor::zeros(device, {3, 1}, DType::f32), table, DType::f32), ShapeError);
   CHECK_THROWS_AS(embedding(Tensor::zeros(device, {3, 2}, DType::i32), table, DType::f32), ShapeError);

@@ -6,7 +6,7 @@
 
 #include "engine/backward.h"
 #include "engine/error.h"
-#include "ops/cpu/cpu_device.h"
+#include "tests/device/test_device.h"
 
 namespace loragrad {
 namespace {
@@ -78,7 +78,7 @@ std::string check_mask(const Sample& sample, const Setting& setting, const std::
 std::string gradient_failure(const Sample& sample) {
   if (!sample.finite_differences) return "";
   for (std::uint64_t seed : {1, 2, 3}) {
-    Setting setting{cpu_device(1), DType::f64, seed};
+    Setting setting{test_device(1), DType::f64, seed};
     Tensor y = sample.run(make_inputs(sample, setting, 0), setting);
     std::vector<double> dy = setting.normal(y.numel(), 99);
     std::vector<std::vector<double>> expected = differences(sample, setting, dy);

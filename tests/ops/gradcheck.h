@@ -20,4 +20,7 @@ std::string thread_failure(const Sample& sample, DType dtype);
 /// The sample runs on the device that only counts, which must forecast at least the memory that the processor took.
 std::string meta_failure(const Sample& sample, DType dtype);
 
+/// An operand on another device than the others must be refused, whichever it is.
+std::string device_failure(const Sample& sample, DType dtype);
+
 }  // namespace loragrad

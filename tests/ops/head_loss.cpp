@@ -4,7 +4,7 @@
 #include <cmath>
 #include <limits>
 
-#include "ops/cpu/cpu_device.h"
+#include "tests/device/test_device.h"
 #include "tests/ops/sample.h"
 
 using namespace loragrad;
@@ -50,7 +50,7 @@ struct Operands {
 constexpr double denominator = 4;
 
 Outcome run(const Case& c, int threads) {
-  DevicePtr device = cpu_device(threads);
+  DevicePtr device = test_device(threads);
   Operands o(c, device);
   DType wide = c.x == DType::f64 ? DType::f64 : DType::f32;
   auto count = static_cast<std::int64_t>(o.tokens.size());
@@ -77,7 +77,7 @@ Outcome run(const Case& c, int threads) {
 
 /// The definition.
 Outcome naive(const Case& c) {
-  Operands o(c, cpu_device(1));
+  Operands o(c, test_device(1));
   std::vector<double> x = read_values(o.x), w = read_values(o.head), z(static_cast<std::size_t>(c.vocab));
   Outcome out{0, 0, std::vector<double>(x.size()), std::vector<double>(c.trained ? w.size() : 0)};
   auto width = static_cast<std::size_t>(c.width), vocab = static_cast<std::size_t>(c.vocab);
@@ -160,21 +160,20 @@ TEST_CASE("head and loss are the same bits for any number of threads") {
 }
 
 TEST_CASE("a NaN in x is a NaN in the loss") {
-  DevicePtr device = cpu_device(1);
-  double sum = 0;
-  std::int32_t zero = 0;
+  DevicePtr device = test_device(1);
+  Tensor sum = Tensor::zeros(device, {1, 1}, DType::f64), zero = Setting{device, DType::f32, 1}.integers({1, 1}, {0});
   Tensor x = make_tensor(device, {1, 2}, DType::f32, {1, std::numeric_limits<double>::quiet_NaN()});
   Tensor head = make_tensor(device, {3, 2}, DType::f32, {1, 2, 3, 4, 5, 6});
   Tensor loss = Tensor::empty(device, {1, 1}, DType::f32);
   device->kernels().head_loss(*device, {.x = x.matrix(),
                                         .head = head.matrix(),
-                                        .tokens = &zero,
-                                        .ids = &zero,
+                                        .tokens = zero.data<std::int32_t>(),
+                                        .ids = zero.data<std::int32_t>(),
                                         .count = 1,
-                                        .sum = &sum,
+                                        .sum = sum.mutable_data<double>(),
                                         .loss = loss.mutable_matrix(),
                                         .dx = {},
                                         .dhead = {}});
-  CHECK(std::isnan(sum));
+  CHECK(std::isnan(sum.item()));
   CHECK(std::isnan(loss.item()));
 }

@@ -4,9 +4,9 @@
 
 #include "engine/backward.h"
 #include "engine/error.h"
-#include "ops/cpu/cpu_device.h"
 #include "ops/linear.h"
 #include "ops/norm.h"
+#include "tests/device/test_device.h"
 #include "tests/ops/sample.h"
 
 namespace loragrad {
@@ -97,7 +97,7 @@ using namespace loragrad;
 
 TEST_CASE("with B = 0 the result is the base's, bit for bit, and dA = 0") {
   for (DType dtype : {DType::f32, DType::bf16, DType::f64}) {
-    Setting s{cpu_device(2), dtype, 3};
+    Setting s{test_device(2), dtype, 3};
     Tensor x = s.constant({9, 12}, 1), a = s.parameter({3, 12}, 2);
     Tensor b = Tensor::zeros(s.device, {7, 3}, s.leaf_dtype());
     a.set_trainable();
@@ -114,7 +114,7 @@ TEST_CASE("with B = 0 the result is the base's, bit for bit, and dA = 0") {
 }
 
 TEST_CASE("no buffer of the weight's size is allocated in backward, and only h is kept beside x") {
-  Setting s{cpu_device(2), DType::f32, 3};
+  Setting s{test_device(2), DType::f32, 3};
   Tensor x = s.constant({4, 256}, 1).set_trainable(), a = s.parameter({2, 256}, 2).set_trainable(),
          b = s.parameter({512, 2}, 3).set_trainable();
   Tensor w = s.constant({512, 256}, 4);
@@ -128,7 +128,7 @@ TEST_CASE("no buffer of the weight's size is allocated in backward, and only h i
 }
 
 TEST_CASE("lora_linear names the shapes that do not fit") {
-  Setting s{cpu_device(1), DType::f32, 3};
+  Setting s{test_device(1), DType::f32, 3};
   Tensor x = s.constant({4, 6}, 1), a = s.parameter({2, 5}, 2), b = s.parameter({7, 2}, 3);
   CHECK_THROWS_WITH_AS(lora_linear(x, Weight(s.constant({7, 6}, 4)), Weight(), {{a, b, 1, {}}}),
                        doctest::Contains("[2, 5]"), ShapeError);

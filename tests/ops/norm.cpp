@@ -5,7 +5,7 @@
 #include "engine/backward.h"
 #include "engine/error.h"
 #include "engine/node.h"
-#include "ops/cpu/cpu_device.h"
+#include "tests/device/test_device.h"
 #include "tests/ops/sample.h"
 
 namespace loragrad {
@@ -64,7 +64,7 @@ std::vector<Sample> rms_norm_samples() {
 using namespace loragrad;
 
 TEST_CASE("norms of a known row") {
-  DevicePtr device = cpu_device(1);
+  DevicePtr device = test_device(1);
   Tensor x = make_tensor(device, {1, 4}, DType::f64, {1, 2, 3, 6}),
          w = make_tensor(device, {1, 4}, DType::f64, {1, 1, 2, 1});
   Tensor b = make_tensor(device, {1, 4}, DType::f64, {0, 0, 0, 5});
@@ -76,7 +76,7 @@ TEST_CASE("norms of a known row") {
 
 TEST_CASE("a norm's output is computed again from its input and statistics, bit for bit") {
   for (DType dtype : {DType::f32, DType::bf16}) {
-    Setting s{cpu_device(1), DType::f32, 1};
+    Setting s{test_device(1), DType::f32, 1};
     Tensor x = s.parameter({5, 33}, 1).set_trainable();
     Weight w(s.parameter({1, 33}, 2)), b(s.parameter({1, 33}, 3));
     for (const Tensor& y : {layer_norm(x, w, b, 1e-5, dtype), rms_norm(x, w, 1e-6, dtype)}) {
@@ -87,7 +87,7 @@ TEST_CASE("a norm's output is computed again from its input and statistics, bit 
 }
 
 TEST_CASE("a weight changed between forward and backward is noticed") {
-  Setting s{cpu_device(1), DType::f32, 1};
+  Setting s{test_device(1), DType::f32, 1};
   Tensor x = s.parameter({5, 3}, 1).set_trainable(), w = s.parameter({1, 3}, 2).set_trainable();
   Tensor y = rms_norm(x, w, 1e-6, DType::f32);
   w.fill(1);
@@ -95,7 +95,7 @@ TEST_CASE("a weight changed between forward and backward is noticed") {
 }
 
 TEST_CASE("norms refuse weights that do not fit") {
-  Setting s{cpu_device(1), DType::f32, 1};
+  Setting s{test_device(1), DType::f32, 1};
   Tensor x = s.parameter({5, 3}, 1);
   CHECK_THROWS_WITH_AS(rms_norm(x, Weight(s.parameter({1, 4}, 2)), 1e-6, DType::f32),
                        "rms_norm: w [1, 4] does not fit x [5, 3]", ShapeError);

@@ -5,17 +5,17 @@
 #include <cmath>
 
 #include "engine/error.h"
-#include "ops/cpu/cpu_device.h"
+#include "tests/device/test_device.h"
 #include "tests/ops/sample.h"
 
 namespace loragrad {
 namespace {
 
-RopeFrequencies frequencies(std::int64_t head_dim) {
+Tensor frequencies(const DevicePtr& device, std::int64_t head_dim) {
   std::vector<double> f;
   for (std::int64_t i = 0; i < head_dim / 2; ++i)
     f.push_back(std::pow(10000.0, -2.0 * static_cast<double>(i) / static_cast<double>(head_dim)));
-  return std::make_shared<const std::vector<double>>(f);
+  return Tensor::from(device, {1, head_dim / 2}, f);
 }
 
 }  // namespace
@@ -23,7 +23,7 @@ RopeFrequencies frequencies(std::int64_t head_dim) {
 std::vector<Sample> rope_samples() {
   auto heads_of = [](std::int64_t head_dim) {
     return [head_dim](const std::vector<Tensor>& in, const Setting& s) {
-      return rope(s.compute(in[0]), s.indices(in[0].rows(), 131072, 7), frequencies(head_dim));
+      return rope(s.compute(in[0]), s.indices(in[0].rows(), 131072, 7), frequencies(s.device, head_dim));
     };
   };
   return {{.name = "one head of 2", .inputs = {{1, 2}}, .run = heads_of(2)},
@@ -38,8 +38,8 @@ std::vector<Sample> rope_samples() {
 using namespace loragrad;
 
 TEST_CASE("rope rotates the halves of a head") {
-  DevicePtr device = cpu_device(1);
-  auto f = std::make_shared<const std::vector<double>>(std::vector<double>{1, 0.5});
+  DevicePtr device = test_device(1);
+  Tensor f = Tensor::from(device, {1, 2}, std::vector<double>{1, 0.5});
   std::int32_t position = 2;
   Tensor x = make_tensor(device, {1, 4}, DType::f64, {1, 2, 3, 4});
   std::vector<double> y = rope(x, Tensor::from(device, {1, 1}, &position), f).values<double>();
@@ -50,15 +50,15 @@ TEST_CASE("rope rotates the halves of a head") {
 }
 
 TEST_CASE("the rope kernel works in place and rotates back") {
-  Setting s{cpu_device(2), DType::f32, 1};
+  Setting s{test_device(2), DType::f32, 1};
   Tensor x = s.parameter({9, 16}, 1), positions = s.indices(9, 5000, 2);
-  Tensor y = rope(x, positions, frequencies(8));
+  Tensor y = rope(x, positions, frequencies(s.device, 8));
   Tensor z = x.to(DType::f32);
-  RopeFrequencies f = frequencies(8);
+  Tensor f = frequencies(s.device, 8);
   RopeArgs args{.x = z.matrix(),
                 .y = z.mutable_matrix(),
                 .positions = positions.data<std::int32_t>(),
-                .frequencies = f->data(),
+                .frequencies = f.data<double>(),
                 .head_dim = 8};
   s.device->kernels().rope(*s.device, args);
   CHECK(z.values<float>() == y.values<float>());
@@ -69,7 +69,7 @@ TEST_CASE("the rope kernel works in place and rotates back") {
 }
 
 TEST_CASE("rope refuses what is not made of whole heads") {
-  Setting s{cpu_device(1), DType::f32, 1};
-  CHECK_THROWS_AS(rope(s.parameter({2, 6}, 1), s.indices(2, 9, 2), frequencies(4)), ShapeError);
-  CHECK_THROWS_AS(rope(s.parameter({2, 8}, 1), s.indices(3, 9, 2), frequencies(4)), ShapeError);
+  Setting s{test_device(1), DType::f32, 1};
+  CHECK_THROWS_AS(rope(s.parameter({2, 6}, 1), s.indices(2, 9, 2), frequencies(s.device, 4)), ShapeError);
+  CHECK_THROWS_AS(rope(s.parameter({2, 8}, 1), s.indices(3, 9, 2), frequencies(s.device, 4)), ShapeError);
 }

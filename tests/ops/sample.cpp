@@ -1,6 +1,9 @@
 #include "tests/ops/sample.h"
 
+#include <cstring>
+
 #include "engine/random.h"
+#include "engine/weight.h"
 #include "ops/elementwise.h"
 
 namespace loragrad {
@@ -34,6 +37,11 @@ Tensor Setting::integers(Shape shape, const std::vector<std::int32_t>& values) c
 Tensor make_tensor(const DevicePtr& device, Shape shape, DType dtype, const std::vector<double>& values) {
   Tensor wide = Tensor::from(device, shape, values.data());
   return dtype == DType::f64 ? wide : wide.to(dtype);
+}
+
+bool same_bits(const Tensor& a, const Tensor& b) {
+  HostBytes left = Weight(a).on_host(), right = Weight(b).on_host();
+  return left.size == right.size && (left.size == 0 || std::memcmp(left.data, right.data, left.size) == 0);
 }
 
 std::vector<double> read_values(const Tensor& tensor) {

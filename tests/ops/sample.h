@@ -42,6 +42,8 @@ struct Sample {
 
 /// A tensor of `values` rounded to `dtype`.
 Tensor make_tensor(const DevicePtr& device, Shape shape, DType dtype, const std::vector<double>& values);
+/// Whether two tensors hold the same bytes.
+bool same_bits(const Tensor& a, const Tensor& b);
 /// The values of an f32, f64 or bf16 tensor as f64.
 std::vector<double> read_values(const Tensor& tensor);
 /// The sample's inputs in the setting; those whose bit is set in `mask` are trainable.

@@ -4,8 +4,8 @@
 
 #include <vector>
 
-#include "ops/cpu/cpu_device.h"
 #include "optim/clip.h"
+#include "tests/device/test_device.h"
 
 using namespace loragrad;
 
@@ -27,7 +27,7 @@ Tensor tensor(const DevicePtr& device, const std::vector<double>& values) {
 /// The parameter after each of three steps.
 template <class T>
 Table run(const AdamWConfig& config, double clip, std::vector<double>* norms = nullptr) {
-  DevicePtr device = cpu_device(1);
+  DevicePtr device = test_device(1);
   Tensor parameter = tensor<T>(device, start);
   parameter.set_trainable();
   AdamW optimizer({parameter}, config);
@@ -92,7 +92,7 @@ TEST_CASE("adamw with clipping takes torch's steps") {
 }
 
 TEST_CASE("a parameter without a gradient is left alone") {
-  DevicePtr device = cpu_device(1);
+  DevicePtr device = test_device(1);
   Tensor moved = tensor<float>(device, start), still = tensor<float>(device, start);
   moved.set_trainable();
   still.set_trainable();

@@ -5,12 +5,12 @@
 #include <cmath>
 #include <limits>
 
-#include "ops/cpu/cpu_device.h"
+#include "tests/device/test_device.h"
 
 using namespace loragrad;
 
 TEST_CASE("the norm is over all gradients together") {
-  DevicePtr device = cpu_device(1);
+  DevicePtr device = test_device(1);
   auto with_gradient = [&](float a, float b) {
     Tensor t = Tensor::zeros(device, {1, 2}, DType::f32);
     t.set_trainable();
@@ -30,7 +30,7 @@ TEST_CASE("the norm is over all gradients together") {
 }
 
 TEST_CASE("clipping only ever shrinks, and zero turns it off") {
-  DevicePtr device = cpu_device(1);
+  DevicePtr device = test_device(1);
   auto factor = [&](double norm, double max_norm) {
     Tensor t = Tensor::zeros(device, {1, 1}, DType::f64), found = Tensor::zeros(device, {1, 2}, DType::f64);
     t.set_trainable();

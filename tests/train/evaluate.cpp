@@ -10,7 +10,7 @@ using namespace loragrad::test;
 
 TEST_CASE("evaluation does not depend on how rows are batched") {
   TinyModel folder;
-  std::unique_ptr<CausalLm> model = load_model(folder.path(), cpu_device(1));
+  std::unique_ptr<CausalLm> model = load_model(folder.path(), test_device(1));
   Adapter adapter = tiny_adapter(*model, {"q_proj", "v_proj"}, 0.5, false);
   Dataset data = tiny_data(7);
   double base = evaluate(*model, data).loss;
@@ -31,7 +31,7 @@ TEST_CASE("evaluation does not depend on how rows are batched") {
 
 TEST_CASE("logits come row by row and agree with the loss") {
   TinyModel folder;
-  std::unique_ptr<CausalLm> model = load_model(folder.path(), cpu_device(1));
+  std::unique_ptr<CausalLm> model = load_model(folder.path(), test_device(1));
   Dataset data = tiny_data(5);
   std::int64_t next = 0;
   double sum = 0;
@@ -55,7 +55,7 @@ TEST_CASE("logits come row by row and agree with the loss") {
 
 TEST_CASE("a model in training is evaluated without a tape") {
   TinyModel folder;
-  DevicePtr device = cpu_device(1);
+  DevicePtr device = test_device(1);
   std::unique_ptr<CausalLm> model =
       load_model(folder.path(), device, {.precision = Precision::automatic, .trainable = true});
   Dataset data = tiny_data(40);
@@ -66,7 +66,7 @@ TEST_CASE("a model in training is evaluated without a tape") {
     return m.device()->memory().peak() - before;
   };
   std::size_t trained = peak(*model);
-  std::unique_ptr<CausalLm> frozen = load_model(folder.path(), cpu_device(1));
+  std::unique_ptr<CausalLm> frozen = load_model(folder.path(), test_device(1));
   CHECK(trained == peak(*frozen));
   for (const auto& [name, tensor] : model->trainable()) {
     CHECK(tensor.needs_grad());
@@ -76,7 +76,7 @@ TEST_CASE("a model in training is evaluated without a tape") {
 
 TEST_CASE("data that cannot be evaluated") {
   TinyModel folder;
-  std::unique_ptr<CausalLm> model = load_model(folder.path(), cpu_device(1));
+  std::unique_ptr<CausalLm> model = load_model(folder.path(), test_device(1));
   Dataset data = tiny_data(2);
   for (Row& row : data.rows)
     for (TokenId& label : row.labels) label = no_label;
@@ -97,7 +97,7 @@ TEST_CASE("data that cannot be evaluated") {
 
 TEST_CASE("an evaluation can be stopped") {
   TinyModel folder;
-  std::unique_ptr<CausalLm> model = load_model(folder.path(), cpu_device(1));
+  std::unique_ptr<CausalLm> model = load_model(folder.path(), test_device(1));
   EvalReport report = evaluate(*model, tiny_data(5), {.tokens_per_batch = 1, .stop = [] { return true; }});
   CHECK(report.rows == 1);
 }

@@ -26,6 +26,7 @@ constexpr const char* file = "tests/train/figures.txt";
 class WithoutScratch final : public WrappedDevice {
  public:
   explicit WithoutScratch(const DevicePtr& like);
+  bool has_bf16() const override { return true; }
 };
 
 template <auto entry, class Args>
@@ -49,8 +50,7 @@ using Figures = std::map<std::string, std::int64_t>;
 class Training {
  public:
   Training(const std::string& family, Precision precision, const DevicePtr& device) : device_(device) {
-    model_ =
-        load_model("tests/models/golden/" + family + "/model", device, {.precision = precision, .emulate_bf16 = true});
+    model_ = load_model("tests/models/golden/" + family + "/model", device, {.precision = precision});
     LoraConfig config = lora_config(default_targets(model_->config().model_type), 0.1);
     adapter_ = make_adapter(device, config, model_->linear_shapes(), 0);
     passes_.adapters = model_->activate(adapter_);
@@ -87,7 +87,7 @@ class Training {
 
 Figures figures_of(const std::string& family, Precision precision) {
   Figures found;
-  DevicePtr plain = std::make_shared<WithoutScratch>(cpu_device(2));
+  DevicePtr plain = std::make_shared<WithoutScratch>(test_device(2));
   std::map<std::string, std::int64_t> calls;
   DevicePtr timed = timed_device(plain, [&](const KernelCall& call) { ++calls[std::string(call.name)]; });
   Training training(family, precision, timed);

@@ -7,7 +7,7 @@ using namespace loragrad::test;
 
 TEST_CASE("queries and keys need a gradient only where attention has a choice") {
   TinyModel folder;
-  std::unique_ptr<CausalLm> model = load_model(folder.path(), cpu_device(1));
+  std::unique_ptr<CausalLm> model = load_model(folder.path(), test_device(1));
   Adapter adapter = tiny_adapter(*model, {"q_proj", "k_proj", "v_proj"});
   for (LoraModule& module : adapter.modules) {
     Tensor gradient = Tensor::zeros(model->device(), module.b.shape(), DType::f32);
@@ -30,7 +30,7 @@ TEST_CASE("queries and keys need a gradient only where attention has a choice") 
 
 TEST_CASE("what the first step leaves unchanged is named") {
   TinyModel folder;
-  std::unique_ptr<CausalLm> model = load_model(folder.path(), cpu_device(1));
+  std::unique_ptr<CausalLm> model = load_model(folder.path(), test_device(1));
   Adapter adapter = tiny_adapter(*model, {"v_proj"});
   for (LoraModule& module : adapter.modules) {
     module.b.impl()->grad = Tensor::zeros(model->device(), module.b.shape(), DType::f32);

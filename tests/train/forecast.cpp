@@ -14,7 +14,7 @@ namespace {
 /// The memory that the device came to hold in a real run, the model's own included.
 std::size_t measured(const TinyModel& folder, const LoraConfig* lora, const TrainOptions& options,
                      const Dataset& data) {
-  DevicePtr device = cpu_device(1);
+  DevicePtr device = test_device(1);
   std::unique_ptr<CausalLm> model =
       load_model(folder.path(), device, {.precision = Precision::automatic, .trainable = lora == nullptr});
   Adapter adapter;
@@ -45,7 +45,7 @@ TEST_CASE("the forecast is how far the device's memory reaches when the longest 
   for (bool checkpoint : {false, true})
     for (const LoraConfig* config : {static_cast<const LoraConfig*>(&lora), static_cast<const LoraConfig*>(nullptr)}) {
       TrainOptions options{.batch_size = 4, .steps = 3, .shuffle = false, .checkpoint_activations = checkpoint};
-      Forecast forecast = forecast_training(folder.path(), {}, config, options, data, cpu_device(1));
+      Forecast forecast = forecast_training(folder.path(), {}, config, options, data, test_device(1));
       double found = static_cast<double>(measured(folder, config, options, data));
       // Rows are in another order, and a few tokens without a label are counted as if they had one.
       CHECK(static_cast<double>(device_bytes(forecast)) == doctest::Approx(found).epsilon(0.04));
@@ -64,7 +64,7 @@ TEST_CASE("the forecast is no less than a run takes, but for gaps of a hundredth
   explicit_targets.target_modules = {"q_proj", "v_proj"};
   for (std::int64_t accum : {1, 3}) {
     TrainOptions options{.batch_size = 2, .grad_accum = accum, .epochs = 2};
-    Forecast forecast = forecast_training(folder.path(), {}, &lora, options, data, cpu_device(1));
+    Forecast forecast = forecast_training(folder.path(), {}, &lora, options, data, test_device(1));
     // Batches of several sizes leave gaps between each other's memory that the heaviest alone does not.
     CHECK(static_cast<double>(device_bytes(forecast)) >
           0.99 * static_cast<double>(measured(folder, &explicit_targets, options, data)));
@@ -78,7 +78,7 @@ TEST_CASE("rows without a label are forecast as if they had one") {
   Dataset data = tiny_data(8), cut = data;
   for (Row& row : cut.rows) row.labels.assign(row.labels.size(), no_label);
   auto forecast = [&](const Dataset& rows) {
-    return device_bytes(forecast_training(folder.path(), {}, &lora, {.batch_size = 4}, rows, cpu_device(1)));
+    return device_bytes(forecast_training(folder.path(), {}, &lora, {.batch_size = 4}, rows, test_device(1)));
   };
   CHECK(forecast(cut) >= forecast(data));
 }
@@ -90,7 +90,7 @@ TEST_CASE("longer rows and larger batches are forecast to take more") {
   longer.rows[3].input_ids.resize(60, 1);
   longer.rows[3].labels.resize(60, 1);
   auto activations = [&](const Dataset& d, std::int64_t batch) {
-    return forecast_training(folder.path(), {}, &lora, {.batch_size = batch}, d, cpu_device(1)).activations;
+    return forecast_training(folder.path(), {}, &lora, {.batch_size = batch}, d, test_device(1)).activations;
   };
   CHECK(activations(longer, 2) > activations(data, 2));
   CHECK(activations(data, 4) > activations(data, 2));
@@ -104,7 +104,7 @@ TEST_CASE("checkpointed blocks, fewer rows at a time and shorter evaluations are
   Dataset data = tiny_data(8), eval = tiny_data(300);
   auto activations = [&](TrainOptions options, const Dataset* with) {
     options.batch_size = 8;
-    return forecast_training(folder.path(), {}, &lora, options, data, cpu_device(1), with).activations;
+    return forecast_training(folder.path(), {}, &lora, options, data, test_device(1), with).activations;
   };
   std::size_t direct = activations({}, nullptr);
   CHECK(activations({.checkpoint_activations = true}, nullptr) < direct);
@@ -119,8 +119,8 @@ TEST_CASE("a new model's forecast is how far the device's memory reaches") {
   for (Row& row : data.rows) row.labels = row.input_ids;
   TrainOptions options{.batch_size = 4, .steps = 3};
   std::string config = folder / "source/config.json";
-  Forecast forecast = forecast_pretraining(config, options, data, cpu_device(1));
-  DevicePtr device = cpu_device(1);
+  Forecast forecast = forecast_pretraining(config, options, data, test_device(1));
+  DevicePtr device = test_device(1);
   auto model = new_model(config, device, 1);
   CHECK(forecast.trained == device->memory().live());
   train(*model, nullptr, data, options);
@@ -133,7 +133,7 @@ TEST_CASE("a vocabulary of 262,144 adds no more than 64 MiB beyond its weights")
   TinyModel small(tiny_llama_of(32, 1024)), large(tiny_llama_of(262'144, 1024));
   Dataset data = equal_rows(4, 1024);
   LoraConfig lora = lora_config({"q_proj", "v_proj"}, 0.1);
-  DevicePtr device = cpu_device(2);
+  DevicePtr device = test_device(2);
   for (Precision precision : {Precision::f32, Precision::bf16}) {
     if (precision == Precision::bf16 && !device->has_bf16()) continue;  // emulated, it copies the whole head
     auto beyond_weights = [&](const TinyModel& folder) {
@@ -153,7 +153,7 @@ TEST_CASE("memory grows with the tokens, not with the square of a row's length")
   LoraConfig lora = lora_config({"q_proj", "v_proj"}, 0.1);
   auto activations = [&](std::size_t rows, std::size_t tokens) {
     TrainOptions options{.batch_size = static_cast<std::int64_t>(rows), .steps = 1};
-    return forecast_training(folder.path(), {}, &lora, options, equal_rows(rows, tokens), cpu_device(2)).activations;
+    return forecast_training(folder.path(), {}, &lora, options, equal_rows(rows, tokens), test_device(2)).activations;
   };
   double four = static_cast<double>(activations(4, 1024));
   CHECK(static_cast<double>(activations(1, 4096)) <= 1.1 * four);
@@ -166,7 +166,7 @@ TEST_CASE("the heaviest micro-batch is the one that the run's own order brings")
   Dataset data = equal_rows(6, 4);
   for (std::size_t row : {0u, 4u, 5u}) data.rows[row] = equal_rows(1, 40).rows[0];
   auto activations = [&](const TrainOptions& options) {
-    return forecast_training(folder.path(), {}, &lora, options, data, cpu_device(1)).activations;
+    return forecast_training(folder.path(), {}, &lora, options, data, test_device(1)).activations;
   };
   // In file order batches of two have one, none and two of the long rows.
   std::size_t all = activations({.batch_size = 2, .shuffle = false});
@@ -182,7 +182,7 @@ TEST_CASE("the gradient of a large head exists once, in the forecast as in a run
   TinyModel folder(tiny_llama_of(5000, 64));
   Dataset data = equal_rows(4, 20);
   TrainOptions options{.batch_size = 4, .steps = 3, .shuffle = false};
-  Forecast forecast = forecast_training(folder.path(), {}, nullptr, options, data, cpu_device(1));
+  Forecast forecast = forecast_training(folder.path(), {}, nullptr, options, data, test_device(1));
   // The last token of a row has no label, and is counted as if it had one.
   CHECK(static_cast<double>(device_bytes(forecast)) ==
         doctest::Approx(static_cast<double>(measured(folder, nullptr, options, data))).epsilon(0.03));
@@ -194,7 +194,7 @@ TEST_CASE("a device that is timed is forecast with its own threads") {
   auto to_come = [&](const DevicePtr& device) {
     return forecast_training(folder.path(), {}, &lora, {.steps = 1}, tiny_data(4), device).still_to_come();
   };
-  DevicePtr one = cpu_device(1), three = cpu_device(3);
+  DevicePtr one = test_device(1), three = test_device(3);
   CHECK(to_come(timed_device(three, [](const KernelCall&) {})) == to_come(three));
   CHECK(to_come(three) > to_come(one));
 }
@@ -207,7 +207,7 @@ TEST_CASE("a forecast of a model of real size is quick") {
   double best = 1;
   for (int i = 0; i < 3; ++i) {
     auto start = std::chrono::steady_clock::now();
-    forecast_pretraining(folder / "config.json", {}, data, cpu_device(2));
+    forecast_pretraining(folder / "config.json", {}, data, test_device(2));
     best = std::min(best, std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
   }
   CHECK(best < 0.1);

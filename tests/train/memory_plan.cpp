@@ -20,6 +20,8 @@ struct Made {
   }
 };
 
+Forecaster both(Made& made) { return {std::ref(made), std::ref(made)}; }
+
 struct Choice {
   bool checkpoint;
   std::int64_t rows;
@@ -28,7 +30,7 @@ struct Choice {
 
 Choice choose(std::size_t limit, std::int64_t longest_row, TrainOptions options = {.batch_size = 8}) {
   Made made;
-  MemoryPlan plan = plan_memory(options, limit, longest_row, std::ref(made));
+  MemoryPlan plan = plan_memory(options, limit, longest_row, both(made));
   CHECK(plan.forecast.total() == Made()(plan.options).total());
   CHECK(plan.forecast.total() <= limit);
   CHECK(plan.options.batch_size == options.batch_size);
@@ -58,7 +60,7 @@ TEST_CASE("the fastest way to run within a limit is taken") {
 
 TEST_CASE("a limit that nothing keeps is refused with the least that would do") {
   Made made;
-  std::string message = message_of<IoError>([&] { plan_memory({.batch_size = 8}, 119, 512, std::ref(made)); });
+  std::string message = message_of<IoError>([&] { plan_memory({.batch_size = 8}, 119, 512, both(made)); });
   CHECK(contains(message, "expected at least 2 MiB"));
   CHECK(contains(message, "found 119 B"));
 }
@@ -66,7 +68,7 @@ TEST_CASE("a limit that nothing keeps is refused with the least that would do") 
 TEST_CASE("a plan says what it changed") {
   Made made;
   TrainOptions asked{.batch_size = 8};
-  auto measures = [&](std::size_t limit) { return plan_memory(asked, limit, 512, std::ref(made)).measures(asked); };
+  auto measures = [&](std::size_t limit) { return plan_memory(asked, limit, 512, both(made)).measures(asked); };
   CHECK(measures(900) == "");
   CHECK(measures(600) == "4 rows at a time");
   CHECK(measures(260) == "1 row at a time");
@@ -88,7 +90,7 @@ TEST_CASE("a forecast above what is available is warned of, with what would fit"
   CHECK(plan.forecast.still_to_come() == 805 * mebi);
   auto warning = [&](std::size_t available) {
     plan.available = available * mebi;
-    return memory_warning(plan, asked, 512, in_mebi);
+    return memory_warning(plan, asked, 512, {in_mebi, in_mebi});
   };
   CHECK(warning(905) == "");
   // The base's pages can be read again: slow, but it goes on.
@@ -99,10 +101,33 @@ TEST_CASE("a forecast above what is available is warned of, with what would fit"
   CHECK(warning(805).find("again and again") != std::string::npos);
   CHECK(warning(804).find("again and again") == std::string::npos);
   CHECK(contains(warning(200), "--max-memory 210MiB would fit (checkpointed blocks, 4 rows at a time)"));
-  CHECK(plan_memory(asked, 210 * mebi, 512, in_mebi).options.rows_at_once() == 4);
+  CHECK(plan_memory(asked, 210 * mebi, 512, {in_mebi, in_mebi}).options.rows_at_once() == 4);
   plan.forecast.weights_are_released = true;
   CHECK(warning(805) == "");
   CHECK(warning(804).find("mapped") == std::string::npos);
   plan.forecast.weights_are_released = false;
   CHECK(contains(warning(100), "the least is 137 MiB in all (checkpointed blocks, 1 row at a time)"));
+}
+
+TEST_CASE("a plan goes by the threads that it counts, and the forecast is the run's own") {
+  auto with_threads = [](int threads) {
+    return [threads](const TrainOptions& options) {
+      Forecast forecast = Made()(options);
+      forecast.process = static_cast<std::size_t>(threads) * 10;
+      return forecast;
+    };
+  };
+  auto plan = [&](int threads, std::size_t limit) {
+    return plan_memory({.batch_size = 8}, limit, 512, {with_threads(planned_threads), with_threads(threads), threads});
+  };
+  for (int threads : {1, 2, 16, 20}) {
+    CAPTURE(threads);
+    MemoryPlan found = plan(threads, 700);  // 100 + 160 + 4 rows
+    CHECK(found.options.rows_at_once() == 4);
+    CHECK(found.forecast.process == static_cast<std::size_t>(threads) * 10);
+    CHECK(found.forecast.total() <= 700);
+  }
+  std::string message = message_of<IoError>([&] { plan(21, 700); });
+  CHECK(message ==
+        "threads: expected so few that the run keeps within max-memory 700 B (16 do), found 21, which take 710 B");
 }

@@ -39,7 +39,7 @@ CardFacts facts() {
 
 TEST_CASE("an adapter folder is complete, and is read back as it was") {
   TinyModel folder;
-  std::unique_ptr<CausalLm> model = load_model(folder.path(), cpu_device(1));
+  std::unique_ptr<CausalLm> model = load_model(folder.path(), test_device(1));
   LoraConfig config = lora_config({"q_proj", "v_proj"});
   Adapter adapter = make_adapter(model->device(), config, model->linear_shapes(), 1);
   adapter.base_model = folder.path();
@@ -124,7 +124,7 @@ TEST_CASE("a trained model is written as a checkpoint and loads again") {
   TinyModel folder;
   put(folder.path() + "/tokenizer.json", "{\"kept\": 1}");
   std::unique_ptr<CausalLm> model =
-      load_model(folder.path(), cpu_device(1), {.precision = Precision::automatic, .trainable = true});
+      load_model(folder.path(), test_device(1), {.precision = Precision::automatic, .trainable = true});
   Dataset data = tiny_data(4);
   train(*model, nullptr, data, {.lr = 1e-2, .steps = 3});
   {
@@ -132,7 +132,7 @@ TEST_CASE("a trained model is written as a checkpoint and loads again") {
     output.save_model(*model, folder.path(), model_card(facts(), nullptr));
     output.commit();
   }
-  std::unique_ptr<CausalLm> again = load_model(folder / "out", cpu_device(1));
+  std::unique_ptr<CausalLm> again = load_model(folder / "out", test_device(1));
   CHECK(evaluate(*again, data).loss == evaluate(*model, data).loss);
   CHECK(get(folder / "out/tokenizer.json") == "{\"kept\": 1}");
   Json config = read_json_file(folder / "out/config.json");
@@ -146,7 +146,7 @@ TEST_CASE("a trained model is written as a checkpoint and loads again") {
 
 TEST_CASE("a model card says what was done") {
   TinyModel folder;
-  std::unique_ptr<CausalLm> model = load_model(folder.path(), cpu_device(1));
+  std::unique_ptr<CausalLm> model = load_model(folder.path(), test_device(1));
   Adapter adapter = tiny_adapter(*model, {"q_proj", "v_proj"});
   std::string card = model_card(facts(), &adapter);
   CHECK(card.starts_with("---\nbase_model: \"some-org/tiny: \\\"llama\\\"\"\nlibrary_name: peft\n"));

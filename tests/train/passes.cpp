@@ -52,10 +52,10 @@ std::vector<float> logits(const CausalLm& model, const Batch& batch, const Activ
 
 TEST_CASE("two adapters trained in turn over one model are the two trained alone, bit for bit") {
   TinyModel folder;
-  std::unique_ptr<CausalLm> model = load_model(folder.path(), cpu_device(2));
+  std::unique_ptr<CausalLm> model = load_model(folder.path(), test_device(2));
   Dataset one = tiny_data(4), other = tiny_data(3, 77);
   auto alone = [&](const TargetModules& targets, std::uint64_t seed, const Dataset& data) {
-    std::unique_ptr<CausalLm> own = load_model(folder.path(), cpu_device(2));
+    std::unique_ptr<CausalLm> own = load_model(folder.path(), test_device(2));
     Training training(*own, targets, seed);
     for (std::uint64_t step = 0; step < 4; ++step) training.step(data, seed + step);
     return std::pair(training.values(), training.losses);
@@ -72,7 +72,7 @@ TEST_CASE("two adapters trained in turn over one model are the two trained alone
 
 TEST_CASE("an adapter may be active in some rows of a batch") {
   TinyModel folder;
-  std::unique_ptr<CausalLm> model = load_model(folder.path(), cpu_device(1));
+  std::unique_ptr<CausalLm> model = load_model(folder.path(), test_device(1));
   Adapter adapter = tiny_adapter(*model, {"_proj"}, 0, false), other = tiny_adapter(*model, {"v_proj"}, 0, false);
   Batch batch = batch_of_all(*model, tiny_data(4));
   ActiveAdapters some, all = model->activate(adapter);
@@ -95,7 +95,7 @@ TEST_CASE("an adapter may be active in some rows of a batch") {
 
 TEST_CASE("a pass that is not recorded has no past, and leaves what is trained as it was") {
   TinyModel folder;
-  std::unique_ptr<CausalLm> model = load_model(folder.path(), cpu_device(1));
+  std::unique_ptr<CausalLm> model = load_model(folder.path(), test_device(1));
   Adapter adapter = tiny_adapter(*model, {"q_proj"});
   Pass pass{.batch = batch_of_all(*model, tiny_data(2)), .adapters = model->activate(adapter), .record = false};
   CHECK(!model->loss(pass, 1).loss.needs_grad());
@@ -106,7 +106,7 @@ TEST_CASE("a pass that is not recorded has no past, and leaves what is trained a
 
 TEST_CASE("an adapter for another model is refused") {
   TinyModel folder;
-  std::unique_ptr<CausalLm> model = load_model(folder.path(), cpu_device(1));
+  std::unique_ptr<CausalLm> model = load_model(folder.path(), test_device(1));
   Adapter adapter = tiny_adapter(*model, {"q_proj"});
   adapter.modules[0].name = "model.layers.9.self_attn.q_proj";
   CHECK(message_of<InputError>([&] { model->activate(adapter); }) ==

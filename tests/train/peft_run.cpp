@@ -6,7 +6,7 @@
 
 #include "lora/adapter_file.h"
 #include "models/merged_model.h"
-#include "ops/cpu/cpu_device.h"
+#include "tests/device/test_device.h"
 #include "tests/io/support.h"
 #include "tests/models/golden_case.h"
 #include "tests/models/shared.h"
@@ -19,7 +19,7 @@ namespace {
 void check_run(const std::string& folder) {
   CAPTURE(folder);
   GoldenCase golden = read_golden_case(folder);
-  DevicePtr device = cpu_device(2);
+  DevicePtr device = test_device(2);
   auto model = load_model(folder + "/model", device, {.precision = Precision::f32});
   Adapter adapter = load_adapter(folder + "/adapter", device, model->linear_shapes(), true);
 

@@ -7,7 +7,7 @@
 #include "engine/random.h"
 #include "models/model.h"
 #include "models/write_model.h"
-#include "ops/cpu/cpu_device.h"
+#include "tests/device/test_device.h"
 #include "tests/io/support.h"
 #include "train/output.h"
 #include "train/trainer.h"
@@ -33,13 +33,13 @@ class TinyModel {
     std::filesystem::create_directory(folder_ / "source");
     put(folder_ / "source/config.json", config);
     put(folder_ / "source/tokenizer.json", "{}");
-    std::unique_ptr<CausalLm> model = new_model(folder_ / "source/config.json", cpu_device(1), 3);
+    std::unique_ptr<CausalLm> model = new_model(folder_ / "source/config.json", test_device(1), 3);
     // Ten times the usual start, so that the adapters' gradients stand clear of rounding.
-    for (auto& [name, tensor] : model->trainable()) {
-      Tensor scaled = tensor;
+    for (auto& [name, tensor] : model->trainable())
       if (!name.ends_with("norm.weight"))
-        for (std::int64_t i = 0; i < tensor.numel(); ++i) scaled.mutable_data<float>()[i] *= 10;
-    }
+        change_values<float>(tensor, [](auto& values) {
+          for (float& value : values) value *= 10;
+        });
     std::filesystem::create_directory(path());
     write_model(*model, folder_ / "source", path());
   }

@@ -1,6 +1,6 @@
 #include "train/time_profile.h"
 
-#include "ops/cpu/cpu_device.h"
+#include "tests/device/test_device.h"
 #include "tests/train/support.h"
 
 using namespace loragrad;
@@ -125,14 +125,14 @@ TEST_CASE("a timed run trains the same adapter, and its parts fit into its steps
   };
   std::string order;
   TimeProfile profile;
-  DevicePtr timed = timed_device(cpu_device(1), [&](const KernelCall& call) { profile.kernel_called(call); });
+  DevicePtr timed = timed_device(test_device(1), [&](const KernelCall& call) { profile.kernel_called(call); });
   TrainObserver observer;
   observer.on_phase = [&](StepPhase phase) {
     order += "fbu"[static_cast<std::size_t>(phase)];
     profile.phase_begins(phase);
   };
   observer.on_step = [&](const StepReport& report) { profile.step_ends(report); };
-  CHECK(run(timed, observer) == run(cpu_device(1), {}));
+  CHECK(run(timed, observer) == run(test_device(1), {}));
   CHECK(order == "fbfbufbfbufbfbu");
 
   TimeProfile::Report report = profile.report();

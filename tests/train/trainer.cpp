@@ -20,7 +20,7 @@ struct Outcome {
 
 Outcome run(const TinyModel& folder, const Dataset& data, const TrainOptions& options, int threads = 1,
             double dropout = 0.1) {
-  std::unique_ptr<CausalLm> model = load_model(folder.path(), cpu_device(threads));
+  std::unique_ptr<CausalLm> model = load_model(folder.path(), test_device(threads));
   Adapter adapter = tiny_adapter(*model, every_linear, dropout);
   Outcome outcome;
   TrainObserver observer;
@@ -83,7 +83,7 @@ TEST_CASE("a run with checkpointed blocks is the same run, bit for bit") {
   TrainOptions options{.lr = 1e-2, .batch_size = 2, .grad_accum = 2, .steps = 4};
   Outcome direct = run(folder, data, options, 1, 0.3);
   auto full = [&] {
-    auto model = load_model(folder.path(), cpu_device(1), {.precision = Precision::f32, .trainable = true});
+    auto model = load_model(folder.path(), test_device(1), {.precision = Precision::f32, .trainable = true});
     train(*model, nullptr, data, options);
     std::vector<std::vector<float>> values;
     for (const auto& [name, tensor] : model->trainable()) values.push_back(tensor.values<float>());
@@ -147,7 +147,7 @@ TEST_CASE("what a step reports") {
   // The first step has learning rate 0 and B is 0: the first two losses are the base model's.
   CHECK(outcome.steps[0].loss == outcome.steps[1].loss);
   CHECK(outcome.steps[0].loss ==
-        doctest::Approx(evaluate(*load_model(folder.path(), cpu_device(1)), data).loss).epsilon(1e-6));
+        doctest::Approx(evaluate(*load_model(folder.path(), test_device(1)), data).loss).epsilon(1e-6));
   CHECK(outcome.steps[5].loss < outcome.steps[1].loss);
   CHECK(outcome.result.loss == outcome.steps[5].loss);
 }
@@ -163,13 +163,13 @@ TEST_CASE("a few rows are learned by heart") {
 TEST_CASE("all parameters of a model can be trained") {
   TinyModel folder;
   std::unique_ptr<CausalLm> model =
-      load_model(folder.path(), cpu_device(1), {.precision = Precision::automatic, .trainable = true});
+      load_model(folder.path(), test_device(1), {.precision = Precision::automatic, .trainable = true});
   Dataset data = tiny_data(3);
   double before = evaluate(*model, data).loss;
   TrainResult result = train(*model, nullptr, data, {.lr = 1e-2, .batch_size = 3, .steps = 20});
   CHECK(evaluate(*model, data).loss < 0.7 * before);
   CHECK(result.steps == 20);
-  std::unique_ptr<CausalLm> frozen = load_model(folder.path(), cpu_device(1));
+  std::unique_ptr<CausalLm> frozen = load_model(folder.path(), test_device(1));
   CHECK(contains(message_of<UsageError>([&] { train(*frozen, nullptr, data, {}); }), "found neither"));
 }
 
@@ -194,7 +194,7 @@ TEST_CASE("a step without supervised tokens changes nothing but is counted") {
 
 TEST_CASE("a run without a learning rate is refused unless --lr 0 asks for it, and says what learnt nothing") {
   TinyModel folder;
-  std::unique_ptr<CausalLm> model = load_model(folder.path(), cpu_device(1));
+  std::unique_ptr<CausalLm> model = load_model(folder.path(), test_device(1));
   Adapter adapter = tiny_adapter(*model, query_value);
   Dataset data = tiny_data(4);
   CHECK(message_of<UsageError>([&] { train(*model, &adapter, data, {.warmup_steps = 1, .batch_size = 4}); }) ==
@@ -214,15 +214,14 @@ TEST_CASE("an evaluation that is not finite ends no run") {
   config.replace(config.find("\"tie_word_embeddings\": true"), 27, "\"tie_word_embeddings\": false");
   TinyModel folder(config);
   std::unique_ptr<CausalLm> model =
-      load_model(folder.path(), cpu_device(1), {.precision = Precision::automatic, .trainable = true});
+      load_model(folder.path(), test_device(1), {.precision = Precision::automatic, .trainable = true});
   Dataset data = tiny_data(4), broken = tiny_data(2);
   for (Dataset* set : {&data, &broken})
     for (Row& row : set->rows)
       for (TokenId& id : row.input_ids) id = set == &data ? 5 : 7;
   for (auto& [name, tensor] : model->trainable())
     if (name == "model.embed_tokens.weight") {
-      Tensor rows = tensor;
-      rows.mutable_data<float>()[7 * 16] = std::nanf("");
+      change_values<float>(tensor, [](auto& values) { values[7 * 16] = std::nanf(""); });
     }
   std::vector<std::string> found;
   TrainObserver observer;
@@ -235,7 +234,7 @@ TEST_CASE("an evaluation that is not finite ends no run") {
 
 TEST_CASE("a module that takes no part stops the run") {
   TinyModel folder;
-  std::unique_ptr<CausalLm> model = load_model(folder.path(), cpu_device(1));
+  std::unique_ptr<CausalLm> model = load_model(folder.path(), test_device(1));
   Adapter adapter = tiny_adapter(*model, query_value);
   for (const Tensor& matrix : {adapter.modules[2].a, adapter.modules[2].b}) matrix.impl()->trainable = false;
   std::string name = adapter.modules[2].name;
@@ -253,7 +252,7 @@ TEST_CASE("a module that takes no part stops the run") {
 
 TEST_CASE("a module whose gradient is zero, or that stays as it was, stops the run") {
   TinyModel folder;
-  std::unique_ptr<CausalLm> model = load_model(folder.path(), cpu_device(1));
+  std::unique_ptr<CausalLm> model = load_model(folder.path(), test_device(1));
   Adapter adapter = tiny_adapter(*model, query_value, 0, false);
   adapter.modules[1].a.fill(0);
   CHECK(contains(message_of<NumericError>([&] { train(*model, &adapter, tiny_data(4), {.steps = 1}); }),
@@ -265,7 +264,7 @@ TEST_CASE("a module whose gradient is zero, or that stays as it was, stops the r
 
 TEST_CASE("queries and keys of rows of two tokens need no gradient") {
   TinyModel folder;
-  std::unique_ptr<CausalLm> model = load_model(folder.path(), cpu_device(1));
+  std::unique_ptr<CausalLm> model = load_model(folder.path(), test_device(1));
   Adapter adapter = tiny_adapter(*model, {"q_proj", "k_proj", "v_proj"});
   Dataset data = tiny_data(1);
   data.rows = {{{3, 4}, {3, 4}}, {{5}, {5}}};
@@ -274,7 +273,7 @@ TEST_CASE("queries and keys of rows of two tokens need no gradient") {
 
 TEST_CASE("a gradient that is not finite names its module and changes nothing") {
   TinyModel folder;
-  std::unique_ptr<CausalLm> model = load_model(folder.path(), cpu_device(1));
+  std::unique_ptr<CausalLm> model = load_model(folder.path(), test_device(1));
   Adapter adapter = tiny_adapter(*model, {"q_proj", "k_proj", "v_proj"}, 0, false);
   // With A = 0 the forward pass is the base model's; on the way back B's huge values overflow in this module alone, as
   // nothing below the first layer's projections is trained.
@@ -295,7 +294,7 @@ TEST_CASE("a loss that is not finite names where it came from, and stops the run
   TinyModel folder;
   auto refusal = [&](const char* poisoned, bool adapter_itself) {
     std::unique_ptr<CausalLm> model =
-        load_model(folder.path(), cpu_device(1), {.precision = Precision::f32, .trainable = !adapter_itself});
+        load_model(folder.path(), test_device(1), {.precision = Precision::f32, .trainable = !adapter_itself});
     Adapter adapter = tiny_adapter(*model, query_value, 0.2, false);
     double nan = std::numeric_limits<double>::quiet_NaN();
     for (LoraModule& module : adapter.modules)
@@ -324,7 +323,7 @@ TEST_CASE("a loss that is not finite names where it came from, and stops the run
 
 TEST_CASE("a run can be stopped, and evaluates as it goes") {
   TinyModel folder;
-  std::unique_ptr<CausalLm> model = load_model(folder.path(), cpu_device(1));
+  std::unique_ptr<CausalLm> model = load_model(folder.path(), test_device(1));
   Adapter adapter = tiny_adapter(*model, query_value);
   Dataset data = tiny_data(4), valid = tiny_data(3, 77);
   std::vector<std::int64_t> evaluated;
@@ -356,7 +355,7 @@ TEST_CASE("a run can be stopped, and evaluates as it goes") {
 
 TEST_CASE("an evaluation in between keeps nothing for a backward pass") {
   TinyModel folder;
-  DevicePtr device = cpu_device(1);
+  DevicePtr device = test_device(1);
   std::unique_ptr<CausalLm> model = load_model(folder.path(), device);
   Adapter adapter = tiny_adapter(*model, query_value);
   Dataset valid = tiny_data(40);

@@ -8,19 +8,21 @@
 #include <thread>
 #include <vector>
 
-namespace loragrad {
+namespace loragrad::cpu {
 
 /// A fixed set of threads that share out the tasks 0..n-1 of one parallel_for at a time. Which thread runs a task never
 /// changes its result, and callers cut work such that results do not depend on the number of threads
-/// (docs/design/006-determinism.md).
+/// (docs/design/006-determinism.md). Until start() the one who calls does all of it.
 class ThreadPool {
  public:
-  /// IoError where the system does not start so many.
   explicit ThreadPool(int threads);
   ThreadPool(const ThreadPool&) = delete;
   ThreadPool& operator=(const ThreadPool&) = delete;
   ~ThreadPool();
-  int size() const { return static_cast<int>(workers_.size()) + 1; }
+  /// IoError where the system does not start so many.
+  void start();
+  /// Threads that there are once it has been started, the caller among them.
+  int size() const { return size_; }
 
   /// Runs task(0) .. task(n - 1), each once, and returns when all have ended. The caller takes part. The first
   /// exception a task throws is rethrown here after all have ended. Not re-entrant: a task must not call parallel_for.
@@ -31,8 +33,8 @@ class ThreadPool {
   void drain();
   void end();
 
+  int size_, spins_;
   std::vector<std::thread> workers_;
-  int spins_;
   const std::function<void(std::int64_t)>* task_ = nullptr;
   std::int64_t count_ = 0;
   std::atomic<std::int64_t> next_ = 0;
@@ -43,7 +45,4 @@ class ThreadPool {
   std::exception_ptr failure_;
 };
 
-/// The processors this process may use (affinity and cgroup), at least 1.
-int available_threads();
-
-}  // namespace loragrad
+}  // namespace loragrad::cpu

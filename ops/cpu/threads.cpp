@@ -1,4 +1,4 @@
-#include "engine/threads.h"
+#include "ops/cpu/threads.h"
 
 #include <sched.h>
 
@@ -9,9 +9,10 @@
 #include <thread>
 
 #include "engine/error.h"
+#include "ops/cpu/cpu_device.h"
 
 namespace loragrad {
-
+namespace cpu {
 namespace {
 
 // The next loop mostly comes within microseconds, and waking a thread takes as long as a small loop does: some 30
@@ -40,13 +41,16 @@ T changed(const std::atomic<T>& value, T old, int spins) {
 }  // namespace
 
 // More threads than processors would take them from each other while they look.
-ThreadPool::ThreadPool(int threads) : spins_(threads <= available_threads() ? most_spins : 0) {
+ThreadPool::ThreadPool(int threads)
+    : size_(std::max(1, threads)), spins_(threads <= available_threads() ? most_spins : 0) {}
+
+void ThreadPool::start() {
   try {
-    for (int i = 1; i < threads; ++i) workers_.emplace_back([this] { work(); });
+    for (int i = 1; i < size_; ++i) workers_.emplace_back([this] { work(); });
   } catch (const std::system_error& error) {
-    int started = size();
+    std::size_t started = workers_.size() + 1;
     end();
-    throw IoError("threads: expected " + std::to_string(threads) + " that can be started, found " +
+    throw IoError("threads: expected " + std::to_string(size_) + " that can be started, found " +
                   std::to_string(started) + ": " + error.code().message());
   }
 }
@@ -58,6 +62,7 @@ void ThreadPool::end() {
   ++generation_;
   generation_.notify_all();
   for (auto& worker : workers_) worker.join();
+  workers_.clear();
 }
 
 void ThreadPool::drain() {
@@ -97,6 +102,8 @@ void ThreadPool::parallel_for(std::int64_t n, const std::function<void(std::int6
   for (int left = running_; left != 0;) left = changed(running_, left, spins_);
   if (failure_) std::rethrow_exception(failure_);
 }
+
+}  // namespace cpu
 
 int available_threads() {
   cpu_set_t set;

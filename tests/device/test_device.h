@@ -1,0 +1,20 @@
+#pragma once
+#include <utility>
+#include <vector>
+
+#include "engine/tensor.h"
+
+namespace loragrad {
+
+/// The device that a suite runs on: the processor, or with LORAGRAD_TEST_DEVICE=walled tests/device/walled_device.h's.
+DevicePtr test_device(int threads = 0);
+
+/// Puts back on the device what change(values) makes of a tensor's values on the host.
+template <class T, class Change>
+void change_values(Tensor tensor, Change change) {
+  std::vector<T> values = tensor.values<T>();
+  change(values);
+  tensor.set_values(std::move(values));
+}
+
+}  // namespace loragrad
