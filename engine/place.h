@@ -1,4 +1,5 @@
 #pragma once
+// Threads: one at a time for each device (engine/device.h).
 #include "engine/weight.h"
 
 namespace loragrad {

@@ -29,7 +29,7 @@ class KernelSets(unittest.TestCase):
 
     def test_a_set_keeps_nothing(self):
         for path in OBJECTS:
-            with self.subTest(path.name): self.assertEqual([], [name for name, kind in names(path) if kind in "bBC"])
+            with self.subTest(path.name): self.assertEqual([], [name for name, kind in names(path) if kind in "bBC" and not name.startswith("__odr_asan")])
 
     def test_the_test_can_fail(self):
         joined = [path for path in OBJECTS if path.name.startswith("joined_")]
