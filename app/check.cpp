@@ -5,9 +5,9 @@
 #include "app/commands.h"
 #include "app/console.h"
 #include "app/learnable.h"
+#include "app/masked_spans.h"
 #include "app/plan.h"
 #include "app/profile_text.h"
-#include "app/sample.h"
 #include "engine/error.h"
 #include "train/progress.h"
 

@@ -1,6 +1,7 @@
 #pragma once
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "models/config_reader.h"
 #include "models/model.h"
@@ -28,6 +29,8 @@ struct Family {
 Family opt_family();
 Family gpt2_family();
 Family llama_family();
+/// The model types that there is a family for.
+std::vector<std::string> model_types();
 /// UsageError for a model type that is none of these.
 const Family& family_named(const std::string& model_type);
 

@@ -87,6 +87,12 @@ std::unique_ptr<CausalLm> new_model(const std::string& config_json_file, const D
   return ModelAssembly::assemble(family, config, device, DType::f32, DType::f32, *source);
 }
 
+std::vector<std::string> model_types() {
+  std::vector<std::string> types;
+  for (const Family& family : families()) types.push_back(family.model_type);
+  return types;
+}
+
 const Family& family_named(const std::string& model_type) {
   for (const Family& family : families())
     if (family.model_type == model_type) return family;

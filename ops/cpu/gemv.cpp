@@ -22,7 +22,7 @@ constexpr Index task_bytes = 64 << 10;          // of b, at least: less is not w
 bool is_float(DType dtype) { return dtype == DType::f32 || dtype == DType::bf16; }
 
 /// c = alpha sum + bias + beta c, for one element.
-struct Finish {
+struct Epilogue {
   void operator()(Index row, Index col, float sum) const {
     float value = alpha * sum + (bias ? bias[col] : 0);
     Index at = row * c.stride + col;
@@ -34,7 +34,7 @@ struct Finish {
       *to = bf16(value + (beta != 0 ? beta * static_cast<float>(*to) : 0));
     }
   }
-  explicit Finish(const GemmArgs& g)
+  explicit Epilogue(const GemmArgs& g)
       : c(g.c),
         bias(static_cast<const float*>(g.bias)),
         alpha(static_cast<float>(g.alpha)),
@@ -74,18 +74,18 @@ void dot_products(const float* a, const B* b, Index k, float* sums) {
 /// b as [columns of c, k]: a dot product with each row of it.
 template <int rows, class B>
 void by_rows_of_b(const GemmArgs& g, const float* a, Index begin, Index end) {
-  Finish finish(g);
+  Epilogue epilogue(g);
   float sums[rows];
   for (Index col = begin; col < end; ++col) {
     dot_products<rows>(a, static_cast<const B*>(g.b.data) + col * g.b.stride, g.a.cols, sums);
-    for (int r = 0; r < rows; ++r) finish(r, col, sums[r]);
+    for (int r = 0; r < rows; ++r) epilogue(r, col, sums[r]);
   }
 }
 
 /// b as [k, columns of c]: a multiple of each row of it is added to a block of sums.
 template <int rows, class B>
 void by_columns_of_b(const GemmArgs& g, const float* a, Index begin, Index end) {
-  Finish finish(g);
+  Epilogue epilogue(g);
   alignas(simd_bytes) float sums[rows][column_block];
   for (Index first = begin; first < end; first += column_block) {
     Index width = std::min(column_block, end - first), k = g.a.cols;
@@ -101,7 +101,7 @@ void by_columns_of_b(const GemmArgs& g, const float* a, Index begin, Index end) 
         for (int r = 0; r < rows; ++r) sums[r][j] += a[r * k + p] * static_cast<float>(b[j]);
     }
     for (int r = 0; r < rows; ++r)
-      for (Index j = 0; j < width; ++j) finish(r, first + j, sums[r][j]);
+      for (Index j = 0; j < width; ++j) epilogue(r, first + j, sums[r][j]);
   }
 }
 

@@ -40,7 +40,7 @@ class Tile {
       dlogits_ = logits_;
       dlogits_.dtype = args.x.dtype;
       narrow_ = panels_;
-      narrow_.apart *= static_cast<Index>(size_of(logits_.dtype) / size_of(dlogits_.dtype));
+      narrow_.stride *= static_cast<Index>(size_of(logits_.dtype) / size_of(dlogits_.dtype));
     }
   }
 
@@ -64,7 +64,7 @@ class Tile {
                           .dlogits = dlogits_,
                           .scale = 1 / args_.denominator,
                           .panels = panels_,
-                          .apart_dlogits = narrow_.apart});
+                          .dlogits_stride = narrow_.stride});
     if (wanted(args_.dx)) {
       gemm_panels(device, dx(), rest);
       embedding_backward(device, {.dout = dx_, .ids = tokens, .dtable = args_.dx});

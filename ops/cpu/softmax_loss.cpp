@@ -71,7 +71,7 @@ RowSum<C> loss_of_row(const SoftmaxLossArgs& args, std::int64_t row) {
 template <class C>
 void gradient_of_row(const SoftmaxLossArgs& args, std::int64_t i, std::int64_t row, const RowSum<C>& sum) {
   ConstMatrix from = panel(args.logits, args.panels, i);
-  Matrix to = panel(args.dlogits, {args.panels.width, args.apart_dlogits}, i);
+  Matrix to = panel(args.dlogits, {args.panels.width, args.dlogits_stride}, i);
   std::int64_t target = args.targets[row];
   Block<C> values = Block<C>::Zero();
   for (std::int64_t col = 0; col < from.cols; col += block_size) {

@@ -5,7 +5,7 @@
 namespace loragrad::cpu {
 
 /// losses[t] = logsumexp(logits[t]) - logits[t][target], and dlogits[t] = scale (softmax(logits[t]) - onehot(target)).
-/// Logits may lie in panels, and dlogits lies as they do, its panels `apart_dlogits` elements behind each other. It may
+/// Logits may lie in panels, and dlogits lies as they do, its panels with a stride of `dlogits_stride`. It may
 /// be empty (data null); in panels it may lie on the logits, each panel from where the logits' begins, in a type no
 /// wider.
 struct SoftmaxLossArgs {
@@ -15,7 +15,7 @@ struct SoftmaxLossArgs {
   Matrix dlogits;
   double scale = 1;
   Panels panels = {};  // of a width in multiples of 256
-  std::int64_t apart_dlogits = 0;
+  std::int64_t dlogits_stride = 0;
 };
 void softmax_loss(Device&, const SoftmaxLossArgs&);
 

@@ -22,7 +22,7 @@ Dropout dropout_of(const Setting& s, double p, std::uint64_t key) {
 }
 
 /// Two adapters of different ranks, scales and dropout beside a frozen weight and bias; x, A, B, A', B' are inputs.
-Sample two_adapters(WeightLayout layout, double p, bool bias) {
+OpCase two_adapters(WeightLayout layout, double p, bool bias) {
   auto run = [=](const std::vector<Tensor>& v, const Setting& s) {
     Weight w(s.constant(layout == WeightLayout::out_in ? Shape{out, in} : Shape{in, out}, 1), layout);
     Weight b = bias ? Weight(s.parameter({1, out}, 2)) : Weight();
@@ -42,11 +42,11 @@ TEST_CASE("two adapters: gradients for every mask, with and without dropout and 
   for (WeightLayout layout : {WeightLayout::out_in, WeightLayout::in_out})
     for (double p : {0.0, 0.4})
       for (bool bias : {false, true}) {
-        Sample sample = two_adapters(layout, p, bias);
+        OpCase op_case = two_adapters(layout, p, bias);
         INFO("Conv1D ", layout == WeightLayout::in_out, ", p ", p, ", bias ", bias);
-        CHECK(gradient_failure(sample) == "");
-        CHECK(precision_failure(sample, DType::f32) == "");
-        CHECK(precision_failure(sample, DType::bf16) == "");
+        CHECK(gradient_failure(op_case) == "");
+        CHECK(precision_failure(op_case, DType::f32) == "");
+        CHECK(precision_failure(op_case, DType::bf16) == "");
       }
 }
 

@@ -61,8 +61,7 @@ void check_family(const std::string& folder) {
 }  // namespace
 
 TEST_CASE("families equal transformers and PEFT: goldens of the project") {
-  for (const char* name : {"opt", "opt-350m", "gpt2", "llama", "llama3"})
-    check_family(std::string("tests/models/golden/") + name);
+  for (const std::string& folder : golden_folders()) check_family(folder);
 }
 
 TEST_CASE("families equal transformers and PEFT: shared goldens") {

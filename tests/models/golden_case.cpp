@@ -1,5 +1,13 @@
 #include "tests/models/golden_case.h"
 
+#include <doctest/doctest.h>
+
+#include <set>
+
+#include <algorithm>
+#include <filesystem>
+#include "models/family.h"
+
 #include <cmath>
 #include <fstream>
 
@@ -51,6 +59,21 @@ GoldenCase read_golden_case(const std::string& folder) {
   golden.tensors = open_safetensors(folder + "/golden.safetensors");
   golden.facts = read_json_file(folder + "/golden.json");
   return golden;
+}
+
+std::vector<std::string> golden_folders() {
+  std::vector<std::string> folders;
+  std::set<std::string> types;
+  for (const auto& entry : std::filesystem::directory_iterator("tests/models/golden")) {
+    if (!entry.is_directory()) continue;
+    folders.push_back(entry.path().string());
+    std::string config = folders.back() + "/model/config.json";
+    Json json = read_json_file(config);
+    types.insert(JsonRef(json, config).at("model_type").string());
+  }
+  std::sort(folders.begin(), folders.end());
+  for (const std::string& type : model_types()) REQUIRE_MESSAGE(types.count(type), type);
+  return folders;
 }
 
 }  // namespace loragrad

@@ -26,4 +26,8 @@ struct GoldenCase {
 
 GoldenCase read_golden_case(const std::string& folder);
 
+/// The project's own, tests/models/golden/NAME: at least one for each model type that the registry knows, or the test
+/// that asks fails.
+std::vector<std::string> golden_folders();
+
 }  // namespace loragrad

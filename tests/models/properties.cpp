@@ -21,7 +21,6 @@ using namespace loragrad::test;
 
 namespace {
 
-const char* const families[] = {"opt", "opt-350m", "gpt2", "llama", "llama3"};
 std::string folder_of(const std::string& family) { return "tests/models/golden/" + family; }
 
 /// An adapter on every linear map, with B != 0 and alpha != r.
@@ -46,10 +45,10 @@ Adapter full_adapter(const CausalLm& model, double dropout) {
 
 TEST_CASE("the derivative along random directions through all adapters is the finite difference") {
   int count = 0;
-  for (const char* family : families) {
-    CAPTURE(family);
-    GoldenCase golden = read_golden_case(folder_of(family));
-    auto model = load_model(folder_of(family) + "/model", test_device(2), {.precision = Precision::f64});
+  for (const std::string& folder : golden_folders()) {
+    CAPTURE(folder);
+    GoldenCase golden = read_golden_case(folder);
+    auto model = load_model(folder + "/model", test_device(2), {.precision = Precision::f64});
     Adapter adapter = full_adapter(*model, 0.25);
     Batch batch = golden.batch(*model, 0, golden.rows.size());
     // Every other family through recomputed blocks; that both ways are the same bits is a test of its own.
@@ -91,10 +90,10 @@ TEST_CASE("the derivative along random directions through all adapters is the fi
 }
 
 TEST_CASE("decoding with a cache equals the full forward, and a batch equals its rows") {
-  for (const char* family : families) {
-    CAPTURE(family);
-    GoldenCase golden = read_golden_case(folder_of(family));
-    auto model = load_model(folder_of(family) + "/model", test_device(2), {.precision = Precision::f32});
+  for (const std::string& folder : golden_folders()) {
+    CAPTURE(folder);
+    GoldenCase golden = read_golden_case(folder);
+    auto model = load_model(folder + "/model", test_device(2), {.precision = Precision::f32});
     ActiveAdapters adapters = model->activate(full_adapter(*model, 0));
     Batch together = golden.batch(*model, 0, golden.rows.size());
     std::vector<float> all = model->logits(model->hidden({.batch = together, .adapters = adapters})).values<float>();
@@ -122,13 +121,13 @@ TEST_CASE("decoding with a cache equals the full forward, and a batch equals its
 }
 
 TEST_CASE("the base's file and weights are the same bytes after backward") {
-  for (const char* family : families) {
-    CAPTURE(family);
-    std::string file = folder_of(family) + "/model/model.safetensors";
+  for (const std::string& folder : golden_folders()) {
+    CAPTURE(folder);
+    std::string file = folder + "/model/model.safetensors";
     std::string before(MappedFile::open(file)->text());
-    GoldenCase golden = read_golden_case(folder_of(family));
+    GoldenCase golden = read_golden_case(folder);
     DevicePtr device = test_device(2);
-    auto model = load_model(folder_of(family) + "/model", device, {.precision = Precision::f32});
+    auto model = load_model(folder + "/model", device, {.precision = Precision::f32});
     for (const auto& [name, parameter] : model->parameters()) CHECK(!parameter->tensor().defined());
     ActiveAdapters adapters = model->activate(full_adapter(*model, 0.1));
     for (std::size_t rows : {2u, 1u})
@@ -165,14 +164,14 @@ TEST_CASE("a parameter can be replaced after loading, and a tied head untied") {
 }
 
 TEST_CASE("recomputed blocks give the same loss and gradients, bit for bit, and take less memory") {
-  for (const char* family : families)
+  for (const std::string& folder : golden_folders())
     for (Precision precision : {Precision::f32, Precision::bf16, Precision::f64}) {
-      CAPTURE(family);
+      CAPTURE(folder);
       CAPTURE(static_cast<int>(precision));
-      GoldenCase golden = read_golden_case(folder_of(family));
+      GoldenCase golden = read_golden_case(folder);
       DevicePtr device = bf16_device(test_device(2));
       LoadOptions load{.precision = precision};
-      auto model = load_model(folder_of(family) + "/model", device, load);
+      auto model = load_model(folder + "/model", device, load);
       Adapter adapter = full_adapter(*model, 0.25);
       ActiveAdapters adapters = model->activate(adapter);
       Batch batch = golden.batch(*model, 0, golden.rows.size());

@@ -14,7 +14,7 @@
 #include "ops/norm.h"
 #include "ops/rope.h"
 #include "tests/device/test_device.h"
-#include "tests/ops/sample.h"
+#include "tests/ops/op_case.h"
 
 namespace loragrad {
 namespace {
@@ -31,8 +31,8 @@ constexpr Kind kinds[] = {{"relu", Activation::relu},
 
 }  // namespace
 
-std::vector<Sample> activation_samples() {
-  std::vector<Sample> samples;
+std::vector<OpCase> activation_cases() {
+  std::vector<OpCase> cases;
   for (Kind k : kinds) {
     double away = k.kind == Activation::relu ? 0.1 : 0;
     auto run = [k](const Inputs& in, const Setting& s) { return activation(k.kind, s.compute(in[0])); };
@@ -40,38 +40,37 @@ std::vector<Sample> activation_samples() {
       Tensor x = s.compute(in[0]);
       return gated(k.kind, x.cols(0, 4), x.cols(2, 4));
     };
-    samples.push_back(
-        {.name = std::string(k.name) + " views", .inputs = {{3, 7}}, .run = views, .away_from_zero = away});
+    cases.push_back({.name = std::string(k.name) + " views", .inputs = {{3, 7}}, .run = views, .away_from_zero = away});
     for (Shape shape : {Shape{3, 7}, Shape{1, 1}, Shape{2, 17}, Shape{0, 5}})
-      samples.push_back(
+      cases.push_back(
           {.name = std::string(k.name) + shape.text(), .inputs = {shape}, .run = run, .away_from_zero = away});
-    samples.push_back({.name = std::string(k.name) + " large",
-                       .inputs = {{301, 515}},
-                       .run = run,
-                       .away_from_zero = away,
-                       .finite_differences = false});
+    cases.push_back({.name = std::string(k.name) + " large",
+                     .inputs = {{301, 515}},
+                     .run = run,
+                     .away_from_zero = away,
+                     .finite_differences = false});
   }
-  return samples;
+  return cases;
 }
 
-std::vector<Sample> gated_samples() {
-  std::vector<Sample> samples;
+std::vector<OpCase> gated_cases() {
+  std::vector<OpCase> cases;
   for (Kind k : kinds) {
     double away = k.kind == Activation::relu ? 0.1 : 0;
     auto run = [k](const Inputs& in, const Setting& s) { return gated(k.kind, s.compute(in[0]), s.compute(in[1])); };
     auto square = [k](const Inputs& in, const Setting&) { return gated(k.kind, in[0], in[0]); };
     for (Shape shape : {Shape{3, 7}, Shape{1, 1}, Shape{0, 5}})
-      samples.push_back(
+      cases.push_back(
           {.name = std::string(k.name) + shape.text(), .inputs = {shape, shape}, .run = run, .away_from_zero = away});
-    samples.push_back(
+    cases.push_back(
         {.name = std::string(k.name) + " f(x) x", .inputs = {{3, 5}}, .run = square, .away_from_zero = away});
-    samples.push_back({.name = std::string(k.name) + " large",
-                       .inputs = {{301, 515}, {301, 515}},
-                       .run = run,
-                       .away_from_zero = away,
-                       .finite_differences = false});
+    cases.push_back({.name = std::string(k.name) + " large",
+                     .inputs = {{301, 515}, {301, 515}},
+                     .run = run,
+                     .away_from_zero = away,
+                     .finite_differences = false});
   }
-  return samples;
+  return cases;
 }
 
 }  // namespace loragrad

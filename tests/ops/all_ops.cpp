@@ -10,7 +10,7 @@
 namespace loragrad {
 namespace {
 
-/// "values": neither threads nor the meta device; "small": of small samples alone.
+/// "values": neither threads nor the meta device; "small": of small cases alone.
 std::string_view checks() {
   const char* wanted = std::getenv("LORAGRAD_OP_CHECKS");
   return wanted ? wanted : "all";
@@ -18,18 +18,18 @@ std::string_view checks() {
 
 }  // namespace
 
-void check_op(const std::vector<Sample>& samples) {
-  CHECK(!samples.empty());
-  for (const Sample& sample : samples) {
-    if (checks() == "small" && !sample.finite_differences) continue;
-    CAPTURE(sample.name);
-    CHECK(gradient_failure(sample) == "");
-    for (DType dtype : {DType::f32, DType::bf16}) CHECK(precision_failure(sample, dtype) == "");
-    for (DType dtype : {DType::f64, DType::bf16}) CHECK(device_failure(sample, dtype) == "");
+void check_op(const std::vector<OpCase>& cases) {
+  CHECK(!cases.empty());
+  for (const OpCase& op_case : cases) {
+    if (checks() == "small" && !op_case.finite_differences) continue;
+    CAPTURE(op_case.name);
+    CHECK(gradient_failure(op_case) == "");
+    for (DType dtype : {DType::f32, DType::bf16}) CHECK(precision_failure(op_case, dtype) == "");
+    for (DType dtype : {DType::f64, DType::bf16}) CHECK(device_failure(op_case, dtype) == "");
     if (checks() != "all") continue;
     for (DType dtype : {DType::f64, DType::f32, DType::bf16}) {
-      CHECK(thread_failure(sample, dtype) == "");
-      CHECK(meta_failure(sample, dtype) == "");
+      CHECK(thread_failure(op_case, dtype) == "");
+      CHECK(meta_failure(op_case, dtype) == "");
     }
   }
 }

@@ -9,7 +9,7 @@
 #include "engine/backward.h"
 #include "engine/error.h"
 #include "tests/device/test_device.h"
-#include "tests/ops/sample.h"
+#include "tests/ops/op_case.h"
 
 namespace loragrad {
 namespace {
@@ -36,7 +36,7 @@ struct Case {
   AttentionConfig config;
   bool finite_differences = true;
 
-  Sample sample() const {
+  OpCase op_case() const {
     std::int64_t tokens = ends_of(queries).back(), cached = ends_of(keys).back(), dim = config.head_dim;
     auto run = [c = *this](const std::vector<Tensor>& in, const Setting& s) {
       return attention(s.compute(in[0]), s.compute(in[1]), s.compute(in[2]), offsets_of(s.device, c.queries, c.keys),
@@ -132,18 +132,18 @@ double distance(const std::vector<double>& a, const std::vector<double>& b) {
 
 }  // namespace
 
-std::vector<Sample> attention_samples() {
-  std::vector<Sample> samples;
-  for (const Case& c : cases()) samples.push_back(c.sample());
+std::vector<OpCase> attention_cases() {
+  std::vector<OpCase> all;
+  for (const Case& c : cases()) all.push_back(c.op_case());
   auto fused = [](std::int64_t k, std::int64_t v) {  // where in x keys and values begin
     return [k, v](const std::vector<Tensor>& in, const Setting& s) {
       Tensor x = s.compute(in[0]);
       return attention(x.cols(0, 8), x.cols(k, 4), x.cols(v, 4), offsets_of(s.device, {5, 3}, {5, 3}), heads(4, 2, 2));
     };
   };
-  samples.push_back({.name = "fused q, k, v", .inputs = {{8, 16}}, .run = fused(8, 12), .bf16_tolerance = 4e-2});
-  samples.push_back({.name = "overlapping q, k, v", .inputs = {{8, 12}}, .run = fused(6, 8), .bf16_tolerance = 4e-2});
-  return samples;
+  all.push_back({.name = "fused q, k, v", .inputs = {{8, 16}}, .run = fused(8, 12), .bf16_tolerance = 4e-2});
+  all.push_back({.name = "overlapping q, k, v", .inputs = {{8, 12}}, .run = fused(6, 8), .bf16_tolerance = 4e-2});
+  return all;
 }
 
 }  // namespace loragrad
@@ -153,10 +153,10 @@ using namespace loragrad;
 TEST_CASE("attention is its definition") {
   for (const Case& c : cases()) {
     CAPTURE(c.name);
-    Sample sample = c.sample();
+    OpCase op_case = c.op_case();
     Setting s{test_device(2), DType::f64, 5};
-    std::vector<Tensor> in = make_inputs(sample, s, 7);
-    Tensor y = sample.run(in, s);
+    std::vector<Tensor> in = make_inputs(op_case, s, 7);
+    Tensor y = op_case.run(in, s);
     std::vector<double> dy = s.normal(y.numel(), 9);
     backward(y, make_tensor(s.device, y.shape(), DType::f64, dy));
     Naive naive(c, read_values(in[0]), read_values(in[1]), read_values(in[2]), dy);

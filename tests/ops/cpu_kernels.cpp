@@ -10,7 +10,7 @@
 #include "ops/gemm.h"
 #include "ops/l2_norm.h"
 #include "tests/device/test_device.h"
-#include "tests/ops/sample.h"
+#include "tests/ops/op_case.h"
 
 using namespace loragrad;
 

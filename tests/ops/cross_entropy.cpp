@@ -9,7 +9,7 @@
 #include "ops/elementwise.h"
 #include "ops/meta_device.h"
 #include "tests/device/test_device.h"
-#include "tests/ops/sample.h"
+#include "tests/ops/op_case.h"
 
 namespace loragrad {
 namespace {
@@ -34,7 +34,7 @@ Tensor trained(const Inputs& in, const Setting& s) {
 
 }  // namespace
 
-std::vector<Sample> cross_entropy_samples() {
+std::vector<OpCase> cross_entropy_cases() {
   return {{.name = "frozen 6x4", .inputs = {{6, 4}}, .run = frozen},
           {.name = "frozen 1x1", .inputs = {{1, 1}}, .run = frozen},
           {.name = "frozen no rows", .inputs = {{0, 4}}, .run = frozen},

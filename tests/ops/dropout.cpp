@@ -9,7 +9,7 @@
 #include "engine/node.h"
 #include "engine/random.h"
 #include "tests/device/test_device.h"
-#include "tests/ops/sample.h"
+#include "tests/ops/op_case.h"
 
 namespace loragrad {
 namespace {
@@ -25,7 +25,7 @@ Dropout config_for(const Tensor& x, const Setting& s, double p) {
 
 }  // namespace
 
-std::vector<Sample> dropout_samples() {
+std::vector<OpCase> dropout_cases() {
   auto run = [](const std::vector<Tensor>& in, const Setting& s) {
     Tensor x = s.compute(in[0]);
     return dropout(x, config_for(x, s, 0.3));

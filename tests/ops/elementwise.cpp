@@ -5,13 +5,13 @@
 #include "engine/backward.h"
 #include "engine/error.h"
 #include "tests/device/test_device.h"
-#include "tests/ops/sample.h"
+#include "tests/ops/op_case.h"
 
 namespace loragrad {
 
 using Inputs = std::vector<Tensor>;
 
-std::vector<Sample> add_samples() {
+std::vector<OpCase> add_cases() {
   auto both = [](const Inputs& in, const Setting& s) { return add(s.compute(in[0]), s.compute(in[1])); };
   auto mixed = [](const Inputs& in, const Setting& s) { return add(in[0], s.compute(in[1])); };
   auto twice = [](const Inputs& in, const Setting&) { return add(in[0], in[0]); };
@@ -34,14 +34,14 @@ std::vector<Sample> add_samples() {
           {.name = "add large", .inputs = {{301, 515}, {301, 515}}, .run = both, .finite_differences = false}};
 }
 
-std::vector<Sample> scale_samples() {
+std::vector<OpCase> scale_cases() {
   auto run = [](const Inputs& in, const Setting& s) { return scale(s.compute(in[0]), -0.75); };
   return {{.name = "scale 3x5", .inputs = {{3, 5}}, .run = run},
           {.name = "scale no rows", .inputs = {{0, 5}}, .run = run},
           {.name = "scale large", .inputs = {{301, 515}}, .run = run, .finite_differences = false}};
 }
 
-std::vector<Sample> cast_samples() {
+std::vector<OpCase> cast_cases() {
   auto run = [](const Inputs& in, const Setting& s) { return cast(scale(cast(in[0], s.dtype), 2), s.leaf_dtype()); };
   return {{.name = "cast 3x5", .inputs = {{3, 5}}, .run = run},
           {.name = "cast no rows", .inputs = {{0, 5}}, .run = run}};

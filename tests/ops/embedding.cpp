@@ -8,11 +8,11 @@
 #include "engine/place.h"
 #include "ops/elementwise.h"
 #include "tests/device/test_device.h"
-#include "tests/ops/sample.h"
+#include "tests/ops/op_case.h"
 
 namespace loragrad {
 
-std::vector<Sample> embedding_samples() {
+std::vector<OpCase> embedding_cases() {
   auto lookup = [](std::int64_t tokens) {
     return [tokens](const std::vector<Tensor>& in, const Setting& s) {
       return embedding(s.indices(tokens, in[0].rows(), 3), in[0], s.dtype);

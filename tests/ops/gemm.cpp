@@ -9,7 +9,7 @@
 #include "ops/cpu/cpu_device.h"
 #include "ops/cpu/gemm_library.h"
 #include "ops/cpu/gemm_tiles.h"
-#include "tests/ops/sample.h"
+#include "tests/ops/op_case.h"
 
 using namespace loragrad;
 

@@ -6,7 +6,7 @@
 
 #include "ops/cpu/cpu_device.h"
 #include "ops/gemm.h"
-#include "tests/ops/sample.h"
+#include "tests/ops/op_case.h"
 
 using namespace loragrad;
 

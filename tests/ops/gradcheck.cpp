@@ -14,18 +14,18 @@ namespace {
 constexpr double step = 1e-5, relative = 1e-6, absolute = 1e-8;
 
 /// d sum(y dy) / d(input element), for all inputs.
-std::vector<std::vector<double>> differences(const Sample& sample, const Setting& setting,
+std::vector<std::vector<double>> differences(const OpCase& op_case, const Setting& setting,
                                              const std::vector<double>& dy) {
   std::vector<std::vector<double>> result;
-  for (std::size_t i = 0; i < sample.inputs.size(); ++i) {
-    std::vector<Tensor> inputs = make_inputs(sample, setting, 0);
+  for (std::size_t i = 0; i < op_case.inputs.size(); ++i) {
+    std::vector<Tensor> inputs = make_inputs(op_case, setting, 0);
     std::vector<double> values = read_values(inputs[i]), slopes;
     for (double& value : values) {
       double center = value, h = step * std::max(1.0, std::abs(center));
       auto evaluate = [&](double x) {
         value = x;
-        inputs[i] = make_tensor(setting.device, sample.inputs[i], DType::f64, values);
-        return read_values(sample.run(inputs, setting));
+        inputs[i] = make_tensor(setting.device, op_case.inputs[i], DType::f64, values);
+        return read_values(op_case.run(inputs, setting));
       };
       std::vector<double> above = evaluate(center + h), below = evaluate(center - h);
       value = center;
@@ -50,11 +50,11 @@ std::string compare(const std::vector<double>& gradient, const std::vector<doubl
   return "";
 }
 
-std::string check_mask(const Sample& sample, const Setting& setting, const std::vector<double>& dy, unsigned mask,
+std::string check_mask(const OpCase& op_case, const Setting& setting, const std::vector<double>& dy, unsigned mask,
                        const std::vector<std::vector<double>>& expected) {
-  std::vector<Tensor> inputs = make_inputs(sample, setting, mask);
+  std::vector<Tensor> inputs = make_inputs(op_case, setting, mask);
   for (int times = 1; times <= 2; ++times) {
-    Tensor y = sample.run(inputs, setting);
+    Tensor y = op_case.run(inputs, setting);
     if (!y.needs_grad()) return "the result needs no gradient";
     backward(y, make_tensor(setting.device, y.shape(), y.dtype(), dy));
     for (std::size_t i = 0; i < inputs.size(); ++i) {
@@ -75,17 +75,17 @@ std::string check_mask(const Sample& sample, const Setting& setting, const std::
 
 }  // namespace
 
-std::string gradient_failure(const Sample& sample) {
-  if (!sample.finite_differences) return "";
+std::string gradient_failure(const OpCase& op_case) {
+  if (!op_case.finite_differences) return "";
   for (std::uint64_t seed : {1, 2, 3}) {
     Setting setting{test_device(1), DType::f64, seed};
-    Tensor y = sample.run(make_inputs(sample, setting, 0), setting);
+    Tensor y = op_case.run(make_inputs(op_case, setting, 0), setting);
     std::vector<double> dy = setting.normal(y.numel(), 99);
-    std::vector<std::vector<double>> expected = differences(sample, setting, dy);
-    for (unsigned mask = 1; mask < 1u << sample.inputs.size(); ++mask) {
-      std::string failure = check_mask(sample, setting, dy, mask, expected);
+    std::vector<std::vector<double>> expected = differences(op_case, setting, dy);
+    for (unsigned mask = 1; mask < 1u << op_case.inputs.size(); ++mask) {
+      std::string failure = check_mask(op_case, setting, dy, mask, expected);
       if (!failure.empty())
-        return sample.name + ", seed " + std::to_string(seed) + ", mask " + std::to_string(mask) + ": " + failure;
+        return op_case.name + ", seed " + std::to_string(seed) + ", mask " + std::to_string(mask) + ": " + failure;
     }
   }
   return "";

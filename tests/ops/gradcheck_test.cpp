@@ -21,7 +21,7 @@ struct DoubleNode final : Node {
   bool adds;
 };
 
-Sample doubling(double factor, bool adds) {
+OpCase doubling(double factor, bool adds) {
   return {.name = "double", .inputs = {{3, 5}}, .run = [=](const std::vector<Tensor>& in, const Setting&) {
             return attach(scale(in[0].detach(), 2), std::make_shared<DoubleNode>(in[0], factor, adds));
           }};
@@ -46,14 +46,14 @@ TEST_CASE("the gradient checker finds a missing gradient") {
 }
 
 TEST_CASE("the gradient checker finds an op that forgets to record itself") {
-  Sample forgetful{.name = "forgetful",
+  OpCase forgetful{.name = "forgetful",
                    .inputs = {{2, 2}, {2, 2}},
                    .run = [](const std::vector<Tensor>& in, const Setting&) { return add(in[0], in[1].detach()); }};
   CHECK(contains(gradient_failure(forgetful), "mask 2: the result needs no gradient"));
 }
 
 TEST_CASE("the precision check finds a wrong f32 result") {
-  Sample wrong{.name = "wrong", .inputs = {{2, 2}}, .run = [](const std::vector<Tensor>& in, const Setting& s) {
+  OpCase wrong{.name = "wrong", .inputs = {{2, 2}}, .run = [](const std::vector<Tensor>& in, const Setting& s) {
                  return scale(in[0], s.dtype == DType::f32 ? 1.001 : 1);
                }};
   CHECK(contains(precision_failure(wrong, DType::f32), "in f64"));

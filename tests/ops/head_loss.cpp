@@ -5,7 +5,7 @@
 #include <limits>
 
 #include "tests/device/test_device.h"
-#include "tests/ops/sample.h"
+#include "tests/ops/op_case.h"
 
 using namespace loragrad;
 

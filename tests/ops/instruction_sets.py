@@ -9,7 +9,7 @@ import os, platform, re, resource, shutil, subprocess, sys, unittest
 TEST_OPS, LORAGRAD, LITTLE_MEMORY = sys.argv[1], sys.argv[2], sys.argv[3:]
 SETS = ["baseline", "avx2", "avx512", "avx512_bf16"]
 # Cases about the cut of work and about the library, and the largest: the suite "ops" runs them, in the best set.
-LONG = ["*number of threads*", "products against f64*", "a row that the library says*", "what one row or column too many*",
+LONG = ["*number of threads*", "threads that cannot*", "products against f64*", "a row that the library says*", "what one row or column too many*",
         "products of all small shapes*", "products of a few rows*", "logits exist*", "attention is its definition", "head and loss against*"]
 
 

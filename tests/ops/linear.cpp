@@ -5,7 +5,7 @@
 #include "engine/backward.h"
 #include "engine/error.h"
 #include "tests/device/test_device.h"
-#include "tests/ops/sample.h"
+#include "tests/ops/op_case.h"
 
 namespace loragrad {
 namespace {
@@ -40,7 +40,7 @@ Tensor long_inner(const Inputs& in, const Setting& s) {  // dx = dy W with more 
 
 }  // namespace
 
-std::vector<Sample> linear_samples() {
+std::vector<OpCase> linear_cases() {
   return {{.name = "frozen 3x7", .inputs = {{3, 7}}, .run = frozen},
           {.name = "frozen 1x1", .inputs = {{1, 1}}, .run = frozen},
           {.name = "frozen no rows", .inputs = {{0, 7}}, .run = frozen},

@@ -1,7 +1,7 @@
-"""Writes a test case "op NAME" for each op, which checks its samples (tests/ops/all_ops.h): list_ops.py SOURCE_ROOT OUTPUT.
+"""Writes a test case "op NAME" for each op, which checks its cases (tests/ops/all_ops.h): list_ops.py SOURCE_ROOT OUTPUT.
 
 An op is a free function of ops/*.h or lora/lora_linear.h that returns a Tensor or a CrossEntropy. Each must have a function
-`std::vector<Sample> <op>_samples()`, in tests/ops/<op>.cpp by custom: without it the test program does not link.
+`std::vector<OpCase> <op>_cases()`, in tests/ops/<op>.cpp by custom: without it the test program does not link.
 """
 import pathlib
 import re
@@ -16,7 +16,7 @@ if not ops:
 
 lines = ["#include <doctest/doctest.h>", "", '#include "tests/ops/all_ops.h"', "", "namespace loragrad {"]
 for op in ops:
-    lines += ["", f"std::vector<Sample> {op}_samples();", f'TEST_CASE("op {op}") {{ check_op({op}_samples()); }}']
+    lines += ["", f"std::vector<OpCase> {op}_cases();", f'TEST_CASE("op {op}") {{ check_op({op}_cases()); }}']
 lines += ["", "}  // namespace loragrad", ""]
 text = "\n".join(lines)
 if not output.exists() or output.read_text() != text:  # unchanged: nothing is compiled again

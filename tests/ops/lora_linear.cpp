@@ -7,7 +7,7 @@
 #include "ops/linear.h"
 #include "ops/norm.h"
 #include "tests/device/test_device.h"
-#include "tests/ops/sample.h"
+#include "tests/ops/op_case.h"
 
 namespace loragrad {
 namespace {
@@ -60,7 +60,7 @@ Tensor shared_recipe(const Inputs& in, const Setting& s) {
 
 }  // namespace
 
-std::vector<Sample> lora_linear_samples() {
+std::vector<OpCase> lora_linear_cases() {
   return {{.name = "6x7, r 2", .inputs = {{6, 7}, {2, 7}, {5, 2}}, .run = plain, .bf16_tolerance = 6e-2},
           {.name = "1x1, r 3", .inputs = {{1, 1}, {3, 1}, {1, 3}}, .run = plain, .bf16_tolerance = 6e-2},
           {.name = "no rows", .inputs = {{0, 7}, {2, 7}, {5, 2}}, .run = plain},

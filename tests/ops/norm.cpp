@@ -6,7 +6,7 @@
 #include "engine/error.h"
 #include "engine/node.h"
 #include "tests/device/test_device.h"
-#include "tests/ops/sample.h"
+#include "tests/ops/op_case.h"
 
 namespace loragrad {
 namespace {
@@ -32,7 +32,7 @@ Tensor rms(const Inputs& in, const Setting& s) { return rms_norm(s.compute(in[0]
 
 }  // namespace
 
-std::vector<Sample> layer_norm_samples() {
+std::vector<OpCase> layer_norm_cases() {
   return {
       {.name = "frozen 3x7", .inputs = {{3, 7}}, .run = frozen_layer},
       {.name = "frozen no rows", .inputs = {{0, 7}}, .run = frozen_layer},
@@ -49,7 +49,7 @@ std::vector<Sample> layer_norm_samples() {
       {.name = "large", .inputs = {{301, 515}, {1, 515}, {1, 515}}, .run = layer, .finite_differences = false}};
 }
 
-std::vector<Sample> rms_norm_samples() {
+std::vector<OpCase> rms_norm_cases() {
   return {
       {.name = "frozen 3x7", .inputs = {{3, 7}}, .run = frozen_rms},
       {.name = "3x7", .inputs = {{3, 7}, {1, 7}}, .run = rms},

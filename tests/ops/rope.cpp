@@ -6,7 +6,7 @@
 
 #include "engine/error.h"
 #include "tests/device/test_device.h"
-#include "tests/ops/sample.h"
+#include "tests/ops/op_case.h"
 
 namespace loragrad {
 namespace {
@@ -20,7 +20,7 @@ Tensor frequencies(const DevicePtr& device, std::int64_t head_dim) {
 
 }  // namespace
 
-std::vector<Sample> rope_samples() {
+std::vector<OpCase> rope_cases() {
   auto heads_of = [](std::int64_t head_dim) {
     return [head_dim](const std::vector<Tensor>& in, const Setting& s) {
       return rope(s.compute(in[0]), s.indices(in[0].rows(), 131072, 7), frequencies(s.device, head_dim));

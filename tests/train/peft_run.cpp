@@ -64,8 +64,7 @@ void check_run(const std::string& folder) {
 }  // namespace
 
 TEST_CASE("a run equals PEFT's, step by step: goldens of the project") {
-  for (const char* name : {"opt", "opt-350m", "gpt2", "llama", "llama3"})
-    check_run(std::string("tests/models/golden/") + name);
+  for (const std::string& folder : golden_folders()) check_run(folder);
 }
 
 TEST_CASE("a run equals PEFT's, step by step: shared goldens") {

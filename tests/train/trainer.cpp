@@ -353,6 +353,19 @@ TEST_CASE("a run can be stopped, and evaluates as it goes") {
   CHECK(evaluated.size() == 4);
 }
 
+TEST_CASE("a step waits once for its device, but for the one that is proved") {
+  TinyModel folder;
+  DevicePtr device = test_device(1);
+  std::unique_ptr<CausalLm> model = load_model(folder.path(), device);
+  Adapter adapter = tiny_adapter(*model, query_value);
+  std::vector<std::uint64_t> waits;
+  TrainObserver observer;
+  observer.on_step = [&](const StepReport&) { waits.push_back(device->waits()); };
+  train(*model, &adapter, tiny_data(6), {.batch_size = 2, .grad_accum = 2, .steps = 4}, nullptr, observer);
+  REQUIRE(waits.size() == 4);
+  for (std::size_t step = 1; step < 4; ++step) CHECK(waits[step] - waits[step - 1] == 1);
+}
+
 TEST_CASE("an evaluation in between keeps nothing for a backward pass") {
   TinyModel folder;
   DevicePtr device = test_device(1);

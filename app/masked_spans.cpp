@@ -1,4 +1,4 @@
-#include "app/sample.h"
+#include "app/masked_spans.h"
 
 #include <fmt/format.h>
 

@@ -8,8 +8,8 @@
 
 namespace loragrad {
 
-/// Where and in which type a sample runs, and its source of constants. Every number drawn is exact in bf16, so that a
-/// sample computes with the same numbers in every type.
+/// Where and in which type a op_case runs, and its source of constants. Every number drawn is exact in bf16, so that a
+/// op_case computes with the same numbers in every type.
 struct Setting {
   DevicePtr device;
   DType dtype = DType::f64;  ///< of activations
@@ -31,12 +31,12 @@ struct Setting {
 
 /// One way to call an op. `run` gets the differentiable inputs in leaf_dtype and draws everything else from the
 /// setting.
-struct Sample {
+struct OpCase {
   std::string name;
   std::vector<Shape> inputs;
   std::function<Tensor(const std::vector<Tensor>&, const Setting&)> run;
   double away_from_zero = 0;                           ///< added to the size of every input: for ops with a kink at 0
-  bool finite_differences = true;                      ///< false for samples that are large, for the sake of threads
+  bool finite_differences = true;                      ///< false for cases that are large, for the sake of threads
   double f32_tolerance = 2e-6, bf16_tolerance = 2e-2;  ///< against f64, relative to the largest value, at least 1
 };
 
@@ -46,7 +46,7 @@ Tensor make_tensor(const DevicePtr& device, Shape shape, DType dtype, const std:
 bool same_bits(const Tensor& a, const Tensor& b);
 /// The values of an f32, f64 or bf16 tensor as f64.
 std::vector<double> read_values(const Tensor& tensor);
-/// The sample's inputs in the setting; those whose bit is set in `mask` are trainable.
-std::vector<Tensor> make_inputs(const Sample& sample, const Setting& setting, unsigned mask);
+/// The op_case's inputs in the setting; those whose bit is set in `mask` are trainable.
+std::vector<Tensor> make_inputs(const OpCase& op_case, const Setting& setting, unsigned mask);
 
 }  // namespace loragrad

@@ -1,4 +1,4 @@
-#include "tests/ops/sample.h"
+#include "tests/ops/op_case.h"
 
 #include <cstring>
 
@@ -48,12 +48,12 @@ std::vector<double> read_values(const Tensor& tensor) {
   return tensor.dtype() == DType::f64 ? tensor.values<double>() : tensor.to(DType::f64).values<double>();
 }
 
-std::vector<Tensor> make_inputs(const Sample& sample, const Setting& setting, unsigned mask) {
+std::vector<Tensor> make_inputs(const OpCase& op_case, const Setting& setting, unsigned mask) {
   std::vector<Tensor> inputs;
-  for (std::size_t i = 0; i < sample.inputs.size(); ++i) {
-    std::vector<double> values = setting.normal(sample.inputs[i].numel(), 1000 + i);
-    for (double& value : values) value += value < 0 ? -sample.away_from_zero : sample.away_from_zero;
-    inputs.push_back(make_tensor(setting.device, sample.inputs[i], setting.leaf_dtype(), values));
+  for (std::size_t i = 0; i < op_case.inputs.size(); ++i) {
+    std::vector<double> values = setting.normal(op_case.inputs[i].numel(), 1000 + i);
+    for (double& value : values) value += value < 0 ? -op_case.away_from_zero : op_case.away_from_zero;
+    inputs.push_back(make_tensor(setting.device, op_case.inputs[i], setting.leaf_dtype(), values));
     if (mask >> i & 1) inputs.back().set_trainable();
   }
   return inputs;
