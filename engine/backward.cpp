@@ -67,7 +67,7 @@ void backward(const Tensor& y, const Tensor& dy, const NodeVisitor& visit) {
                      ", the value is " + y.shape().text() + " " + std::string(name_of(y.dtype())));
   if (const TensorImpl& part = *y.impl(); part.whole) {
     Tensor of_whole = Tensor::zeros(y.device(), part.whole->shape, y.dtype());
-    Matrix target = part_of(of_whole.mutable_matrix(), {part.row, part.col, part.shape});
+    Matrix target = of_whole.view({part.row, part.col, part.shape}).mutable_matrix();
     y.device()->kernels().accumulate(*y.device(), {seed.matrix(), 1, target, 0});
     seed = of_whole;
   }

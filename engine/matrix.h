@@ -6,7 +6,6 @@
 #include <type_traits>
 
 #include "engine/dtype.h"
-#include "engine/shape.h"
 
 namespace loragrad {
 
@@ -45,12 +44,6 @@ M column_range(M m, std::int64_t begin, std::int64_t count) {
   if (m.data) m.data = static_cast<Byte*>(m.data) + bytes_of(m.dtype, begin);
   m.cols = count;
   return m;
-}
-
-/// A part of a matrix.
-template <class M>
-M part_of(M m, const Region& part) {
-  return column_range(row_range(m, part.row, part.shape.rows), part.col, part.shape.cols);
 }
 
 /// Whether two matrices may have elements in common: not if they lie apart, are other columns of one matrix, or have no

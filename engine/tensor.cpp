@@ -180,12 +180,12 @@ void Tensor::fill(double value) {
     mutable_matrix();
     return;
   }
-  if (!is_dense(*impl_)) {
-    for (std::int64_t row = 0; row < rows(); ++row) rows(row, 1).fill(value);
-    return;
-  }
   if (value == 0 && dtype() != DType::i32) {
     device()->kernels().accumulate(*device(), {matrix(), 0, mutable_matrix(), 0});
+    return;
+  }
+  if (!is_dense(*impl_)) {
+    for (std::int64_t row = 0; row < rows(); ++row) rows(row, 1).fill(value);
     return;
   }
   std::size_t n = static_cast<std::size_t>(numel());

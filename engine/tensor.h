@@ -61,6 +61,7 @@ class Tensor {
   /// belongs; what no view gives is zero. ShapeError for a range that is not there.
   Tensor rows(std::int64_t begin, std::int64_t count) const;
   Tensor cols(std::int64_t begin, std::int64_t count) const;
+  Tensor view(const Region& part) const;
   /// The same elements, row by row, in another shape. ShapeError where their number differs or rows lie apart.
   Tensor reshape(Shape shape) const;
 
@@ -113,7 +114,6 @@ class Tensor {
   explicit Tensor(std::shared_ptr<TensorImpl> impl) : impl_(std::move(impl)) {}
 
  private:
-  Tensor view(const Region& part) const;
   const void* checked(DType dtype) const;
   const TensorImpl& with_values() const;  // UsageError for an undefined tensor
   void copy_to_host(DType dtype, void* out) const;

@@ -3,7 +3,7 @@
 
     run_all.py BUILD [NAME ...]        the programs named, or all; the last line is "N passed, N failed"
 """
-import json, os, re, subprocess, sys, time
+import concurrent.futures, json, os, re, subprocess, sys, time
 
 DOCTEST = re.compile(r"test cases:\s*(\d+)\s*\|\s*(\d+) passed\s*\|\s*(\d+) failed")
 UNITTEST = re.compile(r"^Ran (\d+) tests?", re.MULTILINE)
@@ -23,26 +23,34 @@ def cases(output, code):
     return passed, max(failed, int(code != 0))
 
 
+def run(build, test):
+    """(the test, its output, passed, failed, seconds)."""
+    start = time.monotonic()
+    try:
+        done = subprocess.run(test["cmd"], cwd=test.get("workdir") or build, env={**os.environ, **test.get("env", {})}, stdout=subprocess.PIPE,
+                              stderr=subprocess.STDOUT, text=True, errors="replace", timeout=test.get("timeout") or None)
+        output, code = done.stdout, done.returncode
+    except subprocess.TimeoutExpired as e:
+        output, code = (e.stdout or b"").decode(errors="replace") + "\ntimed out", 1
+    return test, output, *cases(output, code), time.monotonic() - start
+
+
 def main():
     build, wanted = sys.argv[1], set(sys.argv[2:])
     tests = json.loads(subprocess.run(["meson", "introspect", "--tests", build], check=True, capture_output=True, text=True).stdout)
     if unknown := wanted - {t["name"] for t in tests}:
         sys.exit(f"no such test: {', '.join(sorted(unknown))}; there are: {', '.join(t['name'] for t in tests)}")
+    tests = [t for t in tests if not wanted or t["name"] in wanted]
+    # The program's tests, which mostly wait for it, take as long as all others together: they run beside them.
+    tests.sort(key=lambda t: t["name"] != "cli")
     passed = failed = 0
-    for test in tests:
-        if wanted and test["name"] not in wanted: continue
-        start = time.monotonic()
-        try:
-            run = subprocess.run(test["cmd"], cwd=test.get("workdir") or build, env={**os.environ, **test.get("env", {})}, stdout=subprocess.PIPE,
-                                 stderr=subprocess.STDOUT, text=True, errors="replace", timeout=test.get("timeout") or None)
-            output, code = run.stdout, run.returncode
-        except subprocess.TimeoutExpired as e:
-            output, code = (e.stdout or b"").decode(errors="replace") + "\ntimed out", 1
-        good, bad = cases(output, code)
-        passed, failed = passed + good, failed + bad
-        print(f"{test['name']:12} {good:4} passed {bad:4} failed {time.monotonic() - start:7.1f} s", flush=True)
-        for line in sorted(set(m[0] for m in SKIPPED.finditer(output))): print(f"             {line}", flush=True)
-        if bad: print(output, flush=True)
+    with concurrent.futures.ThreadPoolExecutor(min(2, os.cpu_count() or 1)) as lanes:
+        for done in concurrent.futures.as_completed([lanes.submit(run, build, test) for test in tests]):
+            test, output, good, bad, seconds = done.result()
+            passed, failed = passed + good, failed + bad
+            print(f"{test['name']:16} {good:4} passed {bad:4} failed {seconds:7.1f} s", flush=True)
+            for line in sorted(set(m[0] for m in SKIPPED.finditer(output))): print(f"                 {line}", flush=True)
+            if bad: print(output, flush=True)
     print(f"{passed} passed, {failed} failed")
     sys.exit(1 if failed or not passed else 0)
 
