@@ -1,6 +1,6 @@
 #pragma once
 
-/// The library in one include: load a model, attach an adapter, train, save, merge, generate; and the ops below it.
+/// The library in one include: load a model, train an adapter, save, merge, generate; and the ops below it.
 /// examples/ shows both ways. Everything is in namespace loragrad; errors are loragrad::Error (engine/error.h). Each
 /// header says which threads may use what it declares.
 #include "data/dataset.h"

@@ -15,7 +15,7 @@ struct OpShape {
   std::int64_t head_dim() const { return width / heads; }
 };
 constexpr std::int64_t op_tokens = 1024, op_rank = 16;
-/// Rows that the head takes at once (ops/cross_entropy.cpp).
+/// Rows that the head takes at once (ops/cpu/head_loss.cpp).
 constexpr std::int64_t op_head_rows = 256;
 
 /// The memory that a kernel works on, counted as it is made: what it has to read and to write once at least.

@@ -21,8 +21,8 @@ constexpr TokenId no_label = -100;
 
 struct DatasetOptions {
   std::int64_t seq_len = 512;
-  std::optional<TokenId> eos =
-      {};  ///< appended to `text` and `completion`, supervised, unless already there; nullopt for --no-eos
+  /// Appended to `text` and `completion`, supervised, unless already there; nullopt for --no-eos.
+  std::optional<TokenId> eos = {};
   std::int64_t vocab_size = 0;     ///< ids must be below it (InputError with FILE:LINE and the id)
   std::string no_tokenizer = {};   ///< why there is none, where there is none
   std::int64_t max_positions = 0;  ///< a row that is longer after seq_len cut it is an InputError; 0: any length

@@ -30,9 +30,9 @@ struct Encoding {
 class Tokenizer {
  public:
   /// Reads a folder's tokenizer.json, or vocab.json + merges.txt (OPT, GPT-2), with what tokenizer_config.json,
-  /// special_tokens_map.json and added_tokens.json say of tokens, as transformers would; `config` is the
-  /// model's config.json, where that is not the folder's. The error of `lack` where there is no tokenizer; InputError
-  /// naming file and key for anything unknown in tokenizer.json: never silently ignored.
+  /// special_tokens_map.json and added_tokens.json say of tokens, as transformers would; `config` is the model's
+  /// config.json, where that is not the folder's. The error of `lack` where there is no tokenizer; InputError naming
+  /// file and key for anything unknown in tokenizer.json: never silently ignored.
   static Tokenizer from_folder(const std::string& folder, const std::optional<std::string>& config = std::nullopt);
   /// Why a folder has no tokenizer that is read, and what helps; nullopt where it has one. "FOLDER: expected X, found
   /// Y".

@@ -22,8 +22,8 @@ class Vocabulary {
   Vocabulary(Vocabulary&&) = default;
   Vocabulary& operator=(Vocabulary&&) = default;
 
-  static constexpr TokenId max_id =
-      (1 << 24) - 1;  ///< a hundred times the largest in use: guards memory against a lying file
+  /// A hundred times the largest in use: guards memory against a lying file.
+  static constexpr TokenId max_id = (1 << 24) - 1;
 
   /// False, and nothing is added, when the token or the id is taken. id in [0, max_id].
   bool add(std::string token, TokenId id);

@@ -43,8 +43,8 @@ class ParameterSource {
   std::vector<NamedParameter> parameters_;
 };
 
-/// From the tensors of a model folder. `base_prefix` ("model.", "transformer.") may be missing from names in the file, or be before
-/// those that have none.
+/// From the tensors of a model folder. `base_prefix` ("model.", "transformer.") may be missing from names in the file,
+/// or be before those that have none.
 std::unique_ptr<ParameterSource> stored_source(const std::string& folder, SafetensorsFile file, const DevicePtr& device,
                                                const LoadOptions& options, DType vectors,
                                                const std::string& base_prefix);

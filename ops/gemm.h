@@ -3,7 +3,7 @@
 
 namespace loragrad {
 
-/// Runs the device's GEMM with the workspace it asks for.
+/// c = alpha op(a) op(b) + bias + beta c on the device, as engine/kernels.h says.
 void gemm(Device& device, const GemmArgs& args);
 
 }  // namespace loragrad

@@ -3,8 +3,8 @@
 
 namespace loragrad {
 
-/// A device that has `like`'s workspaces and dtypes but no memory: every op runs, nothing is computed, bytes are
-/// counted and blocks are placed as the processor's are. One step on it says what the step will take on `like`.
+/// A device that asks `like` for scratch space and dtypes but has no memory: every op runs, nothing is computed, bytes
+/// are counted and blocks are placed as the processor's are. One step on it says what the step will take on `like`.
 DevicePtr meta_device(const DevicePtr& like);
 
 }  // namespace loragrad

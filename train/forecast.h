@@ -12,8 +12,8 @@ namespace loragrad {
 /// Predicted peak memory of a training run, in bytes.
 struct Forecast {
   std::size_t weights = 0;  ///< the model's files: they are mapped, and every page is read
-  std::size_t trained =
-      0;  ///< adapter, or the parameters with --full (with parameters converted at loading, for either)
+  /// Adapter, or the parameters with --full (with parameters converted at loading, for either).
+  std::size_t trained = 0;
   std::size_t optimiser = 0;  ///< AdamW's two moments
   /// The most that activations, gradients and scratch space take at once, and the gaps that placing them leaves.
   std::size_t activations = 0;

@@ -77,14 +77,13 @@ struct TrainResult {
 /// The order in which train takes the rows of a data set of `rows`.
 RowStream row_stream(const TrainOptions& options, std::size_t rows);
 
-/// Trains `adapter` beside `model`, or with a null adapter all of the model's trainable
-/// parameters, by AdamW. Step t from 0 takes the stream's next rows, has learning rate lr * schedule_factor(t), and
-/// draws its dropout from (seed, t + 1): equal options give equal bits for any number of threads. UsageError for
-/// options out of range, a schedule without a learning rate or nothing to train, InputError for rows the model cannot
-/// take. NumericError for a NaN or Inf in the loss or the gradients, before anything is updated, naming the first
-/// module of the forward pass that gives one, or where the loss is finite the first (in the model's order) with such a
-/// gradient; and when the first step with a learning rate leaves a module of the adapter without a gradient or
-/// unchanged (train/first_step.h).
+/// Trains `adapter` beside `model`, or with a null adapter all of the model's trainable parameters, by AdamW. Step t
+/// from 0 takes the stream's next rows, has learning rate lr * schedule_factor(t), and draws its dropout from
+/// (seed, t + 1): equal options give equal bits for any number of threads. UsageError for options out of range, a
+/// schedule without a learning rate or nothing to train, InputError for rows the model cannot take. NumericError for a
+/// NaN or Inf in the loss or the gradients, before anything is updated, naming the first module of the forward pass
+/// that gives one, or where the loss is finite the first (in the model's order) with such a gradient; and when the
+/// first step with a learning rate leaves a module of the adapter without a gradient or unchanged (train/first_step.h).
 TrainResult train(const CausalLm& model, const Adapter* adapter, const Dataset& data, const TrainOptions& options,
                   const Dataset* eval_data = nullptr, const TrainObserver& observer = {});
 

@@ -6,8 +6,8 @@
 
 namespace loragrad::cpu {
 
-/// Columns of a matrix in panels: `width` of them (in the last, what is left), dense, `stride` elements
-/// from the beginning of one panel to the next. With width 0 the matrix is one piece.
+/// Columns of a matrix in panels: `width` of them (in the last, what is left), dense, `stride` elements from the
+/// beginning of one panel to the next. With width 0 the matrix is one piece.
 struct Panels {
   std::int64_t width = 0, stride = 0;
   explicit operator bool() const { return width > 0; }

@@ -5,9 +5,8 @@
 namespace loragrad::cpu {
 
 /// losses[t] = logsumexp(logits[t]) - logits[t][target], and dlogits[t] = scale (softmax(logits[t]) - onehot(target)).
-/// Logits may lie in panels, and dlogits lies as they do, its panels with a stride of `dlogits_stride`. It may
-/// be empty (data null); in panels it may lie on the logits, each panel from where the logits' begins, in a type no
-/// wider.
+/// Logits may lie in panels, and dlogits lies as they do, its panels with a stride of `dlogits_stride`. It may be empty
+/// (data null); in panels it may lie on the logits, each panel from where the logits' begins, in a type no wider.
 struct SoftmaxLossArgs {
   ConstMatrix logits;
   const std::int32_t* targets = nullptr;
