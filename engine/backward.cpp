@@ -56,6 +56,8 @@ class Tape {
 void backward(const Tensor& y, const Tensor& dy, const NodeVisitor& visit) {
   if (!y.defined() || !y.impl()->past().node)
     throw UsageError("backward: the value does not depend on anything trainable");
+  if (Modes::of_this_thread().unrecorded)
+    throw UsageError("backward: expected a thread that records, found one that does not");
   Tensor seed = dy;
   if (!seed.defined()) {
     if (y.numel() != 1) throw ShapeError("backward: without dy the value must be a scalar, found " + y.shape().text());
@@ -65,6 +67,7 @@ void backward(const Tensor& y, const Tensor& dy, const NodeVisitor& visit) {
   if (seed.shape() != y.shape() || seed.dtype() != y.dtype())
     throw ShapeError("backward: dy is " + seed.shape().text() + " " + std::string(name_of(seed.dtype())) +
                      ", the value is " + y.shape().text() + " " + std::string(name_of(y.dtype())));
+  if (seed.matrix().stride != seed.cols()) seed = seed.to(seed.dtype());  // nodes are given rows that lie together
   if (const TensorImpl& part = *y.impl(); part.whole) {
     Tensor of_whole = Tensor::zeros(y.device(), part.whole->shape, y.dtype());
     Matrix target = of_whole.view({part.row, part.col, part.shape}).mutable_matrix();

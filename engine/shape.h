@@ -1,6 +1,7 @@
 #pragma once
 // Threads: values and functions of their arguments alone; any thread may use them.
 #include <cstdint>
+#include <limits>
 #include <string>
 
 namespace loragrad {
@@ -14,6 +15,11 @@ struct Shape {
   bool operator==(const Shape&) const = default;
   /// "[4, 768]"
   std::string text() const;
+};
+
+/// Of a list: from `begin` up to, and without, `end`.
+struct IndexRange {
+  std::int64_t begin = 0, end = std::numeric_limits<std::int64_t>::max();
 };
 
 /// The part of a matrix that begins at (row, col).

@@ -43,10 +43,10 @@ class Tensor {
     return from(device, shape, std::vector<T>(values, values + (device->is_meta() ? 0 : shape.numel())));
   }
 
-  /// A tensor that `form(Matrix)` fills: now, or with late values (engine/modes.h) when they are read for the first
-  /// time; then `form` must own all that it reads.
-  template <class Form>
-  static Tensor formed(const DevicePtr& device, Shape shape, DType dtype, Form form);
+  /// A tensor that form(read..., Matrix) fills: now, or with late values (engine/modes.h) when they are read for the
+  /// first time, from copies of what it reads.
+  template <class Form, class... Read>
+  static Tensor formed(const DevicePtr& device, Shape shape, DType dtype, Form form, const Read&... read);
 
   bool defined() const { return impl_ != nullptr; }
   Shape shape() const;
@@ -151,14 +151,14 @@ struct TensorImpl {
   const TensorImpl& past() const { return whole ? *whole : *this; }
 };
 
-template <class Form>
-Tensor Tensor::formed(const DevicePtr& device, Shape shape, DType dtype, Form form) {
+template <class Form, class... Read>
+Tensor Tensor::formed(const DevicePtr& device, Shape shape, DType dtype, Form form, const Read&... read) {
   Tensor t = empty(device, shape, dtype);
   Matrix matrix = t.mutable_matrix();
   if (Modes::of_this_thread().late_values)
-    t.impl_->storage->form = [form = std::move(form), matrix] { form(matrix); };
+    t.impl_->storage->form = [=] { form(read..., matrix); };
   else
-    form(matrix);
+    form(read..., matrix);
   return t;
 }
 

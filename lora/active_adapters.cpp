@@ -2,10 +2,10 @@
 
 namespace loragrad {
 
-void ActiveAdapters::add(const Adapter& adapter, double weight, RowRange rows) {
+void ActiveAdapters::add(const WeightedAdapter& added) {
   auto modules = modules_ ? std::make_shared<Modules>(*modules_) : std::make_shared<Modules>();
-  for (const LoraModule& module : adapter.modules)
-    (*modules)[module.name].push_back({module, weight, adapter.config.lora_dropout, rows});
+  for (const LoraModule& module : added.adapter.modules)
+    (*modules)[module.name].push_back({module, added.weight, added.adapter.config.lora_dropout, added.rows});
   modules_ = std::move(modules);
 }
 

@@ -1,7 +1,5 @@
 #pragma once
 // Threads: copies are independent; what they share is only read.
-#include <cstdint>
-#include <limits>
 #include <memory>
 #include <string>
 #include <unordered_map>
@@ -11,17 +9,12 @@
 
 namespace loragrad {
 
-/// Rows `begin` .. `end` of a batch.
-struct RowRange {
-  std::int64_t begin = 0, end = std::numeric_limits<std::int64_t>::max();
-};
-
 /// One adapter's module in a pass.
 struct ActiveModule {
   LoraModule module;
   double weight = 1;
   double dropout = 0;
-  RowRange rows;
+  IndexRange rows;  ///< of the batch
 };
 
 /// The adapters that take part in a pass, by module: how much of each, and in which rows. It shares the adapters'
@@ -29,8 +22,8 @@ struct ActiveModule {
 class ActiveAdapters {
  public:
   ActiveAdapters() = default;  ///< none
-  /// Adds an adapter to those that are there already.
-  void add(const Adapter& adapter, double weight = 1, RowRange rows = {});
+  /// Adds an adapter to those that are there already. CausalLm::activate sees to it that the model has its modules.
+  void add(const WeightedAdapter& adapter);
   bool empty() const { return !modules_; }
   /// Those of one linear map, in the order in which they were added.
   const std::vector<ActiveModule>& of(const std::string& module) const;

@@ -39,10 +39,11 @@ struct Adapter {
   std::vector<std::pair<std::string, Tensor>> tensors() const;
 };
 
-/// An adapter and how much of it.
+/// An adapter, how much of it, and for which rows of a batch.
 struct WeightedAdapter {
   Adapter adapter;
   double weight = 1;
+  IndexRange rows = {};
 };
 
 /// The modules of `all` (in their order) that the targets select. UsageError when a name or the pattern matches

@@ -127,9 +127,9 @@ void check(const Tensor& x, const Parameter& w, const LoraTerm& term) {
                      " do not fit a weight of in = " + std::to_string(w.in_features()) +
                      ", out = " + std::to_string(w.out_features()));
   for (const Tensor* matrix : {&term.a, &term.b}) check_one_device("lora_linear", x.device(), matrix->device());
-  if (term.dropout.on() && (!term.dropout.tokens.defined() || term.dropout.tokens.rows() != x.rows()))
-    throw ShapeError("lora_linear: dropout needs one (row, position) for each of x's " + std::to_string(x.rows()) +
-                     " tokens");
+  if (!term.dropout.on()) return;
+  check_indices("lora_linear", "dropout's tokens", term.dropout.tokens, {x.rows(), 2}, x.shape());
+  check_one_device("lora_linear", x.device(), term.dropout.tokens.device());
 }
 
 }  // namespace
@@ -143,11 +143,12 @@ Tensor lora_linear(const Tensor& x, const Parameter& w, const Parameter& bias, c
     record = record || needs_grad({&term.a, &term.b});
     formed.emplace_back(x, term);
   }
-  Tensor y = Tensor::formed(x.device(), {x.rows(), w.out_features()}, x.dtype(),
-                            [x = x.detach(), w = w.weight(), bias = bias.weight(), formed](Matrix y) {
-                              form_linear(x, w, bias, y);
-                              for (const Formed& term : formed) term.add_to(y);
-                            });
+  auto form = [](const Tensor& x, const Weight& w, const Weight& bias, const std::vector<Formed>& terms, Matrix y) {
+    form_linear(x, w, bias, y);
+    for (const Formed& term : terms) term.add_to(y);
+  };
+  Tensor y =
+      Tensor::formed(x.device(), {x.rows(), w.out_features()}, x.dtype(), form, x, w.weight(), bias.weight(), formed);
   return record ? attach(y, std::make_shared<LoraLinearNode>(x, w, bias, terms, formed)) : y;
 }
 

@@ -1,7 +1,5 @@
 #pragma once
 // Threads: one at a time for each device (engine/device.h).
-#include <cstdint>
-#include <limits>
 #include <vector>
 
 #include "engine/parameter.h"
@@ -10,18 +8,13 @@
 
 namespace loragrad {
 
-/// Tokens `begin` .. `end` of x.
-struct TokenRange {
-  std::int64_t begin = 0, end = std::numeric_limits<std::int64_t>::max();
-};
-
 /// One adapter's part in a linear map: A [r, in], B [out, r] (f32, or f64 with f64 x), scale s = alpha/r times the
 /// adapter's weight.
 struct LoraTerm {
   Tensor a, b;
   double scale = 1;
   Dropout dropout = {};
-  TokenRange tokens = {};  ///< for which it counts
+  IndexRange tokens = {};  ///< of x, for which it counts
 };
 
 /// y = x Wᵀ + bias + Σ_i s_i (drop_i(x) A_iᵀ) B_iᵀ, term i in its tokens.              Hu et al. 2021, section 4.1

@@ -8,7 +8,7 @@
 namespace loragrad {
 namespace {
 
-TokenRange tokens_of(const RowRange& rows, const RowOffsets& offsets) {
+IndexRange tokens_of(const IndexRange& rows, const RowOffsets& offsets) {
   auto token = [&](std::int64_t row) {
     return offsets.query[static_cast<std::size_t>(std::clamp<std::int64_t>(row, 0, offsets.rows()))];
   };
@@ -24,7 +24,8 @@ Tensor LinearLayer::operator()(const Tensor& x, const Pass& pass) const {
 }
 
 Tensor LinearLayer::compute(const Tensor& x, const Pass& pass) const {
-  Parameter bias = bias_ ? *bias_ : Parameter();
+  static const Parameter none;
+  const Parameter& bias = bias_ ? *bias_ : none;
   const std::vector<ActiveModule>& active = pass.adapters.of(name_);
   if (active.empty()) return linear(x, *weight_, bias);
   std::vector<LoraTerm> terms;

@@ -45,7 +45,7 @@ ActiveAdapters CausalLm::activate(const std::vector<WeightedAdapter>& adapters) 
     for (const LoraModule& module : a.adapter.modules)
       if (std::none_of(linears_.begin(), linears_.end(), [&](auto* linear) { return linear->name() == module.name; }))
         throw InputError("adapter: the model has no linear layer " + module.name);
-    active.add(a.adapter, a.weight);
+    active.add(a);
   }
   return active;
 }

@@ -40,7 +40,7 @@ class CausalLm {
 
   /// The linear maps an adapter may target, in the order of the forward pass; the head is not among them.
   std::vector<LinearShape> linear_shapes() const;
-  /// Adapters for a pass, all rows. InputError where one has a module that is none of the model's linear maps.
+  /// Adapters for a pass. InputError where one has a module that is none of the model's linear maps.
   ActiveAdapters activate(const std::vector<WeightedAdapter>& adapters) const;
   ActiveAdapters activate(const Adapter& adapter, double weight = 1) const { return activate({{adapter, weight}}); }
 
@@ -48,6 +48,7 @@ class CausalLm {
   const std::vector<NamedParameter>& parameters() const { return parameters_; }
   /// Puts another parameter in the place of one, such as a copy to train. A tied head ("lm_head.weight") is a place of
   /// its own from then on. UsageError for a name that the model does not have, or another shape, layout or device.
+  /// Not between a pass and its backward: what is computed again would be of the new one.
   void replace(const std::string& name, Parameter parameter);
   /// [vocab, d]; the embedding's where they are tied.
   const Parameter& head() const { return *head_; }

@@ -36,7 +36,11 @@ void check(const Tensor& x, const Parameter& head, const Targets& targets) {
   if (targets.rows != x.rows())
     throw ShapeError("cross_entropy: targets of " + std::to_string(targets.rows) + " tokens do not fit x " +
                      x.shape().text());
-  if (targets.count() > 0) check_one_device("cross_entropy", x.device(), targets.tokens.device());
+  if (targets.count() == 0) return;
+  for (const Tensor* t : {&targets.tokens, &targets.ids}) {
+    check_indices("cross_entropy", "targets", *t, {targets.count(), 1}, x.shape());
+    check_one_device("cross_entropy", x.device(), t->device());
+  }
 }
 
 }  // namespace

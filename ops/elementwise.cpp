@@ -38,9 +38,10 @@ Tensor add(const Tensor& a, const Tensor& b) {
   check_one_device("add", a.device(), b.device());
   check_real("add", "a", a.dtype());
   check_real("add", "b", b.dtype());
-  Tensor y = Tensor::formed(a.device(), a.shape(), a.dtype(), [a = a.detach(), b = b.detach()](Matrix y) {
+  auto form = [](const Tensor& a, const Tensor& b, Matrix y) {
     a.device()->kernels().add(*a.device(), {.a = a.matrix(), .b = b.matrix(), .y = y});
-  });
+  };
+  Tensor y = Tensor::formed(a.device(), a.shape(), a.dtype(), form, a, b);
   return needs_grad({&a, &b}) ? attach(y, std::make_shared<AddNode>(a, b)) : y;
 }
 

@@ -20,7 +20,7 @@ void check_linear(const Tensor& x, const Parameter& w, const Parameter& bias) {
   if (bias.dtype() != wanted)
     throw ShapeError("linear: bias: expected " + std::string(name_of(wanted)) + " beside x of " +
                      std::string(name_of(x.dtype())) + ", found " + std::string(name_of(bias.dtype())));
-  if (bias.shape().numel() != w.out_features())
+  if (bias.shape() != Shape{1, w.out_features()})
     throw ShapeError("linear: bias " + bias.shape().text() + " does not fit w " + w.shape().text() +
                      " (out = " + std::to_string(w.out_features()) + ")");
 }
@@ -66,8 +66,7 @@ void LinearNode::backward(const Tensor& dy, GradSink& sink) {
 Tensor linear(const Tensor& x, const Parameter& w, const Parameter& bias) {
   check_linear(x, w, bias);
   Tensor y =
-      Tensor::formed(x.device(), {x.rows(), w.out_features()}, x.dtype(),
-                     [x = x.detach(), w = w.weight(), bias = bias.weight()](Matrix y) { form_linear(x, w, bias, y); });
+      Tensor::formed(x.device(), {x.rows(), w.out_features()}, x.dtype(), form_linear, x, w.weight(), bias.weight());
   return needs_grad({&x, &w.tensor(), &bias.tensor()}) ? attach(y, std::make_shared<LinearNode>(x, w, bias)) : y;
 }
 

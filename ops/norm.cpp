@@ -25,7 +25,7 @@ void check(const Config& c, const Tensor& x, const Parameter& w, const Parameter
   check_real(c.op, "y", c.dtype);
   DType wanted = x.dtype() == DType::f64 ? DType::f64 : DType::f32;
   auto parameter = [&](const char* name, const Parameter& p) {
-    if (p.shape().numel() != x.cols())
+    if (p.shape() != Shape{1, x.cols()})
       throw ShapeError(std::string(c.op) + ": " + name + " " + p.shape().text() + " does not fit x " +
                        x.shape().text());
     if (p.dtype() != wanted)

@@ -40,7 +40,8 @@ Tensor rope(const Tensor& x, const Tensor& positions, const Tensor& frequencies)
   check_real("rope", "x", x.dtype());
   check_indices("rope", "positions", positions, {x.rows(), 1}, x.shape());
   check_one_device("rope", x.device(), positions.device());
-  std::int64_t head_dim = frequencies.defined() ? 2 * frequencies.numel() : 0;
+  bool usable = frequencies.defined() && frequencies.rows() == 1 && frequencies.dtype() == DType::f64;
+  std::int64_t head_dim = usable ? 2 * frequencies.cols() : 0;
   if (head_dim > 0) check_one_device("rope", x.device(), frequencies.device());
   if (head_dim == 0 || x.cols() % head_dim != 0)
     throw ShapeError("rope: x " + x.shape().text() + " is not made of heads of " + std::to_string(head_dim));

@@ -122,8 +122,7 @@ void gemm(Device& device, const GemmArgs& g, void* workspace) {
                      ", " + std::to_string(n) + "] into [" + std::to_string(g.c.rows) + ", " +
                      std::to_string(g.c.cols) + "]");
   if (m == 0 || n == 0) return;
-  if (g.dropout.on()) return gemm_dropout(device, g, workspace);
-  if (k == 0) {  // no tokens: the sum is empty
+  if (k == 0) {  // no tokens, or rank 0: the sum is empty
     for (Index row = 0; row < m; ++row) {
       Matrix c = row_range(g.c, row, 1);
       ConstMatrix bias{g.bias, g.c.dtype == DType::f64 ? DType::f64 : DType::f32, 1, n, n};
@@ -131,6 +130,7 @@ void gemm(Device& device, const GemmArgs& g, void* workspace) {
     }
     return;
   }
+  if (g.dropout.on()) return gemm_dropout(device, g, workspace);
   if (is_gemv(g)) return gemv(device, g, workspace);
   if (takes_copies(g)) return multiply_copies(device, g, workspace);
   if (g.b.dtype != g.a.dtype) return multiply_converted(device, g, workspace);

@@ -57,8 +57,6 @@ struct RowSum {
 template <class C>
 RowSum<C> loss_of_row(const SoftmaxLossArgs& args, std::int64_t row) {
   std::int64_t target = args.targets[row];
-  args.losses[row] = 0;
-  if (target < 0) return {};
   C shift = largest<C>(args, row), picked;
   double sum = exp_sum<C>(args, row, shift);
   std::int64_t width = args.panels ? args.panels.width : args.logits.cols;
@@ -73,14 +71,12 @@ void gradient_of_row(const SoftmaxLossArgs& args, std::int64_t i, std::int64_t r
   ConstMatrix from = panel(args.logits, args.panels, i);
   Matrix to = panel(args.dlogits, {args.panels.width, args.dlogits_stride}, i);
   std::int64_t target = args.targets[row];
-  Block<C> values = Block<C>::Zero();
+  Block<C> values;
   for (std::int64_t col = 0; col < from.cols; col += block_size) {
     std::int64_t n = std::min(block_size, from.cols - col), picked = target - (i * args.panels.width + col);
-    if (target >= 0) {
-      load(from, row, col, n, values);
-      values = (values - sum.shift).exp() * sum.factor;
-      if (picked >= 0 && picked < n) values[picked] -= static_cast<C>(args.scale);
-    }
+    load(from, row, col, n, values);
+    values = (values - sum.shift).exp() * sum.factor;
+    if (picked >= 0 && picked < n) values[picked] -= static_cast<C>(args.scale);
     store(values, 0, to, row, col, n);
   }
 }

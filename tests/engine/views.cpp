@@ -110,6 +110,19 @@ TEST_CASE("backward begins at a view, and a reshaped value takes its gradient ba
   CHECK_THROWS_AS(x.rows(0, 1).set_trainable(), UsageError);
 }
 
+TEST_CASE("a cotangent may be a view, whatever node takes it") {
+  DevicePtr device = test_device(1);
+  Tensor x = counted(device, {2, 3}).set_trainable(), dy = counted(device, {3, 4});
+  backward(x.reshape({3, 2}), dy.cols(1, 2));
+  CHECK(x.grad().values<double>() == Values{1, 2, 5, 6, 9, 10});
+}
+
+TEST_CASE("backward is refused on a thread that does not record") {
+  Tensor x = counted(test_device(1), {1, 1}).set_trainable(), y = scale(x, 2);
+  Unrecorded unrecorded;
+  CHECK_THROWS_AS(backward(y), UsageError);
+}
+
 TEST_CASE("a buffer that somebody holds is not written over") {
   DevicePtr device = test_device(1);
   Tensor x = counted(device, {1, 3}).set_trainable();

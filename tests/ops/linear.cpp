@@ -4,6 +4,7 @@
 
 #include "engine/backward.h"
 #include "engine/error.h"
+#include "ops/norm.h"
 #include "tests/device/test_device.h"
 #include "tests/ops/op_case.h"
 
@@ -85,6 +86,15 @@ TEST_CASE("linear names both shapes when they do not fit") {
   CHECK_THROWS_WITH_AS(linear(x, elsewhere, {}), doctest::Contains("linear: operands are on different devices ("),
                        ShapeError);
   CHECK_THROWS_AS(linear(x, here, Tensor::zeros(test_device(1), {1, 5}, DType::f32)), ShapeError);
+}
+
+TEST_CASE("linear and norms take a vector as one row, and refuse a column, whose numbers may lie apart") {
+  Setting s{test_device(1), DType::f32, 1};
+  Tensor x = s.parameter({2, 3}, 1), w = s.parameter({4, 3}, 2), wide = s.parameter({4, 2}, 3);
+  CHECK_THROWS_WITH_AS(linear(x, w, wide.cols(0, 1)), "linear: bias [4, 1] does not fit w [4, 3] (out = 4)",
+                       ShapeError);
+  CHECK_THROWS_AS(rms_norm(x, s.parameter({3, 2}, 4).cols(0, 1), 1e-5, DType::f32), ShapeError);
+  CHECK(linear(x, w, s.parameter({3, 4}, 5).rows(1, 1)).cols() == 4);
 }
 
 TEST_CASE("linear refuses a bias of another type, and without features it is the bias") {

@@ -133,3 +133,22 @@ TEST_CASE("lora_linear names the shapes that do not fit") {
   CHECK_THROWS_WITH_AS(lora_linear(x, Weight(s.constant({7, 6}, 4)), Weight(), {{a, b, 1, {}}}),
                        doctest::Contains("[2, 5]"), ShapeError);
 }
+
+TEST_CASE("dropout's tokens are checked, and rank 0 is the base, with dropout too") {
+  Setting s{test_device(1), DType::f32, 3}, other{test_device(1), DType::f32, 3};
+  Tensor x = s.parameter({6, 4}, 1).set_trainable(), a = s.parameter({2, 4}, 2), b = s.parameter({5, 2}, 3);
+  Weight w(s.constant({5, 4}, 4));
+  Dropout bad = half(s, 6, 5);
+  bad.tokens = bad.tokens.cols(0, 1);
+  CHECK_THROWS_AS(lora_linear(x, w, {}, {{a, b, 1, bad}}), ShapeError);
+  CHECK_THROWS_AS(lora_linear(x, w, {}, {{a, b, 1, half(other, 6, 5)}}), ShapeError);
+  CHECK_THROWS_AS(lora_linear(x, w, {}, {{a, b, 1, half(s, 5, 5)}}), ShapeError);
+
+  Tensor y = lora_linear(x, w, {}, {{s.parameter({0, 4}, 2), s.parameter({5, 0}, 3), 1, half(s, 6, 5)}});
+  CHECK(read_values(y) == read_values(linear(x, w, {})));
+  backward(y, s.constant({6, 5}, 6));
+  std::vector<double> with = read_values(x.grad());
+  x.clear_grad();
+  backward(linear(x, w, {}), s.constant({6, 5}, 6));
+  CHECK(read_values(x.grad()) == with);
+}

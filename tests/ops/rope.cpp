@@ -72,4 +72,6 @@ TEST_CASE("rope refuses what is not made of whole heads") {
   Setting s{test_device(1), DType::f32, 1};
   CHECK_THROWS_AS(rope(s.parameter({2, 6}, 1), s.indices(2, 9, 2), frequencies(s.device, 4)), ShapeError);
   CHECK_THROWS_AS(rope(s.parameter({2, 8}, 1), s.indices(3, 9, 2), frequencies(s.device, 4)), ShapeError);
+  Tensor across = Tensor::from(s.device, {2, 1}, std::vector<double>{1, 0.5}.data());
+  CHECK_THROWS_AS(rope(s.parameter({2, 8}, 1), s.indices(2, 9, 2), across), ShapeError);
 }
