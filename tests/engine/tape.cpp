@@ -1,7 +1,11 @@
 #include <doctest/doctest.h>
 
+#include <type_traits>
+#include <utility>
+
 #include "engine/backward.h"
 #include "engine/error.h"
+#include "engine/parameter.h"
 #include "ops/elementwise.h"
 #include "ops/linear.h"
 #include "ops/meta_device.h"
@@ -14,7 +18,24 @@ Tensor leaf(const DevicePtr& device, std::vector<double> values) {
   Tensor t = Tensor::from(device, {1, static_cast<std::int64_t>(values.size())}, values.data());
   return t.set_trainable();
 }
+
+// Has a gradient, or can be made into what has one.
+template <typename T, typename = Tensor>
+struct LeadsToGradient : std::is_constructible<Tensor, T> {};
+template <typename T>
+struct LeadsToGradient<T, decltype(std::declval<T>().grad())> : std::true_type {};
 }  // namespace
+
+TEST_CASE("from a Weight there is no way to a gradient") {
+  static_assert(LeadsToGradient<Tensor>::value);
+  static_assert(!LeadsToGradient<Weight>::value);
+  static_assert(!LeadsToGradient<WeightView>::value);
+  DevicePtr device = test_device(1);
+  Tensor x = leaf(device, {2});
+  CHECK(Parameter(x).needs_grad());
+  CHECK_FALSE(Parameter(Weight(x)).needs_grad());
+  CHECK_FALSE(Parameter(x).weight().to_tensor(DType::f32).needs_grad());
+}
 
 TEST_CASE("a graph of 100,000 nodes runs backward, and is freed, without deep recursion") {
   DevicePtr device = test_device(1);
