@@ -11,11 +11,4 @@ void clip_gradients(const std::vector<Tensor>& parameters, double max_norm, Tens
   device.kernels().l2_norm(device, {.x = matrices, .max_norm = max_norm, .norm = norm, .clip = norm + 1});
 }
 
-double gradient_norm(const std::vector<Tensor>& parameters) {
-  if (parameters.empty()) return 0;
-  Tensor found = Tensor::empty(parameters[0].device(), {1, 2}, DType::f64);
-  clip_gradients(parameters, 0, found);
-  return found.cols(0, 1).item();
-}
-
 }  // namespace loragrad

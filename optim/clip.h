@@ -10,7 +10,4 @@ namespace loragrad {
 /// `norm_and_factor` [1, 2] f64, and stay on the device.
 void clip_gradients(const std::vector<Tensor>& parameters, double max_norm, Tensor norm_and_factor);
 
-/// The norm alone; waits for the device.
-double gradient_norm(const std::vector<Tensor>& parameters);
-
 }  // namespace loragrad

@@ -9,6 +9,7 @@
 #include "train/step.h"
 
 namespace loragrad {
+
 std::vector<std::size_t> evaluation_batches(const Dataset& data, const EvalOptions& options) {
   std::vector<std::size_t> ends;
   std::int64_t tokens = 0;

@@ -5,6 +5,7 @@
 #include "ops/l2_norm.h"
 
 namespace loragrad {
+
 std::string where_not_finite(const CausalLm& model, const StepRows& rows, const PassOptions& options) {
   std::string place, last;
   auto watch = [&](const std::string& name, const Tensor& x, const Tensor& y) {

@@ -1,5 +1,4 @@
 #include "train/output.h"
-#include "models/write_model.h"
 
 #include <unistd.h>
 
@@ -15,6 +14,7 @@
 #include "io/message.h"
 #include "lora/adapter_file.h"
 #include "models/model_files.h"
+#include "models/write_model.h"
 #include "train/metrics.h"
 #include "train/model_card.h"
 

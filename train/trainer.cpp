@@ -9,6 +9,7 @@
 
 #include "engine/error.h"
 #include "engine/random.h"
+#include "ops/l2_norm.h"
 #include "optim/adamw.h"
 #include "optim/clip.h"
 #include "train/first_step.h"
@@ -123,7 +124,7 @@ class Run {
     for (const auto& [name, tensor] : named_) {
       if (!place.empty()) break;
       // Both tensors of a module go by the module's name.
-      if (!std::isfinite(gradient_norm({tensor})))
+      if (tensor.grad().defined() && !is_finite(tensor.grad()))
         place = "the first module whose gradient is not: " + name.substr(0, name.find(".lora_"));
     }
     if (place.empty()) place = "every part of both is finite";
