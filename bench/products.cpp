@@ -54,7 +54,7 @@ void Products::record(const GemmArgs& g) {
 void Products::record(const HeadLossArgs& h) {
   // The head goes by tiles of tokens, whose logits take about so much.
   constexpr std::int64_t tile_bytes = 48 << 20;
-  DType wide = h.x.dtype == DType::f64 ? DType::f64 : DType::f32;
+  DType wide = accumulation_type(h.x.dtype);
   std::int64_t vocab = h.head.rows, fit = std::max<std::int64_t>(16, tile_bytes / (vocab * 4) / 16 * 16);
   for (std::int64_t begin = 0; begin < h.count; begin += fit) {
     std::int64_t rows = std::min(fit, h.count - begin);

@@ -26,6 +26,10 @@ constexpr std::size_t bytes_of(DType dtype, std::int64_t elements) {
   return static_cast<std::size_t>(elements) * size_of(dtype);
 }
 
+/// The type that sums of real numbers are formed in, and that of what is trained or kept beside them: biases, norms'
+/// weights and statistics, losses.
+constexpr DType accumulation_type(DType dtype) { return dtype == DType::f64 ? DType::f64 : DType::f32; }
+
 /// "f32", "f64", "bf16", "f16", "i32".
 constexpr std::string_view name_of(DType dtype) {
   switch (dtype) {

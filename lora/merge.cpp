@@ -116,13 +116,13 @@ ChangeKept change_kept(Device& device, const Weight& w, const std::vector<Factor
 std::vector<std::byte> merge_weight(const std::string& name, const Weight& w, const std::vector<MergeTerm>& terms,
                                     ChangeKept* kept) {
   Device& device = *w.device();
-  DType dtype = w.dtype() == DType::f64 ? DType::f64 : DType::f32;
+  DType dtype = accumulation_type(w.dtype());
   std::vector<Factors> factors = read_terms(name, w, terms, dtype);
   Shape shape = w.shape();
-  std::vector<std::byte> out(static_cast<std::size_t>(shape.numel()) * size_of(w.dtype()));
+  std::vector<std::byte> out(bytes_of(w.dtype(), shape.numel()));
   std::size_t at = 0;
 
-  std::size_t row_bytes = std::max<std::size_t>(1, static_cast<std::size_t>(shape.cols) * size_of(dtype));
+  std::size_t row_bytes = std::max<std::size_t>(1, bytes_of(dtype, shape.cols));
   auto block_rows = static_cast<std::int64_t>(std::max<std::size_t>(1, block_bytes / row_bytes));
   for (std::int64_t begin = 0; begin < shape.rows; begin += block_rows) {
     auto rows_of_w = [&] {

@@ -14,7 +14,7 @@ class Decoder : public CausalLm {
   /// Registers the layers that may be adapted, in the order of the forward pass.
   void adaptable(std::initializer_list<LinearLayer*> layers) { linears_.insert(linears_.end(), layers); }
   /// The type of the residual stream: f32, or f64 when computing in f64.
-  DType residual() const { return dtype_ == DType::f64 ? DType::f64 : DType::f32; }
+  DType residual() const { return accumulation_type(dtype_); }
   /// x through all blocks, in order.
   Tensor through_blocks(Tensor x, const Pass& pass) const;
   /// One transformer block, `layer` from 0. The values are the same whenever it runs.

@@ -26,7 +26,7 @@ CrossEntropy CausalLm::loss(const Pass& pass, double denominator) const {
 }
 
 Tensor CausalLm::logits(const Tensor& hidden) const {
-  DType dtype = hidden.dtype() == DType::f64 ? DType::f64 : DType::f32;
+  DType dtype = accumulation_type(hidden.dtype());
   WeightView head = head_->view();
   Tensor z = Tensor::empty(device_, {hidden.rows(), head.rows}, dtype);
   gemm(*device_, {.c = z.mutable_matrix(), .a = hidden.matrix(), .b = head, .transpose_b = true});

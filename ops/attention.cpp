@@ -117,7 +117,7 @@ Tensor attention(const Tensor& q, const Tensor& k, const Tensor& v, const RowOff
   Tensor out = Tensor::empty(device, q.shape(), q.dtype()), logsumexp;
   AttentionArgs args{.q = q.matrix(), .k = k.matrix(), .v = v.matrix(), .out = out.mutable_matrix()};
   if (record) {
-    logsumexp = Tensor::empty(device, {q.rows(), config.n_head}, q.dtype() == DType::f64 ? DType::f64 : DType::f32);
+    logsumexp = Tensor::empty(device, {q.rows(), config.n_head}, accumulation_type(q.dtype()));
     args.logsumexp = logsumexp.mutable_matrix().data;
   }
   args.rows = offsets->rows();

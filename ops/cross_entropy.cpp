@@ -61,7 +61,7 @@ Targets make_targets(const DevicePtr& device, std::span<const std::int32_t> ids)
 CrossEntropy cross_entropy(const Tensor& x, const Parameter& head, const Targets& targets, double denominator) {
   check(x, head, targets);
   const DevicePtr& device = x.device();
-  CrossEntropy result{Tensor::empty(device, {1, 1}, x.dtype() == DType::f64 ? DType::f64 : DType::f32),
+  CrossEntropy result{Tensor::empty(device, {1, 1}, accumulation_type(x.dtype())),
                       Tensor::empty(device, {1, 1}, DType::f64)};
   Tensor dx, dw;
   HeadLossArgs args{.x = x.matrix(),

@@ -16,7 +16,7 @@ void check_linear(const Tensor& x, const Parameter& w, const Parameter& bias) {
                      " (in = " + std::to_string(w.in_features()) + ")");
   if (bias.empty()) return;
   check_one_device("linear", x.device(), bias.device());
-  DType wanted = x.dtype() == DType::f64 ? DType::f64 : DType::f32;
+  DType wanted = accumulation_type(x.dtype());
   if (bias.dtype() != wanted)
     throw ShapeError("linear: bias: expected " + std::string(name_of(wanted)) + " beside x of " +
                      std::string(name_of(x.dtype())) + ", found " + std::string(name_of(bias.dtype())));

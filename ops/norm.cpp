@@ -23,7 +23,7 @@ struct Parameters {
 void check(const Config& c, const Tensor& x, const Parameter& w, const Parameter& b) {
   check_real(c.op, "x", x.dtype());
   check_real(c.op, "y", c.dtype);
-  DType wanted = x.dtype() == DType::f64 ? DType::f64 : DType::f32;
+  DType wanted = accumulation_type(x.dtype());
   auto parameter = [&](const char* name, const Parameter& p) {
     if (p.shape() != Shape{1, x.cols()})
       throw ShapeError(std::string(c.op) + ": " + name + " " + p.shape().text() + " does not fit x " +
@@ -114,7 +114,7 @@ Tensor norm(const Config& config, const Tensor& x, const Parameter& w, const Par
   Tensor mean, rstd;
   bool recorded = needs_grad({&x, &w.tensor(), &b.tensor()});
   if (recorded) {
-    DType statistics = x.dtype() == DType::f64 ? DType::f64 : DType::f32;
+    DType statistics = accumulation_type(x.dtype());
     rstd = Tensor::empty(x.device(), {x.rows(), 1}, statistics);
     if (config.center) mean = Tensor::empty(x.device(), {x.rows(), 1}, statistics);
   }

@@ -170,8 +170,8 @@ Forecast forecast_training(const std::string& model_folder, LoadOptions load, co
     LoraConfig config = *lora;
     if (config.target_modules.kind == TargetModules::Kind::names && config.target_modules.names.empty())
       config.target_modules = default_targets(model->config().model_type);
-    adapter = make_adapter(meta, config, model->linear_shapes(), options.seed,
-                           model->compute_dtype() == DType::f64 ? DType::f64 : DType::f32);
+    adapter =
+        make_adapter(meta, config, model->linear_shapes(), options.seed, accumulation_type(model->compute_dtype()));
   }
   Forecast forecast = forecast_steps(*model, lora ? &adapter : nullptr, options, data, eval);
   for (const StoredTensor& tensor : open_model_folder(model_folder).tensors) forecast.weights += tensor.byte_count;

@@ -8,6 +8,7 @@
 
 #include "ops/cpu/attention_products.h"
 #include "ops/cpu/processor.h"
+#include "ops/cpu/scratch.h"
 
 /// What attention's forward and backward share: how the work is cut, and the products of a strip of queries with a tile
 /// of keys.
@@ -156,23 +157,6 @@ struct AttentionRow {
 inline std::int64_t block_tokens(const AttentionArgs& args) {
   return std::max<std::int64_t>(1, block_rows / (args.n_head / args.n_kv_head));
 }
-
-/// Cuts a slot's scratch space into arrays that start on cache lines; with no memory it only counts.
-class Scratch {
- public:
-  explicit Scratch(void* data) : data_(static_cast<char*>(data)) {}
-  template <class T>
-  T* take(std::int64_t count) {
-    char* at = data_ ? data_ + used_ : nullptr;
-    used_ += (static_cast<std::size_t>(count) * sizeof(T) + 63) / 64 * 64;
-    return reinterpret_cast<T*>(at);
-  }
-  std::size_t used() const { return used_; }
-
- private:
-  char* data_;
-  std::size_t used_ = 0;
-};
 
 /// Calls f with a value of the activations' type.
 template <class F>

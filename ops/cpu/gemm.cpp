@@ -8,6 +8,7 @@
 #include "ops/cpu/gemv.h"
 #include "ops/cpu/instruction_sets.h"
 #include "ops/cpu/kernels.h"
+#include "ops/cpu/scratch.h"
 
 namespace loragrad::cpu {
 namespace {
@@ -25,10 +26,10 @@ bool takes_copies(const GemmArgs& g) {
   return emulated(g) || is_strided_column(g.a) || is_strided_column(g.b) || is_strided_column(g.c);
 }
 
-/// The product of dense copies, one behind the other in the first `bytes` of `memory`: in f32 where they stand for
-/// bf16 operands, of single columns otherwise. Without memory it is measured only.
+/// The product of dense copies, which are taken from `scratch`: in f32 where they stand for bf16 operands, of single
+/// columns otherwise. Without memory it is measured only.
 struct Copies {
-  Copies(const GemmArgs& args, void* at) : g(args), memory(static_cast<std::byte*>(at)) {
+  Copies(const GemmArgs& args, void* memory) : g(args), scratch(memory) {
     bool all = emulated(args);
     if (all || is_strided_column(args.a)) g.a = place(args.a, all);
     if (all || is_strided_column(args.b)) g.b = place(args.b, all);
@@ -36,14 +37,10 @@ struct Copies {
     if (has_c) g.c = place(args.c, all);
   }
   Matrix place(const ConstMatrix& m, bool in_f32) {
-    DType type = in_f32 ? DType::f32 : m.dtype;
-    Matrix copy{memory ? memory + bytes : nullptr, type, m.rows, m.cols, m.cols};
-    bytes += (static_cast<std::size_t>(m.rows * m.cols) * size_of(type) + 63) / 64 * 64;
-    return copy;
+    return scratch.take(in_f32 ? DType::f32 : m.dtype, m.rows, m.cols);
   }
   GemmArgs g;
-  std::byte* memory;
-  std::size_t bytes = 0;
+  Scratch scratch;
   bool has_c = false;
 };
 
@@ -58,7 +55,7 @@ void multiply_copies(Device& device, const GemmArgs& args, void* workspace) {
   copy(args.a, g.a);
   copy(args.b, g.b);
   if (args.beta != 0) copy(args.c, g.c);
-  gemm(device, g, copies.memory + copies.bytes);
+  gemm(device, g, copies.scratch.rest());
   if (copies.has_c) accumulate(device, {g.c, 1, args.c, 0});
 }
 
@@ -79,8 +76,7 @@ GemmArgs converted_part(const GemmArgs& g, Index i, void* converted) {
 std::size_t converted_size(const GemmArgs& g) {
   Pieces columns = converted_columns(g);
   Index most = std::max(columns.length(0), columns.length(columns.count() - 1));
-  auto bytes = static_cast<std::size_t>(most * inner(g)) * size_of(g.a.dtype);
-  return (bytes + 63) / 64 * 64;
+  return whole_lines(bytes_of(g.a.dtype, most * inner(g)));
 }
 
 /// A weight in another type than the activations: converted for some columns of c at a time, so that no second copy of
@@ -106,7 +102,7 @@ std::size_t scratch_bytes(Device& device, const GemmArgs& g) {
   if (is_gemv(g)) return gemv_workspace(g);
   if (takes_copies(g)) {
     Copies copies(g, nullptr);
-    return copies.bytes + scratch_bytes(device, copies.g);
+    return copies.scratch.used() + scratch_bytes(device, copies.g);
   }
   if (g.b.dtype == g.a.dtype) return multiply_workspace(device, one(g));
   Index last = converted_columns(g).count() - 1;
@@ -125,7 +121,7 @@ void gemm(Device& device, const GemmArgs& g, void* workspace) {
   if (k == 0) {  // no tokens, or rank 0: the sum is empty
     for (Index row = 0; row < m; ++row) {
       Matrix c = row_range(g.c, row, 1);
-      ConstMatrix bias{g.bias, g.c.dtype == DType::f64 ? DType::f64 : DType::f32, 1, n, n};
+      ConstMatrix bias{g.bias, accumulation_type(g.c.dtype), 1, n, n};
       accumulate(device, {g.bias ? bias : ConstMatrix(c), g.bias ? 1.0 : 0.0, c, g.beta});
     }
     return;

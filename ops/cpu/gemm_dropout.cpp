@@ -4,6 +4,7 @@
 
 #include "engine/error.h"
 #include "ops/cpu/kernels.h"
+#include "ops/cpu/scratch.h"
 
 namespace loragrad::cpu {
 namespace {
@@ -30,7 +31,7 @@ Index rows_of_piece(const GemmArgs& g) {
 }
 
 std::size_t copy_bytes(const GemmArgs& g) {
-  return (bytes_of(target(g).dtype, rows_of_piece(g) * target(g).cols) + 63) / 64 * 64;
+  return whole_lines(bytes_of(target(g).dtype, rows_of_piece(g) * target(g).cols));
 }
 
 DropoutMask mask_from(const GemmArgs& g, Index row) {

@@ -5,6 +5,7 @@
 
 #include "ops/cpu/gemm_tiles.h"
 #include "ops/cpu/kernels.h"
+#include "ops/cpu/scratch.h"
 
 namespace loragrad::cpu {
 namespace {
@@ -80,8 +81,8 @@ class Sums {
   }
 
  private:
-  DType type() const { return g_.c.dtype == DType::f64 ? DType::f64 : DType::f32; }
-  std::size_t bytes_of_one() const { return (bytes_of(type(), g_.c.rows * g_.c.cols) + 63) / 64 * 64; }
+  DType type() const { return accumulation_type(g_.c.dtype); }
+  std::size_t bytes_of_one() const { return whole_lines(bytes_of(type(), g_.c.rows * g_.c.cols)); }
   const PanelGemm& p_;
   const GemmArgs& g_;
   std::byte* memory_;

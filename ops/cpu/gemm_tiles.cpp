@@ -6,6 +6,7 @@
 
 #include "ops/cpu/gemm_library.h"
 #include "ops/cpu/processor.h"
+#include "ops/cpu/scratch.h"
 
 namespace loragrad::cpu {
 namespace {
@@ -91,7 +92,7 @@ class Tiles {
   std::size_t scratch() const {
     if (products_[0].c.dtype == DType::f64) return 0;
     std::size_t most = std::max(scratch_of(products_.front(), first_), scratch_of(products_.back(), last_));
-    return (most + 63) / 64 * 64;
+    return whole_lines(most);
   }
 
  private:

@@ -130,7 +130,7 @@ void gemv(Device& device, const GemmArgs& g, void* workspace) {
   Part part =
       g.b.dtype == DType::f32 ? part_for<float>(g.c.rows, g.transpose_b) : part_for<bf16>(g.c.rows, g.transpose_b);
   // Threads take chunks of columns as they come; each element is summed by itself, wherever its chunk begins.
-  Index bytes = g.b.rows * g.b.cols * static_cast<Index>(size_of(g.b.dtype));
+  auto bytes = static_cast<Index>(bytes_of(g.b.dtype, g.b.rows * g.b.cols));
   Index tasks = std::clamp<Index>(bytes / task_bytes, 1, 8 * threads_of(device).size());
   Index chunk = ((g.c.cols + tasks - 1) / tasks + S::width - 1) / S::width * S::width;
   threads_of(device).parallel_for((g.c.cols + chunk - 1) / chunk, [&](Index i) {

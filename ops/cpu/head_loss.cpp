@@ -5,6 +5,7 @@
 #include "ops/cpu/dispatch.h"
 #include "ops/cpu/gemm_panels.h"
 #include "ops/cpu/kernels.h"
+#include "ops/cpu/scratch.h"
 #include "ops/cpu/softmax_loss.h"
 
 namespace loragrad::cpu {
@@ -17,9 +18,9 @@ constexpr Index tile_bytes = 54 << 20;
 constexpr Index panel_width = 512;  // of logits: what a thread multiplies at a time fits its cache
 
 /// Tokens of a tile: as many as fit the budget, cut evenly, since a product with few rows is slow.
-Index rows_of_tile(Index tokens, const WeightView& head, DType x, DType logits) {
+Index rows_of_tile(Index tokens, const WeightView& head, DType x) {
   auto size = [](DType dtype) { return static_cast<Index>(size_of(dtype)); };
-  Index bytes = head.rows * size(logits) + head.cols * (2 * size(x) + size(logits));
+  Index wide = size(accumulation_type(x)), bytes = head.rows * wide + head.cols * (2 * size(x) + wide);
   Index fit = std::max<Index>(1, tile_bytes / bytes);
   if (fit > 16) fit = fit / 16 * 16;
   Index tiles = std::max<Index>(1, (tokens + fit - 1) / fit), even = (tokens + tiles - 1) / tiles;
@@ -30,11 +31,10 @@ Index rows_of_tile(Index tokens, const WeightView& head, DType x, DType logits) 
 class Tile {
  public:
   Tile(const HeadLossArgs& args, Index begin, Index count, void* memory)
-      : args_(args), begin_(begin), count_(count), memory_(static_cast<std::byte*>(memory)) {
-    DType logits_type = args.x.dtype == DType::f64 ? DType::f64 : DType::f32;
-    x_ = take(args.x.dtype, args.x.cols);
-    logits_ = take(logits_type, args.head.rows);
-    if (wanted(args.dx)) dx_ = take(args.x.dtype, args.x.cols);
+      : args_(args), begin_(begin), count_(count), scratch_(memory) {
+    x_ = scratch_.take(args.x.dtype, count, args.x.cols);
+    logits_ = scratch_.take(accumulation_type(args.x.dtype), count, args.head.rows);
+    if (wanted(args.dx)) dx_ = scratch_.take(args.x.dtype, count, args.x.cols);
     panels_ = {panel_width, panel_width * count};
     if (wanted(args.dx) || wanted(args.dhead)) {  // in the operands' type, on the logits
       dlogits_ = logits_;
@@ -48,12 +48,12 @@ class Tile {
     std::size_t most = gemm_panels_workspace(device, logits());
     if (wanted(args_.dx)) most = std::max(most, gemm_panels_workspace(device, dx()));
     if (wanted(args_.dhead)) most = std::max(most, gemm_panels_workspace(device, dhead()));
-    return used_ + most;
+    return scratch_.used() + most;
   }
 
   /// Adds the tokens' losses to `sum`, in order.
   double run(Device& device, double sum) const {
-    void* rest = memory_ + used_;
+    void* rest = scratch_.rest();
     const std::int32_t* tokens = args_.tokens + begin_;
     embedding(device, {.table = args_.x, .ids = tokens, .out = x_});
     gemm_panels(device, logits(), rest);
@@ -75,11 +75,6 @@ class Tile {
 
  private:
   static bool wanted(const Matrix& m) { return m.rows > 0; }
-  Matrix take(DType dtype, Index cols) {
-    Matrix m{memory_ ? memory_ + used_ : nullptr, dtype, count_, cols, cols};
-    used_ += (bytes_of(dtype, count_ * cols) + 63) / 64 * 64;
-    return m;
-  }
   PanelGemm logits() const {
     return {.g = {.c = logits_, .a = x_, .b = args_.head, .transpose_b = true}, .c = panels_};
   }
@@ -90,15 +85,12 @@ class Tile {
 
   const HeadLossArgs& args_;
   Index begin_, count_;
-  std::byte* memory_;
-  std::size_t used_ = 0;
+  Scratch scratch_;
   Matrix x_, logits_, dlogits_, dx_;
   Panels panels_, narrow_;
 };
 
-Index tile_size(const HeadLossArgs& args) {
-  return rows_of_tile(args.count, args.head, args.x.dtype, args.x.dtype == DType::f64 ? DType::f64 : DType::f32);
-}
+Index tile_size(const HeadLossArgs& args) { return rows_of_tile(args.count, args.head, args.x.dtype); }
 
 }  // namespace
 

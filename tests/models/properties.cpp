@@ -27,7 +27,7 @@ std::string folder_of(const std::string& family) { return "tests/models/golden/"
 Adapter full_adapter(const CausalLm& model, double dropout) {
   LoraConfig config{
       .r = 3, .lora_alpha = 7, .target_modules = TargetModules::parse("all-linear"), .lora_dropout = dropout};
-  DType dtype = model.compute_dtype() == DType::f64 ? DType::f64 : DType::f32;
+  DType dtype = accumulation_type(model.compute_dtype());
   Adapter adapter = make_adapter(model.device(), config, model.linear_shapes(), 5, dtype);
   for (LoraModule& module : adapter.modules) {
     Random random(9, hash_name(module.name.data(), module.name.size()));

@@ -52,7 +52,7 @@ constexpr double denominator = 4;
 Outcome run(const Case& c, int threads) {
   DevicePtr device = test_device(threads);
   Operands o(c, device);
-  DType wide = c.x == DType::f64 ? DType::f64 : DType::f32;
+  DType wide = accumulation_type(c.x);
   auto count = static_cast<std::int64_t>(o.tokens.size());
   Tensor tokens = Tensor::from(device, {count, 1}, o.tokens.data()),
          ids = Tensor::from(device, {count, 1}, o.ids.data());

@@ -16,7 +16,7 @@ struct Setting {
   std::uint64_t seed = 0;
 
   /// Type of trainable values: f32 for bf16 activations.
-  DType leaf_dtype() const { return dtype == DType::f64 ? DType::f64 : DType::f32; }
+  DType leaf_dtype() const { return accumulation_type(dtype); }
   /// An input as an activation: converted on the tape for bf16.
   Tensor compute(const Tensor& x) const;
   /// Normal numbers, equal for equal (seed, stream).
