@@ -45,6 +45,12 @@ struct GemmArgs {
 /// The dimension that is summed over.
 inline std::int64_t inner(const GemmArgs& g) { return g.transpose_a ? g.a.rows : g.a.cols; }
 
+/// Products in their order. Several that share what they read, or add to one c, may be made in one pass over it; none
+/// reads a c of the list.
+struct GemmListArgs {
+  std::span<const GemmArgs> products;  // on the host
+};
+
 /// y = alpha x + beta y, converting between dtypes (f32, f64, bf16, f16 -> f32, f64, bf16). With alpha = 0 x is not
 /// read, with beta = 0 y is not read (either may hold NaN).
 struct AccumulateArgs {
@@ -182,9 +188,10 @@ struct EmbeddingBackwardArgs {
 };
 
 /// A language model's head and its loss, over the tokens that have a target: with z_i = x[tokens[i]] headᵀ,
-/// sum = Σ_i logsumexp(z_i) - z_i[ids[i]] in the order of i, and with dz_i = (softmax(z_i) - onehot(ids[i])) /
+/// sum = Σ_i logsumexp(z_i) - z_i[ids[i]] in a fixed order, and with dz_i = (softmax(z_i) - onehot(ids[i])) /
 /// denominator: dx[tokens[i]] = dz_i head, zero for other tokens;  dhead = dzᵀ x[tokens]. Either may be empty (data
-/// null, rows 0). logits never exist as a whole: beside the operands it takes at most 64 MiB.
+/// null, rows 0). logits never exist as a whole: beside the operands it takes at most 64 MiB on a
+/// processor, 256 MiB on a GPU.
 struct HeadLossArgs {
   ConstMatrix x;                                         // [all tokens, d]
   WeightView head;                                       // [vocab, d]
@@ -222,6 +229,7 @@ struct Kernel {
 /// All of them, by name and arguments: the one list, from which devices that pass calls on are made.
 #define LORAGRAD_KERNELS(KERNEL)                      \
   KERNEL(gemm, GemmArgs)                              \
+  KERNEL(gemm_list, GemmListArgs)                     \
   KERNEL(accumulate, AccumulateArgs)                  \
   KERNEL(add, AddArgs)                                \
   KERNEL(scale, ScaleArgs)                            \

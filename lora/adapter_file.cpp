@@ -89,8 +89,7 @@ std::vector<LinearShape> select_modules(AdapterConfigFile& file, const std::stri
 
 Tensor read_tensor(const StoredTensor& stored, const Shape& shape, const DevicePtr& device, DType dtype, bool trainable,
                    const std::string& path) {
-  Tensor tensor = place(device, {stored.bytes, stored.byte_count, stored.file}, stored.dtype(), shape, stored.dtype())
-                      .to_tensor(dtype);
+  Tensor tensor = place(device, stored.host_bytes(), stored.dtype(), shape, stored.dtype()).to_tensor(dtype);
   if (!is_finite(tensor)) throw InputError(path + ": " + stored.name + ": expected finite numbers, found NaN or Inf");
   if (trainable) tensor.set_trainable();
   return tensor;

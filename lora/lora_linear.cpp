@@ -3,6 +3,8 @@
 #include <algorithm>
 
 #include "engine/error.h"
+#include "lora/lora_down.h"
+#include "lora/operand.h"
 #include "ops/checks.h"
 #include "ops/gemm.h"
 #include "ops/linear_node.h"
@@ -10,34 +12,20 @@
 namespace loragrad {
 namespace {
 
-/// A or B as the products take it: the type of the activations. Converted once, for forward and backward.
-Tensor operand(const Tensor& matrix, DType dtype) {
-  return matrix.dtype() == dtype ? matrix.detach() : matrix.to(dtype);
+IndexRange tokens_of(const LoraTerm& term, const Tensor& x) {
+  std::int64_t begin = std::clamp<std::int64_t>(term.tokens.begin, 0, x.rows());
+  return {begin, std::clamp<std::int64_t>(term.tokens.end, begin, x.rows())};
 }
 
-/// A term as the products take it, and its h = drop(x) Aᵀ.
+/// A term whose h is there, with B as the products take it.
 struct Formed {
-  Tensor a, b, h;
+  Tensor h, b;
   double scale;
-  Dropout dropout;
-  std::int64_t begin, count;  // tokens
+  IndexRange tokens;
 
-  Formed(const Tensor& x, const LoraTerm& term)
-      : a(operand(term.a, x.dtype())), b(operand(term.b, x.dtype())), scale(term.scale), dropout(term.dropout) {
-    begin = std::clamp<std::int64_t>(term.tokens.begin, 0, x.rows());
-    count = std::clamp<std::int64_t>(term.tokens.end, begin, x.rows()) - begin;
-    if (dropout.on()) dropout.tokens = dropout.tokens.rows(begin, count);
-    h = Tensor::empty(x.device(), {count, a.rows()}, x.dtype());
-    gemm(*x.device(), {.c = h.mutable_matrix(),
-                       .a = row_range(x.matrix(), begin, count),
-                       .b = a.matrix(),
-                       .transpose_b = true,
-                       .dropout = dropout.mask(),
-                       .dropped = Dropped::a});
-  }
   /// y += s h Bᵀ
   void add_to(Matrix y) const {
-    gemm(*h.device(), {.c = row_range(y, begin, count),
+    gemm(*h.device(), {.c = row_range(y, tokens.begin, tokens.end - tokens.begin),
                        .a = h.matrix(),
                        .b = b.matrix(),
                        .transpose_b = true,
@@ -49,19 +37,15 @@ struct Formed {
 struct LoraLinearNode final : LinearNode {
   struct Term {
     double scale;
-    Dropout dropout;
-    std::int64_t begin, count;
-    std::size_t a, b, x, h;
+    IndexRange tokens;
+    std::size_t b, h;
   };
 
-  LoraLinearNode(const Tensor& x, const Parameter& w, const Parameter& bias, const std::vector<LoraTerm>& terms,
-                 const std::vector<Formed>& formed)
-      : LinearNode(x, w, bias, matrices_of(terms)) {
-    for (std::size_t i = 0; i < terms.size(); ++i) {
+  LoraLinearNode(const Tensor& x, const LoraMap& map, const std::vector<Formed>& formed)
+      : LinearNode(x, map.w, map.bias, inputs_of(map, formed)) {
+    for (std::size_t i = 0; i < formed.size(); ++i) {
       const Formed& f = formed[i];
-      // x stays in memory, or its recipe, once for all who share it; drop(x) is made again.
-      this->terms.push_back({f.scale, f.dropout, f.begin, f.count, save(f.a), save(f.b),
-                             terms[i].a.needs_grad() ? save(x) : 0, terms[i].b.needs_grad() ? save(f.h) : 0});
+      terms.push_back({f.scale, f.tokens, save(f.b), map.terms[i].b.needs_grad() ? save(f.h) : 0});
     }
   }
 
@@ -72,10 +56,10 @@ struct LoraLinearNode final : LinearNode {
     for (std::size_t i = 0; i < terms.size(); ++i) backward_term(terms[i], 3 + 2 * i, dy, sink);
   }
 
-  void backward_term(const Term& term, std::size_t input_a, const Tensor& dy, GradSink& sink) {
+  void backward_term(const Term& term, std::size_t input_h, const Tensor& dy, GradSink& sink) {
     Device& device = *dy.device();
-    std::size_t input_b = input_a + 1;
-    ConstMatrix dy_part = row_range(dy.matrix(), term.begin, term.count);
+    std::size_t input_b = input_h + 1;
+    ConstMatrix dy_part = row_range(dy.matrix(), term.tokens.begin, term.tokens.end - term.tokens.begin);
     if (sink.needs(input_b)) {  // dB = s dyᵀ h
       auto db = sink.into(input_b);
       gemm(device, {.c = db.matrix,
@@ -85,37 +69,16 @@ struct LoraLinearNode final : LinearNode {
                     .alpha = term.scale,
                     .beta = db.beta});
     }
-    if (!sink.needs(0) && !sink.needs(input_a)) return;
-    Tensor a = saved(term.a), b = saved(term.b);
-    Tensor dh = Tensor::empty(dy.device(), {term.count, b.cols()}, dy.dtype());  // dh = s dy B
-    gemm(device, {.c = dh.mutable_matrix(), .a = dy_part, .b = b.matrix(), .alpha = term.scale});
-    DropoutMask mask = term.dropout.mask();
-    if (sink.needs(input_a)) {  // dA = dhᵀ drop(x)
-      Tensor x = saved(term.x);
-      auto da = sink.into(input_a);
-      gemm(device, {.c = da.matrix,
-                    .a = dh.matrix(),
-                    .b = row_range(x.matrix(), term.begin, term.count),
-                    .transpose_a = true,
-                    .beta = da.beta,
-                    .dropout = mask,
-                    .dropped = Dropped::b});
-    }
-    if (sink.needs(0)) {  // dx += drop(dh A)
-      auto dx = sink.into(0);
-      gemm(device, {.c = row_range(dx.matrix, term.begin, term.count),
-                    .a = dh.matrix(),
-                    .b = a.matrix(),
-                    .beta = dx.beta,
-                    .dropout = mask,
-                    .dropped = Dropped::product});
+    if (sink.needs(input_h)) {  // dh = s dy B
+      auto dh = sink.into(input_h);
+      gemm(device, {.c = dh.matrix, .a = dy_part, .b = saved(term.b).matrix(), .alpha = term.scale, .beta = dh.beta});
     }
   }
 
-  static std::vector<Tensor> matrices_of(const std::vector<LoraTerm>& terms) {
-    std::vector<Tensor> matrices;
-    for (const LoraTerm& term : terms) matrices.insert(matrices.end(), {term.a, term.b});
-    return matrices;
+  static std::vector<Tensor> inputs_of(const LoraMap& map, const std::vector<Formed>& formed) {
+    std::vector<Tensor> inputs;
+    for (std::size_t i = 0; i < formed.size(); ++i) inputs.insert(inputs.end(), {formed[i].h, map.terms[i].b});
+    return inputs;
   }
 
   std::vector<Term> terms;
@@ -132,24 +95,68 @@ void check(const Tensor& x, const Parameter& w, const LoraTerm& term) {
   check_one_device("lora_linear", x.device(), term.dropout.tokens.device());
 }
 
-}  // namespace
-
-Tensor lora_linear(const Tensor& x, const Parameter& w, const Parameter& bias, const std::vector<LoraTerm>& terms) {
-  check_linear(x, w, bias);
-  bool record = needs_grad({&x, &w.tensor(), &bias.tensor()});
-  std::vector<Formed> formed;
-  for (const LoraTerm& term : terms) {
-    check(x, w, term);
-    record = record || needs_grad({&term.a, &term.b});
-    formed.emplace_back(x, term);
+/// The h of every term, those of the same tokens side by side.
+std::vector<std::vector<Formed>> form_terms(const Tensor& x, const std::vector<LoraMap>& maps) {
+  std::vector<std::vector<Formed>> formed(maps.size());
+  struct Group {
+    IndexRange tokens;
+    std::vector<LoraFactor> factors;
+    std::vector<Formed*> terms;
+  };
+  std::vector<Group> groups;
+  for (std::size_t i = 0; i < maps.size(); ++i) {
+    formed[i].reserve(maps[i].terms.size());
+    for (const LoraTerm& term : maps[i].terms) {
+      IndexRange tokens = tokens_of(term, x);
+      formed[i].push_back({{}, operand(term.b, x.dtype()), term.scale, tokens});
+      auto group = std::find_if(groups.begin(), groups.end(), [&](const Group& g) {
+        return g.tokens.begin == tokens.begin && g.tokens.end == tokens.end;
+      });
+      if (group == groups.end()) group = groups.insert(group, Group{tokens, {}, {}});
+      group->factors.push_back({term.a, term.dropout});
+      group->terms.push_back(&formed[i].back());
+    }
   }
+  for (const Group& group : groups) {
+    Tensor h = lora_down(x, group.factors, group.tokens);
+    std::int64_t begin = 0;
+    for (std::size_t i = 0; i < group.terms.size(); ++i) {
+      std::int64_t rank = group.factors[i].a.rows();
+      group.terms[i]->h = h.cols(begin, rank);
+      begin += rank;
+    }
+  }
+  return formed;
+}
+
+Tensor form_map(const Tensor& x, const LoraMap& map, const std::vector<Formed>& terms) {
   auto form = [](const Tensor& x, const Weight& w, const Weight& bias, const std::vector<Formed>& terms, Matrix y) {
     form_linear(x, w, bias, y);
     for (const Formed& term : terms) term.add_to(y);
   };
-  Tensor y =
-      Tensor::formed(x.device(), {x.rows(), w.out_features()}, x.dtype(), form, x, w.weight(), bias.weight(), formed);
-  return record ? attach(y, std::make_shared<LoraLinearNode>(x, w, bias, terms, formed)) : y;
+  Tensor y = Tensor::formed(x.device(), {x.rows(), map.w.out_features()}, x.dtype(), form, x, map.w.weight(),
+                            map.bias.weight(), terms);
+  bool record = needs_grad({&x, &map.w.tensor(), &map.bias.tensor()});
+  for (std::size_t i = 0; i < terms.size(); ++i) record = record || needs_grad({&terms[i].h, &map.terms[i].b});
+  return record ? attach(y, std::make_shared<LoraLinearNode>(x, map, terms)) : y;
+}
+
+}  // namespace
+
+std::vector<Tensor> lora_linears(const Tensor& x, const std::vector<LoraMap>& maps) {
+  for (const LoraMap& map : maps) {
+    check_linear(x, map.w, map.bias);
+    for (const LoraTerm& term : map.terms) check(x, map.w, term);
+  }
+  std::vector<std::vector<Formed>> formed = form_terms(x, maps);
+  std::vector<Tensor> results;
+  for (std::size_t i = 0; i < maps.size(); ++i)
+    results.push_back(maps[i].terms.empty() ? linear(x, maps[i].w, maps[i].bias) : form_map(x, maps[i], formed[i]));
+  return results;
+}
+
+Tensor lora_linear(const Tensor& x, const Parameter& w, const Parameter& bias, const std::vector<LoraTerm>& terms) {
+  return lora_linears(x, {{w, bias, terms}}).front();
 }
 
 }  // namespace loragrad

@@ -19,9 +19,17 @@ struct LoraTerm {
 
 /// y = x Wᵀ + bias + Σ_i s_i (drop_i(x) A_iᵀ) B_iᵀ, term i in its tokens.              Hu et al. 2021, section 4.1
 /// x [tokens, in], W [out, in] (or stored [in, out]: its layout) -> [tokens, out] in x's dtype.
-/// Backward, per term, with h = drop(x) Aᵀ [tokens, r] kept: dh = s dy B, dA = dhᵀ drop(x), dB = s dyᵀ h,
-/// dx = dy W + drop(dh A). Of a frozen W there is no dW. Keeps x (or its recipe, shared with the others who read x)
-/// and h. Throws ShapeError naming both shapes.
+/// Two nodes: h = drop(x) Aᵀ of all terms (lora_down.h), and y. Backward, per term, with h [tokens, r] kept:
+/// dh = s dy B, dB = s dyᵀ h, dx = dy W + drop(dh A). Of a frozen W there is no dW. Throws ShapeError naming both
+/// shapes.
 Tensor lora_linear(const Tensor& x, const Parameter& w, const Parameter& bias, const std::vector<LoraTerm>& terms);
+
+/// A linear map and the terms that are added to it, or none.
+struct LoraMap {
+  Parameter w, bias;
+  std::vector<LoraTerm> terms;
+};
+/// y of several maps of one x: their A's are multiplied side by side, so that x is read once for all of them.
+std::vector<Tensor> lora_linears(const Tensor& x, const std::vector<LoraMap>& maps);
 
 }  // namespace loragrad

@@ -14,10 +14,6 @@
 namespace loragrad {
 namespace {
 
-/// A block of W', and where it is asked what is kept of a change also W and the change, are what a merge takes beside W
-/// and W': on the device and again on the host.
-constexpr std::size_t block_bytes = std::size_t{32} << 20;
-
 struct Factors {
   Tensor a, b;
   double scale;
@@ -123,7 +119,7 @@ std::vector<std::byte> merge_weight(const std::string& name, const Weight& w, co
   std::size_t at = 0;
 
   std::size_t row_bytes = std::max<std::size_t>(1, bytes_of(dtype, shape.cols));
-  auto block_rows = static_cast<std::int64_t>(std::max<std::size_t>(1, block_bytes / row_bytes));
+  auto block_rows = static_cast<std::int64_t>(std::max<std::size_t>(1, merge_block_bytes / row_bytes));
   for (std::int64_t begin = 0; begin < shape.rows; begin += block_rows) {
     auto rows_of_w = [&] {
       Tensor rows = Tensor::empty(w.device(), {std::min(block_rows, shape.rows - begin), shape.cols}, dtype);

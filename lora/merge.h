@@ -27,6 +27,10 @@ struct ChangeKept {
   }
 };
 
+/// A block of W', and where it is asked what is kept of a change also W and the change, are what a merge takes beside W
+/// and W': on the device and again on the host. Each has so many bytes, or one row.
+constexpr std::size_t merge_block_bytes = std::size_t{32} << 20;
+
 /// W' = W + Σ weight_i s_i B_i A_i  (transposed for an [in, out] weight), accumulated in f32 (f64 for an f64 base) and
 /// rounded once to W's own dtype (bf16, f16, f32, f64). Returns the bytes as W's file has them. NumericError naming
 /// `name` for NaN or Inf in W, the adapters or the result; ShapeError for factors that do not fit W or lie on another

@@ -3,7 +3,6 @@
 #include <algorithm>
 
 #include "engine/random.h"
-#include "lora/lora_linear.h"
 
 namespace loragrad {
 namespace {
@@ -17,26 +16,29 @@ IndexRange tokens_of(const IndexRange& rows, const RowOffsets& offsets) {
 
 }  // namespace
 
-Tensor LinearLayer::operator()(const Tensor& x, const Pass& pass) const {
-  Tensor y = compute(x, pass);
-  if (pass.watch) pass.watch(name_, x, y);
-  return y;
+Tensor LinearLayer::operator()(const Tensor& x, const Pass& pass) const { return together({this}, x, pass).front(); }
+
+std::vector<Tensor> LinearLayer::together(std::initializer_list<const LinearLayer*> layers, const Tensor& x,
+                                          const Pass& pass) {
+  std::vector<LoraMap> maps;
+  for (const LinearLayer* layer : layers) maps.push_back(layer->map(pass));
+  std::vector<Tensor> results = lora_linears(x, maps);
+  if (pass.watch)
+    for (std::size_t i = 0; i < results.size(); ++i) pass.watch(layers.begin()[i]->name_, x, results[i]);
+  return results;
 }
 
-Tensor LinearLayer::compute(const Tensor& x, const Pass& pass) const {
-  static const Parameter none;
-  const Parameter& bias = bias_ ? *bias_ : none;
-  const std::vector<ActiveModule>& active = pass.adapters.of(name_);
-  if (active.empty()) return linear(x, *weight_, bias);
-  std::vector<LoraTerm> terms;
-  for (const ActiveModule& a : active) {
+/// The map with the adapters that are active on it.
+LoraMap LinearLayer::map(const Pass& pass) const {
+  LoraMap map{*weight_, bias_ ? *bias_ : Parameter(), {}};
+  for (const ActiveModule& a : pass.adapters.of(name_)) {
     Dropout dropout;
     if (pass.training && a.dropout > 0)
       dropout = {a.dropout, mix(pass.dropout_key, hash_name(name_.data(), name_.size())), pass.batch.dropout_tokens};
-    terms.push_back(
+    map.terms.push_back(
         {a.module.a, a.module.b, a.module.scale * a.weight, dropout, tokens_of(a.rows, *pass.batch.offsets)});
   }
-  return lora_linear(x, *weight_, bias, terms);
+  return map;
 }
 
 LinearShape LinearLayer::shape() const {

@@ -1,10 +1,13 @@
 #pragma once
 // Threads: one at a time for each device (engine/device.h).
+#include <initializer_list>
 #include <memory>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "engine/parameter.h"
+#include "lora/lora_linear.h"
 #include "models/pass.h"
 
 namespace loragrad {
@@ -22,12 +25,15 @@ class LinearLayer {
       : name_(std::move(name)), weight_(std::move(weight)), bias_(std::move(bias)) {}
 
   Tensor operator()(const Tensor& x, const Pass& pass) const;
+  /// The results of several that read the same x, whose adapters read it once.
+  static std::vector<Tensor> together(std::initializer_list<const LinearLayer*> layers, const Tensor& x,
+                                      const Pass& pass);
 
   LinearShape shape() const;
   const std::string& name() const { return name_; }
 
  private:
-  Tensor compute(const Tensor& x, const Pass& pass) const;
+  LoraMap map(const Pass& pass) const;
 
   std::string name_;
   ParameterSlot weight_, bias_;

@@ -83,12 +83,15 @@ class Llama final : public Decoder {
   Tensor block(const Tensor& x, std::size_t i, const Pass& pass) const override {
     const Layer& layer = layers_[i];
     Tensor y = rms_norm(x, *layer.input_layernorm, config_.norm_eps, dtype_);
-    Tensor q = rope(layer.q_proj(y, pass), pass.batch.positions, frequencies_);
-    Tensor k = rope(layer.k_proj(y, pass), pass.batch.positions, frequencies_);
-    Tensor o = attend(q, k, layer.v_proj(y, pass), pass, config_.attention(), i);
+    std::vector<Tensor> qkv = LinearLayer::together({&layer.q_proj, &layer.k_proj, &layer.v_proj}, y, pass);
+    for (Tensor* turned : {&qkv[0], &qkv[1]}) *turned = rope(*turned, pass.batch.positions, frequencies_);
+    Tensor o = attend(qkv[0], qkv[1], qkv[2], pass, config_.attention(), i);
+    qkv.clear();
     Tensor middle = add(x, layer.o_proj(o, pass));
     y = rms_norm(middle, *layer.post_attention_layernorm, config_.norm_eps, dtype_);
-    y = gated(config_.activation, layer.gate_proj(y, pass), layer.up_proj(y, pass));
+    std::vector<Tensor> gate_up = LinearLayer::together({&layer.gate_proj, &layer.up_proj}, y, pass);
+    y = gated(config_.activation, gate_up[0], gate_up[1]);
+    gate_up.clear();
     return add(middle, layer.down_proj(y, pass));
   }
 

@@ -95,8 +95,9 @@ class Opt final : public Decoder {
     const Layer& layer = layers_[i];
     bool before = config_.do_layer_norm_before;
     Tensor y = before ? layer.self_attn_layer_norm(x, dtype_) : cast(x, dtype_);
-    Tensor o =
-        attend(layer.q_proj(y, pass), layer.k_proj(y, pass), layer.v_proj(y, pass), pass, config_.attention(), i);
+    std::vector<Tensor> qkv = LinearLayer::together({&layer.q_proj, &layer.k_proj, &layer.v_proj}, y, pass);
+    Tensor o = attend(qkv[0], qkv[1], qkv[2], pass, config_.attention(), i);
+    qkv.clear();
     Tensor middle = add(x, layer.out_proj(o, pass));
     if (!before) middle = layer.self_attn_layer_norm(middle, residual());
     y = before ? layer.final_layer_norm(middle, dtype_) : cast(middle, dtype_);

@@ -2,7 +2,9 @@
 
 #include <cblas.h>
 
+#include <chrono>
 #include <cstring>
+#include <limits>
 
 #include "engine/error.h"
 #include "ops/cpu/gemm_library.h"
@@ -27,12 +29,18 @@ MemoryBlock Processor::allocate(std::size_t bytes) {
 }
 void Processor::release(MemoryBlock block, std::size_t bytes) noexcept { arena_->release(block, bytes); }
 std::size_t Processor::footprint() const { return arena_ ? arena_->placement().highest() : 0; }
+std::size_t Processor::capacity() const { return std::numeric_limits<std::size_t>::max(); }
 void Processor::upload(void* to, HostBytes from) {
   if (from.size) std::memcpy(to, from.data, from.size);
 }
 void Processor::read_back(void* to, const void* from, std::size_t bytes) { std::memcpy(to, from, bytes); }
 bool Processor::shares_host_memory() const { return true; }
 bool Processor::has_bf16() const { return cpu::has_bf16(); }
+double Processor::seconds_of(const std::function<void()>& work) {
+  auto start = std::chrono::steady_clock::now();
+  work();
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
 
 }  // namespace cpu
 

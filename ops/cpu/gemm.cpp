@@ -133,4 +133,14 @@ void gemm(Device& device, const GemmArgs& g, void* workspace) {
   multiply(device, one(g), workspace);
 }
 
+std::size_t scratch_bytes(Device& device, const GemmListArgs& args) {
+  std::size_t most = 0;
+  for (const GemmArgs& g : args.products) most = std::max(most, scratch_bytes(device, g));
+  return most;
+}
+
+void gemm_list(Device& device, const GemmListArgs& args, void* workspace) {
+  for (const GemmArgs& g : args.products) gemm(device, g, workspace);
+}
+
 }  // namespace loragrad::cpu

@@ -15,6 +15,7 @@ std::size_t scratch_bytes(Device&, const Args&) {
   return 0;
 }
 std::size_t scratch_bytes(Device&, const GemmArgs&);
+std::size_t scratch_bytes(Device&, const GemmListArgs&);
 std::size_t scratch_bytes(Device&, const NormBackwardArgs&);
 std::size_t scratch_bytes(Device&, const AttentionArgs&);
 std::size_t scratch_bytes(Device&, const AttentionBackwardArgs&);

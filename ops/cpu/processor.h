@@ -16,10 +16,12 @@ class Processor final : public Device {
   MemoryBlock allocate(std::size_t bytes) override;
   void release(MemoryBlock block, std::size_t bytes) noexcept override;
   std::size_t footprint() const override;
+  std::size_t capacity() const override;
   void upload(void* to, HostBytes from) override;
   bool shares_host_memory() const override;
   std::size_t run_bytes(const RunSize& run) const override;
   bool has_bf16() const override;
+  double seconds_of(const std::function<void()>& work) override;
 
   ThreadPool& threads() { return threads_; }
 

@@ -28,6 +28,10 @@ struct Addresses {
   }
 
   void of(const GemmArgs& g) { of_all(g.c, g.a, g.b, g.bias, g.dropout.tokens); }
+  void of(const GemmListArgs& a) {
+    for (const GemmArgs& g : a.products) of(g);
+    on_host(a.products.data());
+  }
   void of(const AccumulateArgs& a) { of_all(a.x, a.y); }
   void of(const AddArgs& a) { of_all(a.a, a.b, a.y); }
   void of(const ScaleArgs& a) { of_all(a.y, a.factor); }
