@@ -20,6 +20,7 @@
 #include "ops/activation.h"
 #include "ops/attention.h"
 #include "ops/cpu/cpu_device.h"
+#include "ops/cuda/cuda_device.h"
 #include "ops/cross_entropy.h"
 #include "ops/dropout.h"
 #include "ops/elementwise.h"

@@ -2,6 +2,7 @@
 // Threads: one at a time uses a device and what lies on it; several devices may be used at once.
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string_view>
 
@@ -17,11 +18,14 @@ struct MemoryBlock {
   std::size_t offset = 0;
 };
 
-/// Host memory that a device reads, now or later: it stays as it is while `keep_alive` lives.
+/// Host memory that a device reads, now or later: it stays as it is while `keep_alive` lives. Where it is a mapped
+/// file's, `file` is its open descriptor (as long as `keep_alive` lives), and the bytes begin there at `file_offset`.
 struct HostBytes {
   const void* data = nullptr;
   std::size_t size = 0;
-  std::shared_ptr<const void> keep_alive;
+  std::shared_ptr<const void> keep_alive = {};
+  int file = -1;
+  std::size_t file_offset = 0;
 };
 
 /// What decides how much a run takes beside its tensors.
@@ -49,6 +53,9 @@ class Device {
   /// The bytes of memory it has come to hold: blocks lie in one stretch whose pages stay, so this is how far they have
   /// reached, gaps between them included.
   virtual std::size_t footprint() const = 0;
+  /// The most that footprint() may become: of a device with memory of its own, what may be taken of that. Others have no
+  /// figure, and say the largest number.
+  virtual std::size_t capacity() const = 0;
   /// Copies to device memory; the host's bytes may be read as late as by the next download.
   virtual void upload(void* to, HostBytes from) = 0;
   /// Waits for all that was called before, and copies to the host.
@@ -62,10 +69,13 @@ class Device {
   /// True where the device's memory and the host's are one: kernels read mapped files as they lie (engine/place.h), and
   /// the host reads results where they are.
   virtual bool shares_host_memory() const = 0;
-  /// Bytes that a run takes beside tensors, mapped files and what was there before it.
+  /// Bytes that a run takes beside tensors, mapped files and what was there before it: of the device's own memory, where
+  /// it has some.
   virtual std::size_t run_bytes(const RunSize& run) const = 0;
   /// True when the device multiplies bf16 matrices natively.
   virtual bool has_bf16() const = 0;
+  /// The seconds that the device takes for what `work` calls, and for nothing else. Waits for it.
+  virtual double seconds_of(const std::function<void()>& work) = 0;
 
   const Kernels& kernels() const { return *kernels_; }
   MemoryMeter& memory() { return memory_; }

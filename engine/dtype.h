@@ -49,19 +49,19 @@ constexpr std::string_view name_of(DType dtype) {
 /// The upper half of an f32. Rounds to nearest even; a NaN stays a NaN.
 struct bf16 {
   std::uint16_t bits = 0;
-  bf16() = default;
-  explicit bf16(float value) {
+  constexpr bf16() = default;
+  constexpr explicit bf16(float value) {
     std::uint32_t u = std::bit_cast<std::uint32_t>(value);
     bits = value != value ? static_cast<std::uint16_t>((u >> 16) | 0x40)
                           : static_cast<std::uint16_t>((u + 0x7fff + ((u >> 16) & 1)) >> 16);
   }
-  explicit operator float() const { return std::bit_cast<float>(static_cast<std::uint32_t>(bits) << 16); }
+  constexpr explicit operator float() const { return std::bit_cast<float>(static_cast<std::uint32_t>(bits) << 16); }
 };
 
 /// IEEE half precision, read from files only.
 struct f16 {
   std::uint16_t bits = 0;
-  explicit operator float() const {
+  constexpr explicit operator float() const {
     std::uint32_t sign = (bits & 0x8000u) << 16, magnitude = bits & 0x7fffu;
     // A subnormal half is magnitude * 2^-24, exact in f32; infinities and NaNs keep their mantissa.
     if (magnitude < 0x0400u) {

@@ -32,6 +32,10 @@ struct InputError : Error {
 struct IoError : Error {
   explicit IoError(const std::string& message) : Error(ErrorKind::io, message) {}
 };
+/// A device has less memory than is asked for.
+struct OutOfMemory : IoError {
+  using IoError::IoError;
+};
 struct NumericError : Error {
   explicit NumericError(const std::string& message) : Error(ErrorKind::numeric, message) {}
 };

@@ -7,8 +7,8 @@ namespace loragrad {
 
 constexpr int philox_rounds = 10;
 /// One round on the four words of a counter; the key goes on between rounds (philox_next_key).
-inline void philox_round(std::uint32_t& c0, std::uint32_t& c1, std::uint32_t& c2, std::uint32_t& c3,
-                         std::uint64_t key) {
+constexpr void philox_round(std::uint32_t& c0, std::uint32_t& c1, std::uint32_t& c2, std::uint32_t& c3,
+                            std::uint64_t key) {
   std::uint64_t p0 = std::uint64_t{0xD2511F53u} * c0, p1 = std::uint64_t{0xCD9E8D57u} * c2;
   c0 = static_cast<std::uint32_t>(p1 >> 32) ^ c1 ^ static_cast<std::uint32_t>(key);
   c1 = static_cast<std::uint32_t>(p1);
@@ -16,14 +16,14 @@ inline void philox_round(std::uint32_t& c0, std::uint32_t& c1, std::uint32_t& c2
   c3 = static_cast<std::uint32_t>(p0);
 }
 /// Both halves of the key, each by a constant of its own, without a carry between them.
-inline std::uint64_t philox_next_key(std::uint64_t key) {
+constexpr std::uint64_t philox_next_key(std::uint64_t key) {
   return std::uint64_t{static_cast<std::uint32_t>(key >> 32) + 0xBB67AE85u} << 32 |
          (static_cast<std::uint32_t>(key) + 0x9E3779B9u);
 }
 
 /// Counter-based random numbers: the value is a pure function of (key, counter), so any element can be drawn again, in
 /// any order, on any device.  Philox4x32-10; Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3".
-inline std::array<std::uint32_t, 4> philox(std::array<std::uint32_t, 4> c, std::uint64_t key) {
+constexpr std::array<std::uint32_t, 4> philox(std::array<std::uint32_t, 4> c, std::uint64_t key) {
   for (int round = 0; round < philox_rounds; ++round, key = philox_next_key(key))
     philox_round(c[0], c[1], c[2], c[3], key);
   return c;

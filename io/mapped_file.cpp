@@ -9,6 +9,7 @@
 #include <cerrno>
 #include <cstdint>
 #include <system_error>
+#include <utility>
 
 #include "engine/error.h"
 #include "io/file_content.h"
@@ -31,7 +32,9 @@ struct OpenFile {
   }
   OpenFile(const OpenFile&) = delete;
   OpenFile& operator=(const OpenFile&) = delete;
-  ~OpenFile() { ::close(fd); }
+  ~OpenFile() {
+    if (fd >= 0) ::close(fd);
+  }
 
   int fd = -1;
   std::size_t size = 0;
@@ -103,6 +106,7 @@ std::shared_ptr<const MappedFile> MappedFile::open(const std::string& path) {
   map->data_ = static_cast<const std::byte*>(address);
   map->size_ = file.size;
   map->cut_short_ = path_text(path) + ": cannot read: it was cut short, or its disk failed, while it was in use";
+  map->descriptor_ = std::exchange(file.fd, -1);
   enter(map->data_, map->size_, map->cut_short_.c_str());
   // A look at a large file would make some of it resident.
   if (map->size_ <= largest_lfs_pointer) refuse_other_content(path, map->text(), Content::any);
@@ -113,6 +117,7 @@ MappedFile::~MappedFile() {
   if (!data_) return;
   leave(data_);
   ::munmap(const_cast<std::byte*>(data_), size_);
+  ::close(descriptor_);
 }
 
 void MappedFile::let_go(const std::byte* begin, std::size_t bytes) const {

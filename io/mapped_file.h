@@ -22,6 +22,8 @@ class MappedFile {
   const std::byte* data() const { return data_; }
   std::size_t size() const { return size_; }
   const std::string& path() const { return path_; }
+  /// Open for reading, for who would rather read than touch the map.
+  int descriptor() const { return descriptor_; }
   /// Of [begin, begin + bytes) in this file: the whole pages leave the process's resident memory until they are read
   /// again.
   void let_go(const std::byte* begin, std::size_t bytes) const;
@@ -31,6 +33,7 @@ class MappedFile {
   MappedFile() = default;
   const std::byte* data_ = nullptr;
   std::size_t size_ = 0;
+  int descriptor_ = -1;
   std::string path_, cut_short_;
 };
 

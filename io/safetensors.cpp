@@ -128,6 +128,10 @@ DType StoredTensor::dtype() const {
   throw InputError(place(file ? file->path() : "", name) + "expected dtype F32, BF16, F16 or F64, found " + dtype_name);
 }
 
+HostBytes StoredTensor::host_bytes() const {
+  return {bytes, byte_count, file, file->descriptor(), static_cast<std::size_t>(bytes - file->data())};
+}
+
 std::string StoredTensor::shape_text() const { return fmt::format("[{}]", fmt::join(shape, ", ")); }
 
 const StoredTensor* SafetensorsFile::find(std::string_view name) const {

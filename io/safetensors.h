@@ -8,7 +8,7 @@
 #include <string_view>
 #include <vector>
 
-#include "engine/dtype.h"
+#include "engine/device.h"
 #include "io/mapped_file.h"
 
 namespace loragrad {
@@ -22,6 +22,8 @@ struct StoredTensor {
   std::size_t byte_count = 0;
   std::shared_ptr<const MappedFile> file;  // keeps `bytes` valid
 
+  /// The bytes as a device takes them (engine/place.h).
+  HostBytes host_bytes() const;
   /// F32, BF16, F16, F64 as DType. Others throw InputError that names file, tensor and dtype.
   DType dtype() const;
   /// "[768, 768]"

@@ -85,7 +85,7 @@ MergeReport write_merged_model(const CausalLm& model, const std::string& model_f
     const StoredTensor* tensor = base.find(name + ".weight");
     if (!tensor || !layouts.contains(name))
       throw InputError(model_folder + ": " + name + ".weight: expected a tensor, found none");
-    Weight weight = place(model.device(), {tensor->bytes, tensor->byte_count, tensor->file}, tensor->dtype(),
+    Weight weight = place(model.device(), tensor->host_bytes(), tensor->dtype(),
                           {tensor->shape.at(0), tensor->shape.at(1)}, tensor->dtype(), layouts[name]);
     ChangeKept kept;
     merged[tensor->name] = merge_weight(name, weight, list, &kept);

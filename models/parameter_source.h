@@ -44,9 +44,9 @@ class ParameterSource {
 };
 
 /// From the tensors of a model folder. `base_prefix` ("model.", "transformer.") may be missing from names in the file,
-/// or be before those that have none.
+/// or be before those that have none. `compute`: the type of products.
 std::unique_ptr<ParameterSource> stored_source(const std::string& folder, SafetensorsFile file, const DevicePtr& device,
-                                               const LoadOptions& options, DType vectors,
+                                               const LoadOptions& options, DType compute,
                                                const std::string& base_prefix);
 /// The dtype most bytes of a folder's tensors have.
 DType stored_dtype(const SafetensorsFile& file);

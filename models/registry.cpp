@@ -73,7 +73,7 @@ std::unique_ptr<CausalLm> load_model(const std::string& folder, const DevicePtr&
   SafetensorsFile file = open_model_folder(folder);
   DType stored = stored_dtype(file);
   DType compute = resolve(options.precision, stored, *device);
-  auto source = stored_source(folder, std::move(file), device, options, accumulation_type(compute), family.base_prefix);
+  auto source = stored_source(folder, std::move(file), device, options, compute, family.base_prefix);
   return ModelAssembly::assemble(family, config, device, compute, stored, *source);
 }
 

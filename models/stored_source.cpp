@@ -20,12 +20,13 @@ bool is_known_buffer(const std::string& name) {
 class StoredSource final : public ParameterSource {
  public:
   StoredSource(const std::string& folder, SafetensorsFile file, DevicePtr device, const LoadOptions& options,
-               DType vectors, std::string prefix)
+               DType compute, std::string prefix)
       : folder_(folder),
         file_(std::move(file)),
         device_(std::move(device)),
         trainable_(options.trainable),
-        vectors_(vectors),
+        compute_(compute),
+        vectors_(accumulation_type(compute)),
         prefix_(std::move(prefix)) {}
 
   ParameterSlot matrix(const std::string& name, Shape shape, WeightLayout layout, Start) override {
@@ -72,7 +73,13 @@ class StoredSource final : public ParameterSource {
   }
   ParameterSlot matrix_from(const StoredTensor* stored, const std::string& name, Shape shape, WeightLayout layout) {
     if (!stored || !fits(*stored, {shape.rows, shape.cols})) return missing(name, stored, shape);
-    return keep(name, parameter(*stored, shape, layout, stored->dtype()));
+    return keep(name, parameter(*stored, shape, layout, kept_as(stored->dtype())));
+  }
+  /// A device with its own memory gets f16, which it does not multiply, and what is wider than its products converted
+  /// once. Elsewhere a file is read as it lies.
+  DType kept_as(DType stored) const {
+    bool converted = stored == DType::f16 || (stored == DType::f32 && compute_ == DType::bf16);
+    return converted && !device_->shares_host_memory() ? compute_ : stored;
   }
   static bool fits(const StoredTensor& stored, const std::vector<std::int64_t>& shape) { return stored.shape == shape; }
 
@@ -87,7 +94,7 @@ class StoredSource final : public ParameterSource {
 
   Parameter parameter(const StoredTensor& stored, Shape shape, WeightLayout layout, DType dtype) {
     auto placed = [&](DType wanted) {
-      return place(device_, {stored.bytes, stored.byte_count, stored.file}, stored.dtype(), shape, wanted, layout);
+      return place(device_, stored.host_bytes(), stored.dtype(), shape, wanted, layout);
     };
     if (!trainable_) return placed(dtype);
     Tensor copy = placed(stored.dtype()).to_tensor(vectors_);
@@ -108,7 +115,7 @@ class StoredSource final : public ParameterSource {
   SafetensorsFile file_;
   DevicePtr device_;
   bool trainable_;
-  DType vectors_;
+  DType compute_, vectors_;
   std::string prefix_;
   std::set<std::string> used_;
   TensorComplaints complaints_;
@@ -118,9 +125,9 @@ class StoredSource final : public ParameterSource {
 }  // namespace
 
 std::unique_ptr<ParameterSource> stored_source(const std::string& folder, SafetensorsFile file, const DevicePtr& device,
-                                               const LoadOptions& options, DType vectors,
+                                               const LoadOptions& options, DType compute,
                                                const std::string& base_prefix) {
-  return std::make_unique<StoredSource>(folder, std::move(file), device, options, vectors, base_prefix);
+  return std::make_unique<StoredSource>(folder, std::move(file), device, options, compute, base_prefix);
 }
 
 DType stored_dtype(const SafetensorsFile& file) {

@@ -1,6 +1,5 @@
 #include "ops/timed_device.h"
 
-#include <chrono>
 #include <utility>
 
 #include "ops/wrapped_device.h"
@@ -25,12 +24,9 @@ KernelCall call_of(const auto&) { return {}; }
 template <auto entry, class Args>
 void run_timed(std::string_view name, Device& device, const Args& args, void* scratch) {
   auto& timed = static_cast<TimedDevice&>(device);
-  auto start = std::chrono::steady_clock::now();
-  (timed.like().kernels().*entry).run(timed.like(), args, scratch);
-  std::chrono::duration<double> time = std::chrono::steady_clock::now() - start;
   KernelCall call = call_of(args);
   call.name = name;
-  call.seconds = time.count();
+  call.seconds = timed.like().seconds_of([&] { (timed.like().kernels().*entry).run(timed.like(), args, scratch); });
   timed.tell(call);
 }
 

@@ -1,4 +1,5 @@
 #pragma once
+#include <functional>
 #include <utility>
 
 #include "engine/device.h"
@@ -14,10 +15,12 @@ class WrappedDevice : public Device {
   MemoryBlock allocate(std::size_t bytes) override { return like_->allocate(bytes); }
   void release(MemoryBlock block, std::size_t bytes) noexcept override { like_->release(block, bytes); }
   std::size_t footprint() const override { return like_->footprint(); }
+  std::size_t capacity() const override { return like_->capacity(); }
   void upload(void* to, HostBytes from) override { like_->upload(to, std::move(from)); }
   bool shares_host_memory() const override { return like_->shares_host_memory(); }
   std::size_t run_bytes(const RunSize& run) const override { return like_->run_bytes(run); }
   bool has_bf16() const override { return like_->has_bf16(); }
+  double seconds_of(const std::function<void()>& work) override { return like_->seconds_of(work); }
   Device& like() { return *like_; }
 
  protected:

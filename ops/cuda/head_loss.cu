@@ -1,0 +1,208 @@
+#include <limits>
+
+#include "ops/cuda/kernels.h"
+#include "ops/cuda/launch.h"
+#include "ops/cuda/reduce.h"
+#include "ops/cuda/scratch.h"
+#include "ops/cuda/units.h"
+
+namespace loragrad::cuda {
+namespace {
+
+using Index = std::int64_t;
+
+// Of logits with their tokens' x and dx; the rest is for a head that is converted and for the losses. Enough rows for
+// the products to be limited by arithmetic, and not by reading the head.
+constexpr Index tile_bytes = 176 << 20;
+constexpr int threads = 512;
+
+__device__ inline float exponential(float x) { return expf(x); }
+__device__ inline double exponential(double x) { return exp(x); }
+
+/// losses[t] = logsumexp(logits[t]) - logits[t][target], and dlogits[t] = scale (softmax(logits[t]) - onehot(target)),
+/// a block a row. A row of dlogits may begin where its logits begin: each step reads at least as far as it writes.
+template <class C, class X>
+__global__ __launch_bounds__(threads) void softmax_loss(Operand<C> logits, const std::int32_t* targets, double* losses,
+                                                        Operand<X> dlogits, Index cols, double scale) {
+  constexpr int unit = Pack<X>::size;
+  constexpr C lowest = std::numeric_limits<C>::lowest(), infinity = std::numeric_limits<C>::infinity();
+  Index row = static_cast<Index>(blockIdx.x), step = Index{threads} * unit, first = Index{threadIdx.x} * unit;
+  int target = targets[row];
+  auto load = [&](Index col) {  // nobody wrote what is beyond the row's end
+    return col + unit <= cols ? logits.template load<unit>(WholeUnit{row, col})
+                              : logits.template load<unit>(PartUnit{row, col, static_cast<int>(cols - col)});
+  };
+
+  C shift = lowest, sum = 0, picked = 0;
+  for (Index col = first; col < cols; col += step) {
+    auto values = load(col);
+    C largest = shift, terms = 0;
+    for (int i = 0; i < unit; ++i) {
+      C value = values.template get<C>(i);
+      if (col + i < cols && value > largest) largest = value;  // a NaN shows up in the sum
+      if (col + i == target) picked = value;
+    }
+    for (int i = 0; i < unit; ++i)
+      terms += exponential((col + i < cols ? values.template get<C>(i) : -infinity) - largest);
+    sum = sum * exponential(shift - largest) + terms;
+    shift = largest;
+  }
+  auto* scratch = shared_memory<double>();
+  C row_shift = block_reduce<Larger>(shift, reinterpret_cast<C*>(scratch));
+  double row_sum = block_reduce(static_cast<double>(sum * exponential(shift - row_shift)), scratch);
+  if (target / unit % threads == static_cast<int>(threadIdx.x))
+    losses[row] = log(row_sum) + (static_cast<double>(row_shift) - static_cast<double>(picked));
+  if (!dlogits) return;
+
+  C factor = static_cast<C>(scale / row_sum);
+  for (Index begin = 0; begin < cols; begin += step) {
+    Index col = begin + first;
+    Unit<C, unit> values;
+    if (col < cols) values = load(col);
+    __syncthreads();
+    if (col >= cols) continue;
+    C gradient[unit];
+    for (int i = 0; i < unit; ++i) {
+      gradient[i] = exponential(values.template get<C>(i) - row_shift) * factor;
+      if (col + i == target) gradient[i] -= static_cast<C>(scale);
+    }
+    dlogits.store(WholeUnit{row, col}, gradient);
+  }
+}
+
+/// to[rows[i]] = from[i]
+template <class X>
+struct Scatter {
+  static constexpr int unit = unit_of<X>, batch = 2;
+  Operand<X> from, to;
+  const std::int32_t* rows;
+  using Loaded = Unit<X, unit>;
+  template <class At>
+  __device__ Loaded load(const At& at) const {
+    return from.template load<unit>(at);
+  }
+  template <class At>
+  __device__ void finish(At at, const Loaded& loaded) const {
+    SumOf<X> values[unit];
+    for (int i = 0; i < unit; ++i) values[i] = loaded.template get<SumOf<X>>(i);
+    at.row = rows[at.row];
+    to.store(at, values);
+  }
+};
+
+/// sum = the sum of the losses, and loss = sum / denominator; by one block.
+template <class L>
+__global__ __launch_bounds__(1024) void add_losses(const double* losses, Index count, double denominator, double* sum,
+                                                   L* loss) {
+  double part = 0;
+  for (Index i = threadIdx.x; i < count; i += blockDim.x) part += losses[i];
+  double total = block_reduce(part, shared_memory<double>());
+  if (threadIdx.x > 0) return;
+  *sum = total;
+  *loss = static_cast<L>(total / denominator);
+}
+
+bool wanted(const Matrix& m) { return m.rows > 0; }
+
+/// Logits' rows begin at multiples of 128 bytes.
+Index logits_stride(const HeadLossArgs& args) {
+  Index unit = 128 / static_cast<Index>(size_of(accumulation_type(args.x.dtype)));
+  return ceil_div(args.head.rows, unit) * unit;
+}
+
+/// Tokens of a tile: as many as fit the budget, cut evenly.
+Index rows_of_tile(const HeadLossArgs& args) {
+  auto size = [](DType dtype) { return static_cast<Index>(size_of(dtype)); };
+  Index bytes = logits_stride(args) * size(accumulation_type(args.x.dtype)) + 2 * args.x.cols * size(args.x.dtype);
+  Index fit = std::max<Index>(1, tile_bytes / bytes);
+  if (fit > 64) fit = fit / 64 * 64;
+  Index tiles = std::max<Index>(1, ceil_div(args.count, fit));
+  return std::min(fit, ceil_div(ceil_div(args.count, tiles), 64) * 64);
+}
+
+/// The products of some of the tokens, `begin` to `begin + count`, with all that they make on the way.
+class Tile {
+ public:
+  Tile(const HeadLossArgs& args, Index begin, Index count, const Scratch& scratch)
+      : args_(args), tokens_(args.tokens + begin), begin_(begin), scratch_(scratch) {
+    x_ = scratch_.take(args.x.dtype, count, args.x.cols);
+    logits_ = scratch_.take(accumulation_type(args.x.dtype), count, logits_stride(args));
+    logits_.cols = args.head.rows;
+    if (wanted(args.dx)) dx_ = scratch_.take(args.x.dtype, count, args.x.cols);
+    if (!wanted(args.dx) && !wanted(args.dhead)) return;
+    dlogits_ = logits_;  // in the operands' type, on the logits
+    dlogits_.dtype = args.x.dtype;
+    dlogits_.stride *= static_cast<Index>(size_of(logits_.dtype) / size_of(dlogits_.dtype));
+  }
+
+  std::size_t scratch(Device& device) const {
+    std::size_t most = scratch_bytes(device, logits());
+    if (wanted(args_.dx)) most = std::max(most, scratch_bytes(device, dx()));
+    if (wanted(args_.dhead)) most = std::max(most, scratch_bytes(device, dhead()));
+    return scratch_.used() + most;
+  }
+
+  void run(Device& device, double* losses) const {
+    void* rest = scratch_.rest();
+    embedding(device, {.table = args_.x, .ids = tokens_, .out = x_});
+    gemm(device, logits(), rest);
+    with_type(x_.dtype, [&](auto element) {
+      using X = decltype(element);
+      using C = SumOf<X>;
+      launch(device, softmax_loss<C, X>, static_cast<unsigned>(x_.rows), threads, 32 * sizeof(double),
+             Operand<C>(logits_), args_.ids + begin_, losses + begin_, Operand<X>(dlogits_), logits_.cols,
+             1 / args_.denominator);
+    });
+    if (wanted(args_.dx)) {
+      gemm(device, dx(), rest);
+      with_type(dx_.dtype, [&](auto element) {
+        using X = decltype(element);
+        for_units(device, dx_.rows, dx_.cols, {dx_, args_.dx},
+                  Scatter<X>{Operand<X>(dx_), Operand<X>(args_.dx), tokens_});
+      });
+    }
+    if (wanted(args_.dhead)) gemm(device, dhead(), rest);
+  }
+
+ private:
+  GemmArgs logits() const { return {.c = logits_, .a = x_, .b = args_.head, .transpose_b = true}; }
+  GemmArgs dx() const { return {.c = dx_, .a = dlogits_, .b = args_.head}; }
+  GemmArgs dhead() const {
+    return {.c = args_.dhead, .a = dlogits_, .b = ConstMatrix(x_), .transpose_a = true, .beta = begin_ > 0 ? 1.0 : 0.0};
+  }
+
+  const HeadLossArgs& args_;
+  const std::int32_t* tokens_;
+  Index begin_;
+  Scratch scratch_;
+  Matrix x_, logits_, dlogits_, dx_;
+};
+
+}  // namespace
+
+std::size_t scratch_bytes(Device& device, const HeadLossArgs& args) {
+  if (args.count == 0) return 0;
+  Scratch scratch(nullptr);
+  scratch.take<double>(args.count);
+  Index size = rows_of_tile(args), last = (args.count - 1) / size * size;
+  return std::max(Tile(args, 0, std::min(size, args.count), scratch).scratch(device),
+                  Tile(args, last, args.count - last, scratch).scratch(device));
+}
+
+void head_loss(Device& device, const HeadLossArgs& args, void* memory) {
+  if (wanted(args.dx)) accumulate(device, {args.dx, 0, args.dx, 0});
+  if (wanted(args.dhead) && args.count == 0) accumulate(device, {args.dhead, 0, args.dhead, 0});
+  Scratch scratch(memory);
+  double* losses = scratch.take<double>(args.count);
+  if (args.count > 0)
+    for (Index begin = 0, size = rows_of_tile(args); begin < args.count; begin += size)
+      Tile(args, begin, std::min(size, args.count - begin), scratch).run(device, losses);
+  with_type(args.loss.dtype, [&](auto element) {
+    using L = decltype(element);
+    if constexpr (!std::is_same_v<L, bf16>)
+      launch(device, add_losses<L>, 1, 1024, 32 * sizeof(double), losses, args.count, args.denominator, args.sum,
+             static_cast<L*>(args.loss.data));
+  });
+}
+
+}  // namespace loragrad::cuda
