@@ -25,14 +25,34 @@ std::string other_base_text(const std::string& adapter_folder, const std::string
   return fmt::format("made for another base: {}, not {}", *made_for, *found);
 }
 
-Adapter open_adapter(const std::string& folder, const Base& base, const DevicePtr& device, bool trainable) {
-  std::vector<std::string> warnings;
+namespace {
+
+Adapter read_adapter(const std::string& folder, const Base& base, const DevicePtr& device, bool trainable,
+                     std::vector<std::string>& warnings) {
   std::optional<BaseTensors> tensors;
   auto find = [&](const std::string& name) {
     if (!tensors) tensors.emplace(base.model, base.folder);
     return tensors->find_tied(name);
   };
-  Adapter adapter = load_adapter(folder, device, base.model.linear_shapes(), trainable, &warnings, DType::f32, find);
+  return load_adapter(folder, device, base.model.linear_shapes(), trainable, &warnings, DType::f32, find);
+}
+
+/// What each argument names, as `open(folder)` gives it.
+template <class Open>
+std::vector<WeightedAdapter> weighted(const std::vector<std::string>& arguments, Open open) {
+  std::vector<WeightedAdapter> adapters;
+  for (const std::string& text : arguments) {
+    AdapterArgument argument = AdapterArgument::parse(text);
+    adapters.push_back({open(argument.folder), argument.weight});
+  }
+  return adapters;
+}
+
+}  // namespace
+
+Adapter open_adapter(const std::string& folder, const Base& base, const DevicePtr& device, bool trainable) {
+  std::vector<std::string> warnings;
+  Adapter adapter = read_adapter(folder, base, device, trainable, warnings);
   if (std::string other = other_base_text(folder, adapter.base_model, base); !other.empty())
     warnings.push_back(folder + ": " + other);
   for (const std::string& warning : warnings) warn(warning);
@@ -40,12 +60,15 @@ Adapter open_adapter(const std::string& folder, const Base& base, const DevicePt
 }
 
 std::vector<WeightedAdapter> open_adapters(const std::vector<std::string>& arguments, const Base& base) {
-  std::vector<WeightedAdapter> adapters;
-  for (const std::string& text : arguments) {
-    AdapterArgument argument = AdapterArgument::parse(text);
-    adapters.push_back({open_adapter(argument.folder, base, base.model.device(), false), argument.weight});
-  }
-  return adapters;
+  return weighted(arguments,
+                  [&](const std::string& folder) { return open_adapter(folder, base, base.model.device(), false); });
+}
+
+std::vector<WeightedAdapter> outline_adapters(const std::vector<std::string>& arguments, const Base& base) {
+  std::vector<std::string> unsaid;
+  return weighted(arguments, [&](const std::string& folder) {
+    return read_adapter(folder, base, base.model.device(), false, unsaid);
+  });
 }
 
 }  // namespace loragrad

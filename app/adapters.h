@@ -19,6 +19,9 @@ Adapter open_adapter(const std::string& folder, const Base& base, const DevicePt
 /// The same for arguments "DIR[:WEIGHT]".
 std::vector<WeightedAdapter> open_adapters(const std::vector<std::string>& arguments, const Base& base);
 
+/// The same of an outline's base, on its meta device; nothing is printed.
+std::vector<WeightedAdapter> outline_adapters(const std::vector<std::string>& arguments, const Base& base);
+
 /// Why an adapter's folder was made for another base than this: the hash in its card differs (models/base_hash.h), or
 /// without one, the names of the hub that both have. "" where nothing speaks against it.
 std::string other_base_text(const std::string& adapter_folder, const std::string& base_name, const Base& base);

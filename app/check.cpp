@@ -4,6 +4,7 @@
 
 #include "app/commands.h"
 #include "app/console.h"
+#include "app/device_memory.h"
 #include "app/learnable.h"
 #include "app/masked_spans.h"
 #include "app/plan.h"
@@ -115,12 +116,14 @@ void print_check(const TrainFlags& flags, const TrainingPlan& plan) {
     table.emplace_back("eval tokens", tokens_text(*plan.data.eval));
   }
   table.emplace_back("steps", steps_text(flags.training.options, rows));
-  table.emplace_back("peak memory", fmt::format("{:>8} predicted", bytes_text(f.total())));
+  table.emplace_back("peak memory",
+                     fmt::format("{:>8} predicted{}", bytes_text(f.total()), f.own_memory ? " of the GPU's" : ""));
   for (const auto& [name, bytes] : forecast_parts(f))
     table.emplace_back(fmt::format("  {}", name), fmt::format("{:>8}", bytes_text(bytes)));
   if (std::string measures = plan.memory.measures(flags.training.options); !measures.empty())
     table.emplace_back(fmt::format("  within {}", bytes_text(*flags.training.max_memory)), measures);
   table.emplace_back("available", fmt::format("{:>8}", bytes_text(plan.memory.available)));
+  if (f.own_memory) table.emplace_back("host memory", fmt::format("{:>8} predicted", bytes_text(f.process)));
   print_table(table);
 
   std::size_t at = sample_row(data);
@@ -142,15 +145,15 @@ int run_check(const Words& words) {
   train.finish(flags);
   if (train.profile == "time")
     throw UsageError("--profile: expected memory, found \"time\", which takes steps, and check takes none");
-  TrainingPlan plan = plan_training(train, train.compute.device());
+  TrainingPlan plan = plan_training(train);
   // Whether it could be written; nothing is left behind.
   if (flags.given("output")) TrainingOutput(train.training.output, train.training.overwrite);
   if (std::int64_t count = other_labels(plan.data.train); count > 0)
     warn(fmt::format("{}: {} labels ask for other tokens than those at their places", plan.data.train.path, count));
   // No adapter trains the head. Opened after the forecast, which counts what the process holds.
   if (plan.adapter)
-    warn_of_untrained_ends(*load_model(train.model_folder, train.compute.device(), plan.load), plan.data.train,
-                           pointer(plan.tokenizer));
+    warn_of_untrained_ends(*load_model(train.model_folder, cpu_device(1), {.precision = Precision::f32}),
+                           plan.data.train, pointer(plan.tokenizer));
   if (train.training.json)
     print_json(check_json(train, plan));
   else

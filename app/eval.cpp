@@ -11,11 +11,13 @@
 #include "app/inputs.h"
 #include "app/interrupt.h"
 #include "app/learnable.h"
+#include "app/model_to_load.h"
 #include "app/training.h"
 #include "engine/error.h"
 #include "io/atomic.h"
 #include "io/safetensors.h"
 #include "train/evaluate.h"
+#include "train/use_forecast.h"
 
 namespace loragrad {
 namespace {
@@ -90,18 +92,24 @@ int run_eval(const Words& words) {
     lock.emplace(*logits_path);
   }
 
-  std::unique_ptr<CausalLm> model = compute.load(model_folder);
-  options.adapters = model->activate(open_adapters(adapter_arguments, {*model, model_folder}));
+  ModelToLoad source(compute, model_folder);
   std::optional<Tokenizer> tokenizer = find_tokenizer(model_folder);
-  Dataset data = data_flags.open(data_path, split, pointer(tokenizer), model->config(), model_folder);
-  if (!data_flags.no_eos) warn_of_end_tokens(model->config(), pointer(tokenizer), data);
+  Dataset data = data_flags.open(data_path, split, pointer(tokenizer), source.config(), model_folder);
+  if (!data_flags.no_eos) warn_of_end_tokens(source.config(), pointer(tokenizer), data);
   warn_of_rows(data);
 
-  catch_interrupts();
   LogitsFile logits;
-  options.stop = [] { return interrupted_by() != 0; };
   if (logits_path) options.logits = [&](std::int64_t row, const Tensor& values) { logits.add(row, values); };
-  EvalReport report = evaluate(*model, data, options);
+  auto forecast = [&](const CausalLm& outline, const std::vector<WeightedAdapter>& adapters) {
+    return forecast_evaluation(outline, adapters, data, options);
+  };
+  std::unique_ptr<CausalLm> model = source.load(adapter_arguments, forecast);
+  catch_interrupts();
+  options.stop = [] { return interrupted_by() != 0; };
+  EvalReport report = source.use([&] {
+    options.adapters = model->activate(open_adapters(adapter_arguments, {*model, model_folder}));
+    return evaluate(*model, data, options);
+  });
   stop_if_interrupted();
   if (logits_path) logits.write(*logits_path);
   if (json)

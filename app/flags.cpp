@@ -148,14 +148,20 @@ void Flags::number(const std::string& name, std::optional<double>& value, double
 void Flags::bytes(const std::string& name, std::optional<std::size_t>& value, const std::string& help) {
   add(name, "BYTES", help, [=, &value](const std::string& v) { value = read_bytes(name, v); });
 }
-void Flags::choice(const std::string& name, std::string& value, const std::vector<std::string>& choices,
-                   const std::string& help) {
-  std::string word = fmt::format("{}", fmt::join(choices, "|"));
+void Flags::word(const std::string& name, std::string& value, const std::string& word,
+                 std::function<bool(const std::string&)> is_one, const std::string& expected, const std::string& help) {
   add(name, word, help, [=, &value](const std::string& v) {
-    if (std::find(choices.begin(), choices.end(), v) == choices.end())
-      wrong(name, fmt::format("one of {}", fmt::join(choices, ", ")), v);
+    if (!is_one(v)) wrong(name, expected, v);
     value = v;
   }).fallback = value;
+}
+void Flags::choice(const std::string& name, std::string& value, const std::vector<std::string>& choices,
+                   const std::string& help) {
+  auto is_one = [choices](const std::string& v) {
+    return std::find(choices.begin(), choices.end(), v) != choices.end();
+  };
+  word(name, value, fmt::format("{}", fmt::join(choices, "|")), is_one,
+       fmt::format("one of {}", fmt::join(choices, ", ")), help);
 }
 void Flags::toggle(const std::string& name, bool& value, const std::string& help) {
   add(name, "", help, [&value](const std::string&) { value = true; });
@@ -166,9 +172,10 @@ void Flags::list(const std::string& name, std::vector<std::string>& values, cons
     values.push_back(checked_path(name, word, v));
   }).repeated = true;
 }
-void Flags::positional(const std::string& name, std::string& value, const std::string& help) {
+void Flags::positional(const std::string& name, std::string& value, const std::string& help, Positional need) {
   Entry& entry = add(name, name, help, [&value](const std::string& v) { value = v; });
-  entry.positional = entry.required = true;
+  entry.positional = true;
+  entry.required = need == Positional::required;
 }
 void Flags::require(const std::vector<std::string>& names) {
   for (const std::string& name : names) find(name)->required = true;
@@ -256,7 +263,10 @@ void Flags::check_words(const std::vector<std::string>& extras) const {
 std::string Flags::help() const {
   std::string out = fmt::format("loragrad {}", command_);
   for (const auto& e : entries_)
-    if (e->required) out += e->positional ? " " + e->word : fmt::format(" {} {}", e->label(), e->word);
+    if (e->positional)
+      out += e->required ? " " + e->word : fmt::format(" [{}]", e->word);
+    else if (e->required)
+      out += fmt::format(" {} {}", e->label(), e->word);
   out += fmt::format(" [flags]\n{}\n\n", summary_);
   for (const auto& e : entries_) {
     std::string left = e->positional ? e->word : e->is_toggle() ? e->label() : e->label() + " " + e->word;

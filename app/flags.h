@@ -31,6 +31,9 @@ class Flags {
   void number(const std::string& name, std::optional<double>& value, double min, double max, const std::string& help);
   /// A number of bytes above 0, with a unit or without: 4GB, 1.5GiB, 500MB, 300MiB, 1000000.
   void bytes(const std::string& name, std::optional<std::size_t>& value, const std::string& help);
+  /// A word that `is_one` takes; `expected` says which there are.
+  void word(const std::string& name, std::string& value, const std::string& word,
+            std::function<bool(const std::string&)> is_one, const std::string& expected, const std::string& help);
   void choice(const std::string& name, std::string& value, const std::vector<std::string>& choices,
               const std::string& help);
   void toggle(const std::string& name, bool& value, const std::string& help);
@@ -38,7 +41,9 @@ class Flags {
   void list(const std::string& name, std::vector<std::string>& values, const std::string& word,
             const std::string& help);
   /// The word without a flag.
-  void positional(const std::string& name, std::string& value, const std::string& help);
+  enum class Positional { required, optional };
+  void positional(const std::string& name, std::string& value, const std::string& help,
+                  Positional need = Positional::required);
   /// These must be given.
   void require(const std::vector<std::string>& names);
 

@@ -11,9 +11,11 @@
 #include "app/end_tokens.h"
 #include "app/inputs.h"
 #include "app/interrupt.h"
+#include "app/model_to_load.h"
 #include "app/text_stream.h"
 #include "data/unknown_id.h"
 #include "engine/error.h"
+#include "train/use_forecast.h"
 
 namespace loragrad {
 namespace {
@@ -57,13 +59,19 @@ int run_generate(const Words& words) {
   options.check();
   require_folder_with(model_folder, "config.json");
 
-  std::unique_ptr<CausalLm> model = compute.load(model_folder);
+  ModelToLoad source(compute, model_folder);
   Tokenizer tokenizer = open_tokenizer(model_folder);
-  options.adapters = model->activate(open_adapters(adapter_arguments, {*model, model_folder}));
-  std::vector<TokenId> ids = prompt_ids(tokenizer, prompt, model->config());
-  options.end_tokens = end_tokens(model->config(), &tokenizer);
-  warn_of_end_tokens(model->config(), &tokenizer, "generation ends after --max-tokens");
+  std::vector<TokenId> ids = prompt_ids(tokenizer, prompt, source.config());
+  options.end_tokens = end_tokens(source.config(), &tokenizer);
+  warn_of_end_tokens(source.config(), &tokenizer, "generation ends after --max-tokens");
 
+  auto forecast = [&](const CausalLm& outline, const std::vector<WeightedAdapter>& adapters) {
+    return forecast_generation(outline, adapters, static_cast<std::int64_t>(ids.size()), options.max_tokens);
+  };
+  std::unique_ptr<CausalLm> model = source.load(adapter_arguments, forecast);
+  options.adapters = source.use([&] {
+    return model->activate(open_adapters(adapter_arguments, {*model, model_folder}));
+  });
   catch_interrupts();
   TextStream stream(tokenizer, ids);
   std::string text;
@@ -74,9 +82,11 @@ int run_generate(const Words& words) {
     flush_output();
   };
   auto start = std::chrono::steady_clock::now();
-  std::vector<TokenId> added = generate(*model, ids, options, [&](TokenId id) {
-    give(stream.push(id));
-    return interrupted_by() == 0;
+  std::vector<TokenId> added = source.use([&] {
+    return generate(*model, ids, options, [&](TokenId id) {
+      give(stream.push(id));
+      return interrupted_by() == 0;
+    });
   });
   double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   give(stream.finish());

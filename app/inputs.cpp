@@ -17,29 +17,16 @@ namespace loragrad {
 
 namespace fs = std::filesystem;
 
-void ComputeFlags::add(Flags& flags) {
-  flags.choice(
-      "precision", precision, {"auto", "f32", "bf16"},
-      "type of products; auto: bf16 for a bf16 or f16 checkpoint where the processor multiplies bf16, else f32");
-  flags.integer("threads", threads, 0, 4096, "threads; 0: all that may be used");
+void ComputeFlags::add(Flags& flags, bool takes_tf32) {
+  flags.choice("precision", precision, {"auto", "f32", "bf16"},
+               "type of products; auto: bf16 for a bf16 or f16 checkpoint where the device multiplies bf16, else f32");
+  device.add(flags, takes_tf32);
 }
-
-DevicePtr ComputeFlags::device() const { return cpu_device(thread_count()); }
-
-int ComputeFlags::thread_count() const { return threads > 0 ? static_cast<int>(threads) : available_threads(); }
 
 LoadOptions ComputeFlags::load_options() const {
   return {.precision = precision == "f32"    ? Precision::f32
                        : precision == "bf16" ? Precision::bf16
                                              : Precision::automatic};
-}
-
-std::unique_ptr<CausalLm> ComputeFlags::load(const std::string& folder) const {
-  LoadOptions options = load_options();
-  std::unique_ptr<CausalLm> model = load_model(folder, device(), options);
-  warn_of_config(*model);
-  warn_of_precision(*model, folder, options.precision);
-  return model;
 }
 
 void warn_of_precision(const CausalLm& model, const std::string& folder, Precision precision) {

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "app/devices.h"
 #include "app/flags.h"
 #include "app/paths.h"
 #include "data/dataset.h"
@@ -19,24 +20,21 @@ namespace loragrad {
 /// What a model computes with, as flags.
 struct ComputeFlags {
   std::string precision = "auto";
-  std::int64_t threads = 0;
+  DeviceFlags device;
 
-  void add(Flags& flags);
-  DevicePtr device() const;
-  /// As the flag says, or all that may be used.
-  int thread_count() const;
-  /// Forecasts of a plan and of the run on `device`, by `forecast(options, like)`.
-  template <class Function>
-  Forecaster forecaster(const DevicePtr& device, Function forecast) const {
-    auto like = [forecast](const DevicePtr& like) {
-      return [forecast, like](const TrainOptions& options) { return forecast(options, like); };
-    };
-    return {like(planning_device(planned_threads)), like(device), thread_count()};
-  }
+  void add(Flags& flags, bool takes_tf32 = true);
   LoadOptions load_options() const;
-  /// Loads a model, and warns where its precision is not the checkpoint's.
-  std::unique_ptr<CausalLm> load(const std::string& folder) const;
 };
+
+/// Forecasts of a plan and of the run on `device`, by `forecast(options, like)`.
+template <class Function>
+Forecaster forecaster(const DevicePtr& device, int threads, Function forecast) {
+  auto like = [forecast](const DevicePtr& like) {
+    return [forecast, like](const TrainOptions& options) { return forecast(options, like); };
+  };
+  if (!device->shares_host_memory()) return {like(device), like(device)};
+  return {like(planning_device(planned_threads)), like(device), threads};
+}
 
 /// Warns where `automatic` precision computes an f16 checkpoint in bf16, which has three bits less.
 void warn_of_precision(const CausalLm& model, const std::string& folder, Precision precision);

@@ -9,6 +9,7 @@
 #include "app/commands.h"
 #include "app/console.h"
 #include "app/inputs.h"
+#include "app/inspect_devices.h"
 #include "data/jsonl.h"
 #include "engine/error.h"
 #include "io/hub_cache.h"
@@ -222,12 +223,18 @@ void show(const Facts& facts, const std::string& indent, std::vector<std::pair<s
 }  // namespace
 
 int run_inspect(const Words& words) {
-  Flags flags("inspect", "Says what a model folder, adapter folder, data file or folder, or safetensors file is.");
+  Flags flags("inspect",
+              "Says what a model folder, adapter folder, data file or folder, or safetensors file is, or what devices "
+              "there are.");
   std::string path;
-  bool json = false;
-  flags.positional("PATH", path, "what to look at");
+  bool devices = false, json = false;
+  flags.positional("PATH", path, "what to look at", Flags::Positional::optional);
+  flags.toggle("devices", devices, "in place of PATH: say what this machine has to compute on");
   flags.toggle("json", json, "print one JSON object");
   if (!flags.parse(words)) return print(flags.help()), 0;
+  if (devices == flags.given("PATH"))
+    throw UsageError(fmt::format("inspect: expected PATH or --devices, found {}", devices ? "both" : "neither"));
+  if (devices) return json ? print_json(devices_json()) : print_devices(), 0;
   Facts facts = inspect(path);
   if (json) return print_json(facts), 0;
   std::vector<std::pair<std::string, std::string>> rows;

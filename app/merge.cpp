@@ -5,12 +5,14 @@
 #include "app/console.h"
 #include "app/inputs.h"
 #include "app/interrupt.h"
+#include "app/model_to_load.h"
 #include "app/paths.h"
 #include "app/training.h"
 #include "engine/error.h"
 #include "io/atomic.h"
 #include "train/model_card.h"
 #include "train/output.h"
+#include "train/use_forecast.h"
 
 namespace loragrad {
 namespace {
@@ -39,7 +41,7 @@ int run_merge(const Words& words) {
   flags.list("adapter", adapter_arguments, "DIR[:WEIGHT]", "an adapter to merge; several add up");
   flags.text("output", output_folder, "DIR", "the folder to write");
   flags.toggle("overwrite", overwrite, "replace an earlier output");
-  compute.add(flags);
+  compute.add(flags, false);
   flags.toggle("json", json, "print the result as JSON");
   flags.require({"model", "adapter", "output"});
   if (!flags.parse(words)) return print(flags.help()), 0;
@@ -47,11 +49,17 @@ int run_merge(const Words& words) {
   output_folder = folder_path(output_folder);
   require_apart({{OutputPath::Kind::folder, "output", output_folder}}, input_paths(model_folder, adapter_arguments));
 
-  std::unique_ptr<CausalLm> model = compute.load(model_folder);
-  std::vector<WeightedAdapter> adapters = open_adapters(adapter_arguments, {*model, model_folder});
+  ModelToLoad source(compute, model_folder);
+  auto forecast = [&](const CausalLm& outline, const std::vector<WeightedAdapter>& adapters) {
+    return forecast_merge(outline, model_folder, adapters);
+  };
+  std::unique_ptr<CausalLm> model = source.load(adapter_arguments, forecast);
+  std::vector<WeightedAdapter> adapters = source.use([&] {
+    return open_adapters(adapter_arguments, {*model, model_folder});
+  });
   catch_interrupts();
   TrainingOutput output(output_folder, overwrite);
-  MergeReport report = write_merged_model(*model, model_folder, adapters, output.file(""));
+  MergeReport report = source.use([&] { return write_merged_model(*model, model_folder, adapters, output.file("")); });
   write_file(output.file("README.md"), merged_card(model_folder, adapter_arguments));
   stop_if_interrupted();
   commit_output(output, output_folder);

@@ -45,14 +45,13 @@ std::map<std::string, std::int64_t> TrainingPlan::modules() const {
   return counts;
 }
 
-TrainingPlan plan_training(const TrainFlags& flags, const DevicePtr& device) {
+TrainingPlan plan_training(const TrainFlags& flags, const std::function<DevicePtr(const DevicePtr&)>& wrap) {
   TrainingPlan plan;
-  plan.device = device;
+  ChosenDevice chosen = flags.compute.device.open(flags.training.max_memory);
   plan.load = flags.compute.load_options();
   plan.load.trainable = flags.lora.full;
-  std::unique_ptr<CausalLm> outline = load_model(flags.model_folder, meta_device(plan.device), plan.load);
+  std::unique_ptr<CausalLm> outline = load_model(flags.model_folder, meta_device(chosen.device()), plan.load);
   warn_of_config(*outline);
-  warn_of_precision(*outline, flags.model_folder, plan.load.precision);
   std::optional<LoraConfig> lora;
   if (!flags.lora.full) {
     lora = flags.lora.config(outline->config().model_type);
@@ -65,7 +64,13 @@ TrainingPlan plan_training(const TrainFlags& flags, const DevicePtr& device) {
     return forecast_training(flags.model_folder, plan.load, lora ? &*lora : nullptr, options, plan.data.train, like,
                              pointer(plan.data.eval));
   };
-  plan.memory = plan_within_limit(flags.training, plan.data.train, flags.compute.forecaster(plan.device, forecast));
+  plan.memory = chosen.on_what_fits([&](const DevicePtr& device) {
+    outline = load_model(flags.model_folder, meta_device(device), plan.load);
+    return plan_within_limit(flags.training, plan.data.train, device,
+                             forecaster(device, flags.compute.device.thread_count(), forecast));
+  });
+  warn_of_precision(*outline, flags.model_folder, plan.load.precision);
+  plan.device = wrap ? wrap(chosen.device()) : chosen.device();
   // After the forecast, which counts what the process holds.
   if (lora) {
     plan.adapter = flags.lora.adapter(*lora, plan.device, {*outline, flags.model_folder}, flags.training.options.seed);

@@ -1,4 +1,5 @@
 #pragma once
+#include <functional>
 #include <map>
 #include <optional>
 #include <string>
@@ -37,8 +38,9 @@ struct TrainingPlan {
   std::map<std::string, std::int64_t> modules() const;
 };
 
-/// Opens and checks everything that a run on `device` needs but the weights, and forecasts its memory.
-TrainingPlan plan_training(const TrainFlags& flags, const DevicePtr& device);
+/// Opens and checks everything that a run needs but the weights, and forecasts its memory. The run's device is what
+/// `wrap`, where given, makes of the one that the flags choose.
+TrainingPlan plan_training(const TrainFlags& flags, const std::function<DevicePtr(const DevicePtr&)>& wrap = {});
 
 /// The plan in lines, as report_plan prints them.
 void report_training(const TrainFlags& flags, const TrainingPlan& plan);

@@ -4,6 +4,7 @@
 
 #include "app/commands.h"
 #include "app/console.h"
+#include "app/device_memory.h"
 #include "app/fresh_folder.h"
 #include "app/interrupt.h"
 #include "app/training.h"
@@ -70,26 +71,23 @@ int run_pretrain(const Words& words) {
   std::optional<std::string> tokenizer_file;
   TrainingFlags training;
   DataFlags data_flags;
-  std::int64_t threads = 0;
+  DeviceFlags device_flags;
   flags.text("config-json", config_file, "FILE", "config.json of the model to make");
   flags.text("tokenizer", tokenizer_file, "PATH",
              "tokenizer.json, or a folder with a tokenizer's files (default: 256 bytes and an end token)");
   training.add(flags);
   flags.require({"config-json", "output"});
   data_flags.add(flags);
-  flags.integer("threads", threads, 0, 4096, "threads; 0: all that may be used");
+  device_flags.add(flags);
   if (!flags.parse(words)) return print(flags.help()), 0;
   std::vector<InputPath> inputs{{"config-json", config_file}};
   if (tokenizer_file) inputs.push_back({"tokenizer", *tokenizer_file});
   training.finish(std::move(inputs));
 
   catch_interrupts();
-  ComputeFlags compute;
-  compute.threads = threads;
-  DevicePtr device = compute.device();
-  check_size(config_file, device);
+  ChosenDevice chosen = device_flags.open(training.max_memory);
   // What can be checked is checked, and the forecast made, before the parameters are.
-  std::unique_ptr<CausalLm> outline = new_model(config_file, meta_device(device), training.options.seed);
+  std::unique_ptr<CausalLm> outline = new_model(config_file, meta_device(chosen.device()), training.options.seed);
   warn_of_config(*outline);
   FreshFolder folder(config_file, given_tokenizer(tokenizer_file, config_file), outline->config().eos_token_ids);
   check_vocabulary(config_file, outline->config().vocab_size, folder.tokenizer());
@@ -101,18 +99,24 @@ int run_pretrain(const Words& words) {
   auto forecast = [&](const TrainOptions& options, const DevicePtr& like) {
     return forecast_pretraining(config_file, options, data.train, like, pointer(data.eval));
   };
-  MemoryPlan memory = plan_within_limit(training, data.train, compute.forecaster(device, forecast));
+  std::int64_t parameters = outline->parameter_count();
   outline.reset();
+  MemoryPlan memory = chosen.on_what_fits([&](const DevicePtr& device) {
+    if (device->shares_host_memory()) check_size(config_file, device);
+    return plan_within_limit(training, data.train, device, forecaster(device, device_flags.thread_count(), forecast));
+  });
 
-  std::unique_ptr<CausalLm> model = new_model(config_file, device, training.options.seed);
-  std::int64_t parameters = model->parameter_count();
   report_plan(training, fmt::format("new {} model: {} parameters", config.model_type, grouped(parameters)));
   report_data(training, data);
   report_memory(training, memory);
-  TrainResult result = run_training(*model, nullptr, data, training, memory.options, output);
-  CardFacts facts = card_facts(training, data_flags, data, result);
-  facts.trainable = facts.parameters = parameters;
-  output.save_model(*model, output.file(""), card(facts, config));
+  TrainResult result = beside_forecast(memory.forecast, [&] {
+    std::unique_ptr<CausalLm> model = new_model(config_file, chosen.device(), training.options.seed);
+    TrainResult result = run_training(*model, nullptr, data, training, memory.options, output);
+    CardFacts facts = card_facts(training, data_flags, data, result);
+    facts.trainable = facts.parameters = parameters;
+    output.save_model(*model, output.file(""), card(facts, config));
+    return result;
+  });
   commit_output(output, training.output);
   return report_result(training, result, parameters, parameters, memory);
 }

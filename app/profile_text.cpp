@@ -19,13 +19,14 @@ std::string milliseconds(double seconds) { return shown(1000 * seconds, 2); }
 
 /// What stands where at the peak; the names are the report's.
 std::vector<std::pair<const char*, std::size_t>> peak_parts(const Forecast& f) {
-  std::vector<std::pair<const char*, std::size_t>> parts{{"trained", f.trained},
-                                                         {"optimiser", f.optimiser},
-                                                         {"gradients", f.profile.peak_gradients},
-                                                         {"kept for backward", f.profile.peak_kept},
-                                                         {"scratch", f.profile.peak_scratch},
-                                                         {"gaps and evaluation", f.activations - f.profile.peak()},
-                                                         {"process", f.process}};
+  std::vector<std::pair<const char*, std::size_t>> parts{
+      {"trained", f.trained},
+      {"optimiser", f.optimiser},
+      {"gradients", f.profile.peak_gradients},
+      {"kept for backward", f.profile.peak_kept},
+      {"scratch", f.profile.peak_scratch},
+      {"gaps and evaluation", f.activations - f.profile.peak()},
+      {f.own_memory ? "workspace" : "process", f.own_memory ? f.workspace : f.process}};
   if (!f.weights_are_released) parts.insert(parts.begin(), {"weights", f.weights});
   return parts;
 }

@@ -1,5 +1,6 @@
 #include "app/commands.h"
 #include "app/console.h"
+#include "app/device_memory.h"
 #include "app/interrupt.h"
 #include "app/learnable.h"
 #include "app/plan.h"
@@ -7,6 +8,40 @@
 #include "models/base_hash.h"
 
 namespace loragrad {
+
+namespace {
+
+int run_plan(TrainFlags& train, const TrainingPlan& plan, TimeProfile* times) {
+  TrainingOutput output(train.training.output, train.training.overwrite);
+  report_training(train, plan);
+  std::unique_ptr<CausalLm> model = load_model(train.model_folder, plan.device, plan.load);
+  const Adapter* adapter = plan.adapter ? &*plan.adapter : nullptr;
+  // Of the base as it is now: whatever becomes of the folder during a long run.
+  std::string hash = base_hash(*model, BaseTensors(*model, train.model_folder));
+  warn_of_bad_weights(*model);
+  if (adapter) warn_of_untrained_ends(*model, plan.data.train, pointer(plan.tokenizer));
+  TrainResult result = run_training(*model, adapter, plan.data, train.training, plan.memory.options, output, times);
+  CardFacts facts = card_facts(train.training, train.data, plan.data, result);
+  facts.base_model = train.model_folder;
+  facts.base_hash = hash;
+  facts.trainable = plan.trainable;
+  facts.parameters = plan.parameters;
+  if (adapter)
+    output.save_adapter(*adapter, model_card(facts, adapter));
+  else
+    output.save_model(*model, train.model_folder, model_card(facts, nullptr));
+  commit_output(output, train.training.output);
+  Json profile;
+  if (times) {
+    profile = time_profile_json(times->report());
+    report_plan(train.training, "\n" + time_profile_text(times->report()) + "\n");
+  } else if (train.profile == "memory") {
+    profile = memory_profile_json(plan.memory.forecast);
+  }
+  return report_result(train.training, result, plan.trainable, plan.parameters, plan.memory, profile);
+}
+
+}  // namespace
 
 int run_train(const Words& words) {
   Flags flags("train", "Trains a LoRA adapter on a frozen model and writes it as PEFT does.");
@@ -19,39 +54,12 @@ int run_train(const Words& words) {
   catch_interrupts();
   // What can be checked is checked, and the forecast made, before a weight is touched.
   TimeProfile times;
-  bool timed = train.profile == "time";
-  DevicePtr device = train.compute.device();
-  if (timed) device = timed_device(device, [&times](const KernelCall& call) { times.kernel_called(call); });
-  TrainingPlan plan = plan_training(train, device);
-  TrainingOutput output(train.training.output, train.training.overwrite);
-  report_training(train, plan);
-
-  std::unique_ptr<CausalLm> model = load_model(train.model_folder, plan.device, plan.load);
-  const Adapter* adapter = plan.adapter ? &*plan.adapter : nullptr;
-  // Of the base as it is now: whatever becomes of the folder during a long run.
-  std::string hash = base_hash(*model, BaseTensors(*model, train.model_folder));
-  warn_of_bad_weights(*model);
-  if (adapter) warn_of_untrained_ends(*model, plan.data.train, pointer(plan.tokenizer));
-  TrainResult result =
-      run_training(*model, adapter, plan.data, train.training, plan.memory.options, output, timed ? &times : nullptr);
-  CardFacts facts = card_facts(train.training, train.data, plan.data, result);
-  facts.base_model = train.model_folder;
-  facts.base_hash = hash;
-  facts.trainable = plan.trainable;
-  facts.parameters = plan.parameters;
-  if (adapter)
-    output.save_adapter(*adapter, model_card(facts, adapter));
-  else
-    output.save_model(*model, train.model_folder, model_card(facts, nullptr));
-  commit_output(output, train.training.output);
-  Json profile;
-  if (timed) {
-    profile = time_profile_json(times.report());
-    report_plan(train.training, "\n" + time_profile_text(times.report()) + "\n");
-  } else if (train.profile == "memory") {
-    profile = memory_profile_json(plan.memory.forecast);
-  }
-  return report_result(train.training, result, plan.trainable, plan.parameters, plan.memory, profile);
+  auto timed = [&times](const DevicePtr& device) {
+    return timed_device(device, [&times](const KernelCall& call) { times.kernel_called(call); });
+  };
+  bool is_timed = train.profile == "time";
+  TrainingPlan plan = is_timed ? plan_training(train, timed) : plan_training(train);
+  return beside_forecast(plan.memory.forecast, [&] { return run_plan(train, plan, is_timed ? &times : nullptr); });
 }
 
 }  // namespace loragrad

@@ -7,6 +7,7 @@
 #include <limits>
 
 #include "app/console.h"
+#include "app/device_memory.h"
 #include "app/end_tokens.h"
 #include "app/interrupt.h"
 #include "app/learnable.h"
@@ -144,32 +145,28 @@ void report_data(const TrainingFlags& flags, const TrainingData& data) {
   report_plan(flags, fmt::format("steps: {} of {} rows", grouped(steps), grouped(flags.options.rows_per_step())));
 }
 
-MemoryPlan plan_within_limit(const TrainingFlags& flags, const Dataset& data, const Forecaster& forecast) {
+MemoryPlan plan_within_limit(const TrainingFlags& flags, const Dataset& data, const DevicePtr& device,
+                             const Forecaster& forecast) {
   std::size_t longest = 0;
   for (const Row& row : data.rows) longest = std::max(longest, row.input_ids.size());
   auto tokens = static_cast<std::int64_t>(longest);
-  MemoryPlan plan = flags.max_memory ? plan_memory(flags.options, *flags.max_memory, tokens, forecast)
+  bool own_memory = !device->shares_host_memory();
+  std::size_t limit = own_memory ? available_on(*device) : flags.max_memory.value_or(0);
+  MemoryPlan plan = flags.max_memory ? plan_memory(flags.options, limit, tokens, forecast)
                                      : MemoryPlan{flags.options, forecast.real(flags.options), 0};
-  plan.available = available_bytes();
-  if (std::string text = memory_warning(plan, flags.options, tokens, forecast); !text.empty()) warn(text);
+  plan.available = own_memory ? limit : available_bytes();
+  if (std::string text = memory_warning(plan, flags.options, tokens, forecast); !text.empty()) {
+    if (own_memory) throw OutOfMemory(text);
+    warn(text);
+  }
   return plan;
 }
 
-std::vector<std::pair<const char*, std::size_t>> forecast_parts(const Forecast& f) {
-  std::vector<std::pair<const char*, std::size_t>> parts{{"weights", f.weights},
-                                                         {"trained", f.trained},
-                                                         {"optimiser", f.optimiser},
-                                                         {"activations", f.activations},
-                                                         {"process", f.process}};
-  std::erase_if(parts, [](const auto& part) { return part.second == 0; });
-  return parts;
-}
-
 void report_memory(const TrainingFlags& flags, const MemoryPlan& plan) {
-  std::string text;
-  for (const auto& [name, bytes] : forecast_parts(plan.forecast))
-    text += fmt::format("{}{} {}", text.empty() ? "" : ", ", name, bytes_text(bytes));
-  report_plan(flags, fmt::format("predicted peak memory: {} ({})", bytes_text(plan.forecast.total()), text));
+  const Forecast& f = plan.forecast;
+  report_plan(flags, f.own_memory ? device_forecast_text(f)
+                                  : fmt::format("predicted peak memory: {} ({})", bytes_text(f.total()),
+                                                forecast_parts_text(f)));
   if (std::string measures = plan.measures(flags.options); !measures.empty())
     report_plan(flags, fmt::format("to stay within {}: {}", bytes_text(*flags.max_memory), measures));
 }
@@ -177,11 +174,13 @@ void report_memory(const TrainingFlags& flags, const MemoryPlan& plan) {
 Json::Object memory_json(const MemoryPlan& plan) {
   Json::Object parts;
   for (const auto& [name, bytes] : forecast_parts(plan.forecast)) parts.emplace_back(name, bytes);
-  return {{"predicted_peak_bytes", plan.forecast.total()},
-          {"predicted", std::move(parts)},
-          {"available_bytes", plan.available},
-          {"checkpoint_activations", plan.options.checkpoint_activations},
-          {"rows_at_once", plan.options.rows_at_once()}};
+  Json::Object json{{"predicted_peak_bytes", plan.forecast.total()},
+                    {"predicted", std::move(parts)},
+                    {"available_bytes", plan.available},
+                    {"checkpoint_activations", plan.options.checkpoint_activations},
+                    {"rows_at_once", plan.options.rows_at_once()}};
+  if (plan.forecast.own_memory) json.emplace_back("predicted_host_bytes", plan.forecast.process);
+  return json;
 }
 
 TrainResult run_training(const CausalLm& model, const Adapter* adapter, const TrainingData& data,
@@ -254,6 +253,7 @@ int report_result(const TrainingFlags& flags, const TrainResult& result, std::in
                              {"all_parameters", parameters},
                              {"peak_bytes", peak_resident_bytes()},
                              {"memory", memory_json(memory)}};
+    if (result.device_peak_bytes) json.set("device_peak_bytes", *result.device_peak_bytes);
     if (!std::holds_alternative<std::nullptr_t>(profile.value())) json.set("profile", profile);
     // Whoever interrupts may have taken the terminal away.
     interrupted ? say(json.dump()) : print_json(json);

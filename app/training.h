@@ -44,14 +44,16 @@ void report_plan(const TrainingFlags& flags, const std::string& line);
 /// The plan's lines about the data.
 void report_data(const TrainingFlags& flags, const TrainingData& data);
 
-/// The options as --max-memory needs them, with their forecast; without the flag as they are. Warns where the forecast
-/// is above what is available. IoError when no way to run is within the limit.
-MemoryPlan plan_within_limit(const TrainingFlags& flags, const Dataset& data, const Forecaster& forecast);
-/// The parts of a forecast by name, without the empty ones.
-std::vector<std::pair<const char*, std::size_t>> forecast_parts(const Forecast& forecast);
+/// The options of a run on `device` (which was opened with the limit) as --max-memory needs them, with their forecast;
+/// without the flag as they are.
+/// OutOfMemory when no way to run is within the limit. Where the forecast is above what is available it is too, on a
+/// device with memory of its own, and else a warning.
+MemoryPlan plan_within_limit(const TrainingFlags& flags, const Dataset& data, const DevicePtr& device,
+                             const Forecaster& forecast);
 /// The plan's lines about memory.
 void report_memory(const TrainingFlags& flags, const MemoryPlan& plan);
-/// {"predicted_peak_bytes", "predicted": {part: bytes}, "checkpoint_activations", "rows_at_once"}
+/// {"predicted_peak_bytes", "predicted": {part: bytes}, "checkpoint_activations", "rows_at_once"}; of a device with
+/// memory of its own "predicted_host_bytes" too.
 Json::Object memory_json(const MemoryPlan& plan);
 
 /// Trains with progress and metrics, by `options` (the flags', as --max-memory changed them). Signals end it after a

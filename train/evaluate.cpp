@@ -25,6 +25,22 @@ std::vector<std::size_t> evaluation_batches(const Dataset& data, const EvalOptio
   return ends;
 }
 
+Dataset heaviest_part(const Dataset& data, const EvalOptions& options) {
+  Dataset heaviest;
+  std::size_t begin = 0;
+  for (std::size_t end : evaluation_batches(data, options)) {
+    Dataset part;
+    for (; begin < end; ++begin) {
+      part.rows.push_back(data.rows[begin]);
+      part.tokens += static_cast<std::int64_t>(data.rows[begin].input_ids.size());
+    }
+    if (part.tokens > heaviest.tokens) heaviest = std::move(part);
+  }
+  // An evaluation without a supervised token is refused, and the heaviest part may be one.
+  for (Row& row : heaviest.rows) row.labels = row.input_ids;
+  return heaviest;
+}
+
 EvalReport evaluate(const CausalLm& model, const Dataset& data, const EvalOptions& options) {
   auto start = std::chrono::steady_clock::now();
   StepRows rows;

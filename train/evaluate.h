@@ -34,6 +34,10 @@ struct EvalOptions {
 /// Where each part of the data that is evaluated at once ends, in order.
 std::vector<std::size_t> evaluation_batches(const Dataset& data, const EvalOptions& options);
 
+/// The rows with the most tokens that an evaluation takes at once, with a label at every token: what its memory is
+/// forecast by.
+Dataset heaviest_part(const Dataset& data, const EvalOptions& options);
+
 /// Loss over a data set, without dropout; nothing is recorded on the tape. A loss that is NaN or Inf ends nothing: the
 /// report names the rows. InputError for data without supervised tokens (unless stopped).
 EvalReport evaluate(const CausalLm& model, const Dataset& data, const EvalOptions& options = {});

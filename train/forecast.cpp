@@ -1,6 +1,9 @@
 #include "train/forecast.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
+#include <limits>
 #include <set>
 
 #include "data/row_stream.h"
@@ -8,8 +11,10 @@
 #include "io/safetensors.h"
 #include "ops/meta_device.h"
 #include "optim/adamw.h"
+#include "optim/clip.h"
 #include "train/evaluate.h"
 #include "train/process_memory.h"
+#include "train/progress.h"
 #include "train/step.h"
 
 namespace loragrad {
@@ -96,35 +101,14 @@ StepRows step_of(const std::vector<Row>& batch, const TrainOptions& options) {
   return step;
 }
 
-/// The rows with the most tokens that an evaluation takes at once.
-Dataset heaviest_evaluation(const Dataset& eval, const EvalOptions& options) {
-  Dataset heaviest;
-  std::size_t begin = 0;
-  for (std::size_t end : evaluation_batches(eval, options)) {
-    Dataset part;
-    for (; begin < end; ++begin) {
-      part.rows.push_back(eval.rows[begin]);
-      part.tokens += static_cast<std::int64_t>(eval.rows[begin].input_ids.size());
-    }
-    if (part.tokens > heaviest.tokens) heaviest = std::move(part);
-  }
-  // An evaluation without a supervised token is refused, and the heaviest part may be one.
-  for (Row& row : heaviest.rows) row.labels = row.input_ids;
-  return heaviest;
-}
-
 /// Runs on the model's meta device, which has seen nothing but the loading of the model and the adapter.
 Forecast forecast_steps(const CausalLm& model, const Adapter* adapter, const TrainOptions& options, const Dataset& data,
                         const Dataset* eval) {
   options.check();
   if (data.rows.empty()) throw UsageError("forecast: expected at least one row, found none");
   Device& meta = *model.device();
-  Forecast forecast;
   Batches batches = batches_to_forecast(data, options);
-  forecast.held = resident_bytes();
-  forecast.process = forecast.held + meta.run_bytes({.batch_shapes = batches.shapes,
-                                                     .longest = longest_dimension(model),
-                                                     .products = model.compute_dtype()});
+  Forecast forecast = forecast_before(model, batches.shapes);
   forecast.trained = meta.memory().live();
   std::vector<Tensor> trained;
   for (const auto& [name, tensor] : adapter ? adapter->tensors() : model.trainable()) trained.push_back(tensor);
@@ -137,12 +121,13 @@ Forecast forecast_steps(const CausalLm& model, const Adapter* adapter, const Tra
   // Two steps: the moments are there from the first update on.
   for (int step = 0; step < 2; ++step) {
     accumulate_gradients(model, rows, passes);
+    clip_gradients(trained, 1, Tensor::empty(model.device(), {1, 2}, DType::f64));
     optimizer.step(options.lr);
     for (Tensor& tensor : trained) tensor.clear_grad();
   }
   if (eval && !eval->rows.empty()) {
     EvalOptions evaluation{.tokens_per_batch = options.eval_tokens_at_once(), .adapters = passes.adapters};
-    evaluate(model, heaviest_evaluation(*eval, evaluation), evaluation);
+    evaluate(model, heaviest_part(*eval, evaluation), evaluation);
   }
   forecast.optimiser = optimizer.state_bytes();
   forecast.activations = meta.footprint() - forecast.trained - forecast.optimiser;
@@ -152,12 +137,35 @@ Forecast forecast_steps(const CausalLm& model, const Adapter* adapter, const Tra
 
 }  // namespace
 
+Forecast forecast_before(const CausalLm& outline, std::size_t batch_shapes) {
+  const Device& device = *outline.device();
+  std::size_t run = device.run_bytes(
+      {.batch_shapes = batch_shapes, .longest = longest_dimension(outline), .products = outline.compute_dtype()});
+  Forecast forecast;
+  forecast.own_memory = !device.shares_host_memory();
+  forecast.process = forecast.held = resident_bytes();
+  (forecast.own_memory ? forecast.workspace : forecast.process) += run;
+  return forecast;
+}
+
 std::size_t Forecast::total() const {
   std::size_t running = trained + optimiser + activations;
+  if (own_memory) return weights + running + workspace;
   return process + (weights_are_released ? std::max(weights + trained, running) : weights + running);
 }
 
 std::size_t Forecast::still_to_come() const { return process - held + trained + optimiser + activations; }
+
+std::size_t available_on(const Device& device) {
+  std::size_t tensors = device.capacity();
+  return tensors + std::min(device.run_bytes({}), std::numeric_limits<std::size_t>::max() - tensors);
+}
+
+std::string memory_lack(const Forecast& forecast, std::size_t available) {
+  if (forecast.total() <= available) return "";
+  return fmt::format("memory: {} of the device's may be taken, and {} will be needed", bytes_text(available),
+                     bytes_text(forecast.total()));
+}
 
 Forecast forecast_training(const std::string& model_folder, LoadOptions load, const LoraConfig* lora,
                            const TrainOptions& options, const Dataset& data, const DevicePtr& like,
@@ -165,6 +173,7 @@ Forecast forecast_training(const std::string& model_folder, LoadOptions load, co
   DevicePtr meta = meta_device(like);
   load.trainable = lora == nullptr;
   std::unique_ptr<CausalLm> model = load_model(model_folder, meta, load);
+  std::size_t placed = lora && !meta->shares_host_memory() ? meta->memory().live() : 0;
   Adapter adapter;
   if (lora) {
     LoraConfig config = *lora;
@@ -174,6 +183,11 @@ Forecast forecast_training(const std::string& model_folder, LoadOptions load, co
         make_adapter(meta, config, model->linear_shapes(), options.seed, accumulation_type(model->compute_dtype()));
   }
   Forecast forecast = forecast_steps(*model, lora ? &adapter : nullptr, options, data, eval);
+  if (forecast.own_memory) {
+    forecast.weights = placed;
+    forecast.trained -= placed;
+    return forecast;
+  }
   for (const StoredTensor& tensor : open_model_folder(model_folder).tensors) forecast.weights += tensor.byte_count;
   forecast.weights_are_released = load.trainable;
   return forecast;

@@ -27,7 +27,7 @@ class Search {
     plan.forecast = forecast_.planned(plan.options);
     return plan;
   }
-  bool fits(const MemoryPlan& plan) const { return plan.forecast.total() <= limit_; }
+  bool fits(const MemoryPlan& plan) const { return plan.forecast.most() <= limit_; }
 
   /// With as many rows at a time as fit, `least` or more; they are then shared out evenly.
   std::optional<MemoryPlan> most_rows(bool recompute, std::int64_t least) const {
@@ -64,7 +64,7 @@ bool exceeds(const MemoryPlan& plan, std::size_t limit, const Forecaster& foreca
 
 /// Up to the next MiB but one: what the process holds differs a little from run to run.
 std::size_t least_mebibytes(const TrainOptions& asked, const Forecaster& forecast) {
-  return (Search(asked, 0, forecast).plan(true, 1).forecast.total() >> 20) + 2;
+  return (Search(asked, 0, forecast).plan(true, 1).forecast.most() >> 20) + 2;
 }
 
 }  // namespace
@@ -91,10 +91,11 @@ MemoryPlan plan_memory(const TrainOptions& asked, std::size_t limit, std::int64_
                        const Forecaster& forecast) {
   auto plan = fitting_plan(asked, limit, longest_row, forecast);
   if (!plan)
-    throw IoError(fmt::format("max-memory: expected at least {} MiB (checkpointed blocks, 1 row at a time), found {}",
-                              least_mebibytes(asked, forecast), bytes_text(limit)));
+    throw OutOfMemory(
+        fmt::format("max-memory: expected at least {} MiB (checkpointed blocks, 1 row at a time), found {}",
+                    least_mebibytes(asked, forecast), bytes_text(limit)));
   if (exceeds(*plan, limit, forecast))
-    throw IoError(
+    throw OutOfMemory(
         fmt::format("threads: expected so few that the run keeps within max-memory {} ({} do), found {}, "
                     "which take {}",
                     bytes_text(limit), planned_threads, forecast.threads, bytes_text(plan->forecast.total())));
@@ -104,15 +105,17 @@ MemoryPlan plan_memory(const TrainOptions& asked, std::size_t limit, std::int64_
 std::string memory_warning(const MemoryPlan& plan, const TrainOptions& asked, std::int64_t longest_row,
                            const Forecaster& forecast) {
   const Forecast& f = plan.forecast;
-  std::size_t needed = f.still_to_come(), mapped = f.weights_are_released ? 0 : f.weights;
+  std::size_t needed = f.own_memory ? f.total() : f.still_to_come(),
+              mapped = f.own_memory || f.weights_are_released ? 0 : f.weights;
   if (needed + mapped <= plan.available) return "";
-  std::string text = fmt::format("memory: {} are available, and {} more will be needed", bytes_text(plan.available),
-                                 bytes_text(needed));
+  std::string text = f.own_memory ? memory_lack(f, plan.available)
+                                  : fmt::format("memory: {} are available, and {} more will be needed",
+                                                bytes_text(plan.available), bytes_text(needed));
   if (mapped > 0)
     text += fmt::format(" beside the base's {} of mapped pages{}", bytes_text(mapped),
                         needed > plan.available ? "" : ", which will be read from the disk again and again");
   // A limit counts what the process holds, and the mapped pages.
-  std::size_t limit = (plan.available + f.held) >> 20;
+  std::size_t limit = (plan.available + (f.own_memory ? 0 : f.held)) >> 20;
   auto fit = fitting_plan(asked, limit << 20, longest_row, forecast);
   if (fit && !exceeds(*fit, limit << 20, forecast))
     return text + fmt::format("; --max-memory {}MiB would fit ({})", limit, fit->measures(asked));

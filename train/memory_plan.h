@@ -10,16 +10,18 @@ namespace loragrad {
 
 /// How a run is to keep within a limit of memory. What it trains, and the result but for rounding, stay as asked.
 struct MemoryPlan {
-  TrainOptions options;       ///< as asked, but for micro_batch and checkpoint_activations
-  Forecast forecast;          ///< of these options
-  std::size_t available = 0;  ///< bytes that the process may still take (train/process_memory.h), when it was made
+  TrainOptions options;  ///< as asked, but for micro_batch and checkpoint_activations
+  Forecast forecast;     ///< of these options
+  /// Bytes that the process may still take (train/process_memory.h), when it was made; or those of its own that the
+  /// device may come to hold.
+  std::size_t available = 0;
 
   /// What was changed: "", "1 row at a time", "checkpointed blocks, 2 rows at a time".
   std::string measures(const TrainOptions& asked) const;
 };
 
 /// A plan counts the memory of so many threads: how a run is split, and with it its last bits, is not to depend on how
-/// many it has.
+/// many it has. A device with memory of its own is planned for as it is.
 constexpr int planned_threads = 16;
 
 /// Forecasts of a run by its options.
@@ -35,15 +37,15 @@ struct Forecaster {
 std::optional<MemoryPlan> fitting_plan(const TrainOptions& asked, std::size_t limit, std::int64_t longest_row,
                                        const Forecaster& forecast);
 
-/// A warning where the plan's forecast is above what is available, with what would fit; "" where it is not. The base's
-/// mapped pages are named apart.
+/// What to say where the plan's forecast is above what is available, with what would fit; "" where it is not. The
+/// base's mapped pages are named apart.
 std::string memory_warning(const MemoryPlan& plan, const TrainOptions& asked, std::int64_t longest_row,
                            const Forecaster& forecast);
 
 /// The fastest of the ways to run whose forecast is within `limit` bytes: as asked; fewer rows at a time, as many as
 /// fit, while they still have a good number of tokens (up to a quarter more time); checkpointed blocks (a third more or
-/// half), with as many rows at a time as fit. `longest_row`: tokens of the longest row. IoError naming the least that
-/// would do when none fits, and for threads beyond those that were planned for where they take more than `limit`.
+/// half), with as many rows at a time as fit. `longest_row`: tokens of the longest row. OutOfMemory naming the least
+/// that would do when none fits, and for threads beyond those that were planned for where they take more than `limit`.
 MemoryPlan plan_memory(const TrainOptions& asked, std::size_t limit, std::int64_t longest_row,
                        const Forecaster& forecast);
 

@@ -27,6 +27,7 @@ std::string metrics_row(const StepReport& r) {
                         {"seconds", r.seconds},
                         {"tokens_per_s", r.tokens_per_s},
                         {"peak_bytes", r.peak_bytes}});
+  if (r.device_peak_bytes) row.set("device_peak_bytes", *r.device_peak_bytes);
   return result_text(row);
 }
 

@@ -7,8 +7,9 @@
 namespace loragrad {
 
 /// A report as a row of metrics.jsonl, one line without its end: {"step", "loss", "lr", "grad_norm", "tokens",
-/// "supervised_tokens", "seconds", "tokens_per_s", "peak_bytes"}. A number that is not finite is null; a step without
-/// supervised tokens has "loss": null and "tokens_per_s": null.
+/// "supervised_tokens", "seconds", "tokens_per_s", "peak_bytes"}, and on a device with memory of its own
+/// "device_peak_bytes". A number that is not finite is null; a step without supervised tokens has "loss": null and
+/// "tokens_per_s": null.
 std::string metrics_row(const StepReport& report);
 
 /// Whether a file of this text is metrics that a run wrote: its first row has the keys of metrics_row, and every line

@@ -42,8 +42,9 @@ std::string progress_text(const Progress& progress) {
   const StepReport& r = progress.report;
   std::string loss = r.updated ? fmt::format("{:.4f}", r.loss) : "-",
               speed = r.updated ? fmt::format("{:.0f}", r.tokens_per_s) : "-";
-  return fmt::format("step {}/{}  loss {}  lr {:.2e}  {} tokens/s  {} left", r.step, progress.total_steps, loss, r.lr,
-                     speed, progress.timed_steps > 0 ? duration_text(progress.seconds_left()) : "-");
+  std::string memory = r.device_peak_bytes ? fmt::format("GPU {}  ", bytes_text(*r.device_peak_bytes)) : "";
+  return fmt::format("step {}/{}  loss {}  lr {:.2e}  {} tokens/s  {}{} left", r.step, progress.total_steps, loss, r.lr,
+                     speed, memory, progress.timed_steps > 0 ? duration_text(progress.seconds_left()) : "-");
 }
 
 std::string progress_bar(const Progress& progress, int width) {

@@ -23,7 +23,8 @@ std::string duration_text(double seconds);
 /// A number with its unit: "812 B", "1.5 KiB", "2.25 GiB".
 std::string bytes_text(std::size_t bytes);
 
-/// "step 12/100  loss 2.3456  lr 2.00e-04  812 tokens/s  1m23s left"
+/// "step 12/100  loss 2.3456  lr 2.00e-04  812 tokens/s  1m23s left"; on a device with memory of its own with
+/// "GPU 3.20 GiB" before the end
 std::string progress_text(const Progress& progress);
 /// The same with a bar that fills what is left of `width` columns, at most 40; never longer than `width`.
 std::string progress_bar(const Progress& progress, int width);

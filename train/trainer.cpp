@@ -56,6 +56,7 @@ class Run {
       result_.tokens += report.tokens;
       result_.supervised_tokens += report.supervised_tokens;
       result_.seconds += report.seconds;
+      result_.device_peak_bytes = report.device_peak_bytes;
       if (report.updated) result_.loss = report.loss;
       if (report.updated && report.lr > 0) ++result_.learning_steps;
       if (observer_.on_step) observer_.on_step(report);
@@ -103,6 +104,8 @@ class Run {
     report.tokens_per_s = found.computed > 0 ? static_cast<double>(found.computed) / report.seconds
                                              : std::numeric_limits<double>::quiet_NaN();
     report.peak_bytes = peak_resident_bytes();
+    const Device& device = *model_.device();
+    if (!device.shares_host_memory()) report.device_peak_bytes = device.footprint() + device.run_bytes({});
     return report;
   }
 

@@ -51,6 +51,8 @@ struct StepReport {
   double seconds = 0;          ///< of this step
   double tokens_per_s = 0;     ///< of the tokens that went through the model; NaN where none did
   std::size_t peak_bytes = 0;  ///< the process's peak resident set
+  /// Of a device with memory of its own, what the run came to hold there, the workspace included.
+  std::optional<std::size_t> device_peak_bytes = {};
   /// False for a step none of whose rows has a supervised token: it counts, and moves the schedule on, but has no loss
   /// (0 here) and changes nothing, the optimiser's moments included.
   bool updated = true;
@@ -69,9 +71,10 @@ struct TrainResult {
   std::int64_t learning_steps = 0;  ///< those with a learning rate and a loss; without one nothing was proved either
   bool stopped = false;             ///< by the observer
   std::int64_t tokens = 0, supervised_tokens = 0;
-  double seconds = 0;              ///< of the steps, evaluation not counted
-  std::optional<double> loss;      ///< of the last step that had one
-  std::optional<EvalReport> eval;  ///< the last
+  double seconds = 0;                            ///< of the steps, evaluation not counted
+  std::optional<double> loss;                    ///< of the last step that had one
+  std::optional<std::size_t> device_peak_bytes;  ///< as the last step's report has it
+  std::optional<EvalReport> eval;                ///< the last
 };
 
 /// The order in which train takes the rows of a data set of `rows`.

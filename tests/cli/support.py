@@ -2,15 +2,27 @@
 import atexit, functools, json, os, pathlib, shutil, struct, subprocess, tempfile, unittest
 
 BINARY = os.environ["LORAGRAD_BINARY"]
+# The program with the GPU's backend in emulation (tests/cuda_emulation/README.md).
+EMULATED = os.environ.get("LORAGRAD_EMULATED", str(pathlib.Path(BINARY).parents[1] / "tests/cli/loragrad_emulated"))
 SHARED = pathlib.Path(os.environ.get("LORAGRAD_SHARED", pathlib.Path(__file__).parents[2] / ".." / "shared"))
 CONFIG = {"model_type": "llama", "vocab_size": 260, "hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2,
           "num_attention_heads": 4, "num_key_value_heads": 2, "max_position_embeddings": 96, "tie_word_embeddings": True}
 TEXTS = [f"{who} {did} the {what}." for who in ("Ann", "Zoë", "Kim") for did in ("saw", "lost") for what in ("cat", "hat", "bat")]
 
 
-def run(*words, stdin=None, env=None):
+COMPUTES = {"train", "check", "eval", "generate", "merge", "pretrain"}
+
+
+def on_processor(words):
+    """The words as text, with --device cpu where they compute and name no device: what is not about devices is to come out alike on a machine with a GPU."""
+    words = [str(word) for word in words]
+    named = any(word.startswith("--device") for word in words)
+    return words[:1] + ["--device", "cpu"] + words[1:] if words and words[0] in COMPUTES and not named else words
+
+
+def run(*words, stdin=None, env=None, binary=BINARY):
     """The finished process; stdout and stderr as text."""
-    return subprocess.run([BINARY, *map(str, words)], input=stdin, capture_output=True, text=True, timeout=120,
+    return subprocess.run([binary, *on_processor(words)], input=stdin, capture_output=True, text=True, timeout=600 if binary == EMULATED else 120,
                           env={**os.environ, **(env or {})})
 
 

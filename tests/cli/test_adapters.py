@@ -1,7 +1,7 @@
 """Adapters as people have them: PEFT's other forms, other programs' files, adapters of another base."""
 import json, os, re, shutil, struct, subprocess, unittest
 
-from support import CONFIG, SHARED, CliTest, read_safetensors, run, write_safetensors
+from support import CONFIG, SHARED, CliTest, on_processor, read_safetensors, run, write_safetensors
 
 PYTHON = os.environ.get("LORAGRAD_PYTHON")
 PREFIX = "base_model.model."
@@ -298,5 +298,5 @@ class OtherBase(CliTest):
         # A folder that is there is no name of the hub.
         os.makedirs(self.folder / "cwd" / "Org" / "Other")
         (adapter / "adapter_config.json").write_text(json.dumps({**config, "base_model_name_or_path": "Org/Other"}))
-        done = subprocess.run([os.path.abspath(os.environ["LORAGRAD_BINARY"]), *map(str, self.commands(snapshot, adapter)["eval"])], cwd=self.folder / "cwd", capture_output=True, text=True)
+        done = subprocess.run([os.path.abspath(os.environ["LORAGRAD_BINARY"]), *on_processor(self.commands(snapshot, adapter)["eval"])], cwd=self.folder / "cwd", capture_output=True, text=True)
         self.assertEqual((0, ""), (done.returncode, done.stderr))

@@ -1,6 +1,6 @@
 import json, os, pty, subprocess
 
-from support import BINARY, CliTest, run, write_rows
+from support import BINARY, CliTest, on_processor, run, write_rows
 
 
 class Check(CliTest):
@@ -76,7 +76,7 @@ class Check(CliTest):
     def test_colour_only_on_a_terminal(self):
         def on_a_terminal(**env):
             main, other = pty.openpty()
-            done = subprocess.run([BINARY, *map(str, self.words())], stdout=other, stderr=subprocess.PIPE, env={**os.environ, "TERM": "xterm", **env}, timeout=120)
+            done = subprocess.run([BINARY, *on_processor(self.words())], stdout=other, stderr=subprocess.PIPE, env={**os.environ, "TERM": "xterm", **env}, timeout=120)
             os.close(other)
             out = b""
             while True:

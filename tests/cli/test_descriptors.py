@@ -1,7 +1,7 @@
 """Descriptors that are closed, full or left, and signals: what a run does about them."""
 import json, os, pty, signal, subprocess
 
-from support import BINARY, SHARED, CliTest
+from support import BINARY, SHARED, CliTest, on_processor
 
 STRESS = SHARED / "faults" / "stress"
 
@@ -13,8 +13,8 @@ class Descriptors(CliTest):
         self.addCleanup(signal.signal, signal.SIGHUP, signal.signal(signal.SIGHUP, signal.SIG_DFL))
 
     def words(self, *more, command="train", steps=4):
-        if command == "merge": return [BINARY, "merge", "--model", str(self.model), "--adapter", str(self.adapter), "--output", str(self.folder / "out"), *map(str, more)]
-        return [BINARY, *map(str, ["train", "--model", self.model, "--data", self.data, "--output", self.folder / "out", "--rank", 2, "--steps", steps, *more])]
+        if command == "merge": return [BINARY, *on_processor(["merge", "--model", self.model, "--adapter", self.adapter, "--output", self.folder / "out", *more])]
+        return [BINARY, *on_processor(["train", "--model", self.model, "--data", self.data, "--output", self.folder / "out", "--rank", 2, "--steps", steps, *more])]
 
     def start(self, *more, steps=1000000, **options):
         process = subprocess.Popen(self.words(*more, steps=steps), **{"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, **options})
@@ -76,7 +76,7 @@ class Descriptors(CliTest):
             with self.subTest(words[0]):
                 read, write = os.pipe()
                 os.close(read)
-                process = subprocess.Popen([BINARY, *map(str, words)], stdin=subprocess.PIPE, stdout=write, stderr=subprocess.PIPE, text=True)
+                process = subprocess.Popen([BINARY, *on_processor(words)], stdin=subprocess.PIPE, stdout=write, stderr=subprocess.PIPE, text=True)
                 os.close(write)
                 _, error = process.communicate("".join('"Ann saw the cat."\n' for _ in range(5000)) if words[0] == "tokenize" else None, timeout=60)
                 self.assertEqual(4, process.returncode, error)

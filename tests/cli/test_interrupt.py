@@ -1,12 +1,12 @@
 import json, signal, subprocess, time
 
-from support import BINARY, CONFIG, CliTest
+from support import BINARY, CONFIG, CliTest, on_processor
 
 
 class Interrupt(CliTest):
     def start(self, *extra):
         words = ["train", "--model", self.model, "--data", self.data, "--output", self.folder / "out", "--rank", "2", "--steps", "1000000", "--json", *extra]
-        return subprocess.Popen([BINARY, *map(str, words)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        return subprocess.Popen([BINARY, *on_processor(words)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
     def until_training(self, process):
         for line in process.stderr:

@@ -1,11 +1,11 @@
 """Limits of the system: file sizes, threads, memory, files that shrink."""
 import json, os, resource, signal, struct, subprocess
 
-from support import BINARY, CONFIG, CliTest, run, write_rows
+from support import BINARY, CONFIG, CliTest, on_processor, run, write_rows
 
 
 class Limits(CliTest):
-    def train(self, *more): return [BINARY, *map(str, ["train", "--model", self.model, "--data", self.data, "--output", self.folder / "out", "--rank", 2, "--steps", 3, *more])]
+    def train(self, *more): return [BINARY, *on_processor(["train", "--model", self.model, "--data", self.data, "--output", self.folder / "out", "--rank", 2, "--steps", 3, *more])]
 
     def limited(self, kind, amount, words, **options):
         return subprocess.run(words, capture_output=True, text=True, timeout=120, preexec_fn=lambda: resource.setrlimit(kind, (amount, amount)), **options)
@@ -13,8 +13,8 @@ class Limits(CliTest):
     def test_file_sizes(self):
         self.ok(*self.train()[1:])
         before = {p: p.read_bytes() for p in (self.folder / "out").iterdir()}
-        for words in (self.train("--overwrite"), [BINARY, "merge", "--model", self.model, "--adapter", self.adapter, "--output", self.folder / "out", "--overwrite"],
-                      [BINARY, "eval", "--model", self.model, "--data", self.data, "--logits", self.folder / "l"]):
+        for words in (self.train("--overwrite"), [BINARY, *on_processor(["merge", "--model", self.model, "--adapter", self.adapter, "--output", self.folder / "out", "--overwrite"])],
+                      [BINARY, *on_processor(["eval", "--model", self.model, "--data", self.data, "--logits", self.folder / "l"])]):
             for limit in (0, 1, 300):
                 with self.subTest(command=words[1], limit=limit):
                     done = self.limited(resource.RLIMIT_FSIZE, limit, list(map(str, words)))
@@ -40,7 +40,7 @@ class Limits(CliTest):
         self.assertEqual(0, done.returncode, done.stderr)
 
     def test_threads_that_cannot_be_started(self):
-        for words in (self.train("--threads", 4000), [BINARY, "eval", "--model", self.model, "--data", self.data, "--threads", 4000]):
+        for words in (self.train("--threads", 4000), [BINARY, *on_processor(["eval", "--model", self.model, "--data", self.data, "--threads", 4000])]):
             done = self.limited(resource.RLIMIT_AS, 3 << 30, list(map(str, words)))
             self.assertEqual(4, done.returncode, done.stderr)
             self.assertRegex(done.stderr, r"\Aerror: threads: expected 4000 that can be started, found \d+: [^\n]+\n\Z")

@@ -84,4 +84,4 @@ class MergePrecision(CliTest):
                     for dtype in self.base for flags in ((), ("--precision", "f32"))}
             self.assertEqual({key: int(has_bf16 and key == ("f16", ())) for key in said}, said, command[0])
         self.assertEqual([], self.merge("f16", 1)[1])
-        self.assertIn("bf16 for a bf16 or f16 checkpoint where the processor multiplies bf16, else f32", " ".join(self.ok("eval", "--help").split()))
+        self.assertIn("bf16 for a bf16 or f16 checkpoint where the device multiplies bf16, else f32", " ".join(self.ok("eval", "--help").split()))

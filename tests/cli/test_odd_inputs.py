@@ -1,7 +1,7 @@
 """Paths that the system refuses, files that two runs want, and values that nobody uses."""
 import json, os, shutil, subprocess
 
-from support import BINARY, CliTest
+from support import BINARY, CliTest, on_processor
 
 
 class OddInputs(CliTest):
@@ -19,7 +19,7 @@ class OddInputs(CliTest):
 
     def test_metrics_of_one_run_at_a_time(self):
         metrics = self.folder / "m"
-        words = [BINARY, *map(str, self.words("--metrics", metrics))]
+        words = [BINARY, *on_processor(self.words("--metrics", metrics))]
         words[words.index("--steps") + 1] = "1000000"
         first = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         self.addCleanup(lambda: (first.kill(), first.wait()))

@@ -1,7 +1,7 @@
 """What is written lies apart from what is read, and only outputs of an earlier run are replaced."""
 import json, os, shutil, subprocess
 
-from support import BINARY, CliTest, write_rows
+from support import BINARY, CliTest, on_processor, write_rows
 
 
 def bytes_of(folder): return {p.relative_to(folder): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
@@ -30,7 +30,7 @@ class Outputs(CliTest):
             words = words[:at] + words[at + 2:]
         return list(map(str, [command, *words, *more]))
 
-    def here(self, words): return subprocess.run([BINARY, *map(str, words)], cwd=self.folder, capture_output=True, text=True, timeout=120)
+    def here(self, words): return subprocess.run([BINARY, *on_processor(words)], cwd=self.folder, capture_output=True, text=True, timeout=120)
 
     def refused(self, words, code=2, says=()):
         """One line of error, behind warnings, and not a byte differs."""
@@ -83,7 +83,7 @@ class Outputs(CliTest):
 
     def test_metrics_are_not_the_log(self):
         with open(self.folder / "log", "w") as log:
-            done = subprocess.run([BINARY, *self.words("train", "--metrics", "log")], cwd=self.folder, stdout=log, stderr=subprocess.PIPE, text=True)
+            done = subprocess.run([BINARY, *on_processor(self.words("train", "--metrics", "log"))], cwd=self.folder, stdout=log, stderr=subprocess.PIPE, text=True)
         self.assertEqual(2, done.returncode, done.stderr)
         self.assertIn("--metrics: expected a file of its own, found log", done.stderr)
 

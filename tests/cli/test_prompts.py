@@ -1,7 +1,7 @@
 """Prompt and completion as the model meets them, and tokenizers that explode."""
 import json, resource, subprocess
 
-from support import BINARY, SHARED, CliTest, run, write_rows
+from support import BINARY, SHARED, CliTest, on_processor, run, write_rows
 
 END = ["<|endoftext|>", 256]
 
@@ -57,7 +57,7 @@ class Prompts(CliTest):
         for words, stdin in ((["tokenize"], '"a cat"\n'), (["eval", "--data", data], None), (["generate", "--prompt", "a cat"], None),
                              (["train", "--data", data, "--output", self.folder / "out"], None)):
             with self.subTest(words[0]):
-                done = subprocess.run([BINARY, *map(str, words), "--model", str(model)], input=stdin, capture_output=True, text=True, timeout=60, preexec_fn=limit)
+                done = subprocess.run([BINARY, *on_processor(words), "--model", str(model)], input=stdin, capture_output=True, text=True, timeout=60, preexec_fn=limit)
                 self.assertEqual((3, 1), (done.returncode, len(done.stderr.splitlines())), done.stderr)
                 self.assertIn(f"{model / 'tokenizer.json'}: {key}", done.stderr)
                 self.assertLess(len(done.stderr), 400)

@@ -1,0 +1,27 @@
+#pragma once
+// Threads: one at a time for each device (engine/device.h).
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "train/evaluate.h"
+#include "train/forecast.h"
+
+namespace loragrad {
+
+// What using a model takes: `outline` is the model on a meta device, `adapters` are on that too, and nothing else is.
+// The device's memory is what these are for: they count none of mapped files.
+
+/// The largest batch that an evaluation with these options takes.
+Forecast forecast_evaluation(const CausalLm& outline, const std::vector<WeightedAdapter>& adapters, const Dataset& data,
+                             const EvalOptions& options);
+
+/// The prompt's pass, and that of the last token that may come, with the cache of all of them.
+Forecast forecast_generation(const CausalLm& outline, const std::vector<WeightedAdapter>& adapters,
+                             std::int64_t prompt_tokens, std::int64_t max_tokens);
+
+/// A merge of the largest weight, and the comparison of the result, a second model, with the first.
+Forecast forecast_merge(const CausalLm& outline, const std::string& model_folder,
+                        const std::vector<WeightedAdapter>& adapters);
+
+}  // namespace loragrad
