@@ -20,12 +20,14 @@ TINYLLAMA_BF16 = Model("tinyllama-bf16", "tinyllama-1.1b", "bf16")
 
 @dataclass(frozen=True)
 class Row:
+    device = "cpu"
     key: str
     title: str
     model: Model
     speed: float   # PEFT's step time / ours: at least
     memory: float  # our peak / PEFT's: at most
     batch: int = 4
+    length: int = LENGTH
     targets: str = "q_proj,v_proj"
     checkpoint: bool = False
 

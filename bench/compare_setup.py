@@ -36,11 +36,11 @@ def reference_python(given):
     return python
 
 
-def make_model(python, folder, model, length):
+def make_model(python, folder, model, length, device="cpu"):
     """Makes a benchmark model where it is missing."""
     if (folder / "rows.jsonl").exists():
         return
     say(f"making {folder}")
     folder.parent.mkdir(parents=True, exist_ok=True)
     subprocess.run([python, ROOT / "bench" / "make_model.py", model.shape, folder, "--dtype", model.dtype,
-                    "--length", str(length)], check=True, stdout=subprocess.DEVNULL)
+                    "--length", str(length), "--device", device], check=True, stdout=subprocess.DEVNULL)

@@ -1,11 +1,14 @@
 // How near generation comes to what the memory's bandwidth allows: each token reads every weight once.
-//   decode MODEL_FOLDER [f32|bf16] [TOKENS=64] [THREADS=all] [ROUNDS=5]
-// In turns: the bandwidth of reading a buffer larger than the caches, TOKENS tokens after a prompt of 16, and the
-// prefill of 512 tokens.
+//   decode MODEL_FOLDER [f32|bf16] [TOKENS=64] [THREADS=all] [ROUNDS=5] [--device cpu|cuda]
+// In turns: the bandwidth of reading a buffer larger than the caches (on a GPU: of copying one), TOKENS tokens after a
+// prompt of 16, and the prefill of 512 tokens.
 #include <cstdio>
 #include <cstdlib>
+#include <optional>
 #include <string>
 
+#include "bench/device_rates.h"
+#include "bench/device_word.h"
 #include "bench/random_rows.h"
 #include "bench/timing.h"
 #include "loragrad.h"
@@ -16,11 +19,10 @@ using namespace loragrad::bench;
 
 namespace {
 
-/// GB/s of all threads reading together, each a stretch of its own.
-class Bandwidth {
+/// Bytes/s of all threads reading together, each a stretch of its own.
+class ReadRate {
  public:
-  explicit Bandwidth(Device& device)
-      : device_(device), words_(Tensor::zeros(cpu_device(1), {rows, cols}, DType::f64)) {}
+  explicit ReadRate(Device& device) : device_(device), words_(Tensor::zeros(cpu_device(1), {rows, cols}, DType::f64)) {}
   double measure() {
     int threads = cpu::threads_of(device_).size();
     std::vector<double> sums(static_cast<std::size_t>(threads));
@@ -36,7 +38,7 @@ class Bandwidth {
     });
     for (double sum : sums)
       if (sum != 0) std::abort();  // the reading has to have happened
-    return static_cast<double>(rows * cols * 8) / time / 1e9;
+    return static_cast<double>(rows * cols * 8) / time;
   }
 
  private:
@@ -58,21 +60,24 @@ std::size_t bytes_per_token(const CausalLm& model, std::size_t element) {
 
 }  // namespace
 
-int main(int argc, char** argv) {
-  if (argc < 2) return std::puts("usage: decode MODEL_FOLDER [f32|bf16] [TOKENS] [THREADS] [ROUNDS]"), 2;
+int main(int argc, char** argv) try {
+  std::string name = take_device(argc, argv);
+  if (argc < 2)
+    return std::puts("usage: decode MODEL_FOLDER [f32|bf16] [TOKENS] [THREADS] [ROUNDS] [--device cpu|cuda]"), 2;
   std::string precision = argc > 2 ? argv[2] : "f32";
   std::int64_t tokens = argc > 3 ? std::atoll(argv[3]) : 64;
   int threads = argc > 4 ? std::atoi(argv[4]) : available_threads(), rounds = argc > 5 ? std::atoi(argv[5]) : 5;
-  DevicePtr device = cpu_device(threads);
+  DevicePtr device = open_device(name, threads);
   Precision wanted = precision == "bf16" ? Precision::bf16 : Precision::f32;
   auto model = load_model(argv[1], device, {.precision = wanted});
   std::int64_t vocab = model->config().vocab_size, positions = model->config().max_position_embeddings;
   std::vector<std::int32_t> start = prompt(16, vocab), text = prompt(std::min<std::int64_t>(512, positions - 1), vocab);
 
-  Bandwidth bandwidth(*device);
+  std::optional<ReadRate> reading;
+  if (device->shares_host_memory()) reading.emplace(*device);
   std::vector<double> memory, decoding, prefill;
   for (int round = 0; round <= rounds; ++round) {  // the first warms up
-    double rate = bandwidth.measure();
+    double rate = (reading ? reading->measure() : copy_rate(device)) / 1e9;
     // The prompt's pass is not decoding: it is timed by the first token.
     std::int64_t count = 0;
     Stopwatch watch;
@@ -89,9 +94,12 @@ int main(int argc, char** argv) {
   }
   // The file is to be of the precision asked for: weights are read as they lie in it.
   double gb = static_cast<double>(bytes_per_token(*model, wanted == Precision::bf16 ? 2 : 4)) / 1e9;
-  std::printf("memory bandwidth, %d threads   %8.1f GB/s\n", threads, median(memory));
+  std::string by = reading ? std::to_string(threads) + " threads" : "copying";
+  std::printf("memory bandwidth, %-11s %8.1f GB/s\n", by.c_str(), median(memory));
   std::printf("weights a token               %8.3f GB\n", gb);
   std::printf("decoding                      %8.1f tokens/s, %.0f %% of what the bandwidth allows\n", median(decoding),
               100 * gb * median(decoding) / median(memory));
   std::printf("prefill of %zu tokens         %8.1f tokens/s\n", text.size(), median(prefill));
+} catch (const Error& error) {
+  return std::fprintf(stderr, "error: %s\n", error.what()), static_cast<int>(error.kind());
 }

@@ -2,7 +2,7 @@
 """Writes a model folder of a real model's shape with random weights, and rows of random tokens: what speed and memory
 depend on, without a download. Needs the reference environment (bench/requirements.txt).
 
-    make_model.py SHAPE FOLDER [--dtype f32|bf16] [--rows 16] [--length 256]
+    make_model.py SHAPE FOLDER [--dtype f32|bf16] [--rows 16] [--length 256] [--device cpu|cuda]
 """
 import argparse, json, pathlib, random
 
@@ -16,6 +16,9 @@ SHAPES = {
     "tinyllama-1.1b": ("LlamaConfig", dict(
         vocab_size=32000, hidden_size=2048, intermediate_size=5632, num_hidden_layers=22, num_attention_heads=32,
         num_key_value_heads=4, max_position_embeddings=2048)),
+    "llama-3.1-8b": ("LlamaConfig", dict(
+        vocab_size=128256, hidden_size=4096, intermediate_size=14336, num_hidden_layers=32, num_attention_heads=32,
+        num_key_value_heads=8, max_position_embeddings=131072, rope_theta=5e5)),
 }
 
 
@@ -26,6 +29,7 @@ def main():
     parser.add_argument("--dtype", choices=["f32", "bf16"], default="f32")
     parser.add_argument("--rows", type=int, default=16)
     parser.add_argument("--length", type=int, default=256, help="tokens of a row")
+    parser.add_argument("--device", default="cpu", help="that draws the weights")
     args = parser.parse_args()
 
     import torch, transformers
@@ -33,7 +37,9 @@ def main():
     config = getattr(transformers, kind)(**changes)
     torch.manual_seed(0)
     dtype = {"f32": torch.float32, "bf16": torch.bfloat16}[args.dtype]
-    transformers.AutoModelForCausalLM.from_config(config, dtype=dtype).save_pretrained(args.folder)
+    with torch.device(args.device):
+        model = transformers.AutoModelForCausalLM.from_config(config, dtype=dtype)
+    model.save_pretrained(args.folder)
     draw = random.Random(0)
     with open(args.folder / "rows.jsonl", "w") as file:
         for _ in range(args.rows):

@@ -9,23 +9,26 @@ namespace {
 
 using Offsets = std::vector<std::int64_t>;
 
-/// Counts the products of a causal pass, `per_pair` of them for each query and key it sees. They are f32 for bf16 too.
+/// Counts the products of a causal pass, `per_pair` of them for each query and key it sees. On a processor they are f32
+/// for bf16 too.
 AttentionArgs arguments(Operands& o, const OpShape& s, DType dtype, const Offsets& offsets, int per_pair) {
   std::int64_t tokens = offsets.back(), wide = s.width, narrow = s.kv_heads * s.head_dim();
+  auto ends = static_cast<std::int64_t>(offsets.size());
   double pairs = 0;
   for (std::size_t i = 1; i < offsets.size(); ++i) {
     auto length = static_cast<double>(offsets[i] - offsets[i - 1]);
     pairs += length * (length + 1) / 2;
   }
-  o.multiplies(2 * per_pair * pairs * static_cast<double>(wide), DType::f32);
+  o.multiplies(2 * per_pair * pairs * static_cast<double>(wide), o.device().shares_host_memory() ? DType::f32 : dtype);
   return {.q = o.read(tokens, wide, dtype),
           .k = o.read(tokens, narrow, dtype),
           .v = o.read(tokens, narrow, dtype),
           .out = o.written(tokens, wide, dtype),
           .logsumexp = o.written(tokens, s.heads, DType::f32).data,
-          .rows = static_cast<std::int64_t>(offsets.size()) - 1,
+          .rows = ends - 1,
           .query_offsets = offsets.data(),
           .key_offsets = offsets.data(),
+          .device_offsets = o.indices(2, ends, [&](auto, auto i) { return offsets[static_cast<std::size_t>(i)]; }),
           .n_head = s.heads,
           .n_kv_head = s.kv_heads,
           .head_dim = s.head_dim(),
@@ -63,8 +66,9 @@ OpCases attention_cases(const OpShape& s, DType dtype) {
                        return [run, offsets] { run(); };
                      }});
   };
-  add("attention/4x256", row_lengths(4, 256, 256));
-  add("attention/8x17-256", row_lengths(8, 17, 256));
+  std::string longest = std::to_string(s.length);
+  add("attention/" + std::to_string(s.rows) + "x" + longest, row_lengths(s.rows, s.length, s.length));
+  add("attention/8x17-" + longest, row_lengths(8, 17, s.length));
   return cases;
 }
 

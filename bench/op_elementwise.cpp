@@ -3,10 +3,9 @@
 namespace loragrad::bench {
 namespace {
 
-constexpr std::int64_t n = op_tokens;
-
 void add_norm(OpCases& cases, const OpShape& s, DType dtype) {
-  auto column = [](Operands& o) { return o.written(n, 1, DType::f32).data; };
+  std::int64_t n = s.tokens();
+  auto column = [n](Operands& o) { return o.written(n, 1, DType::f32).data; };
   auto row = [&, width = s.width](Operands& o) { return o.read(1, width, DType::f32).data; };
   std::string name = s.gated ? "rms_norm" : "layer_norm";
   cases.push_back({name + "/forward", [=](Operands& o) -> std::function<void()> {
@@ -34,7 +33,8 @@ void add_norm(OpCases& cases, const OpShape& s, DType dtype) {
                    }});
 }
 
-void add_activation(OpCases& cases, const std::string& name, Activation kind, std::int64_t width, DType dtype) {
+void add_activation(OpCases& cases, const std::string& name, Activation kind, std::int64_t n, std::int64_t width,
+                    DType dtype) {
   auto mask = [=](Operands& o) -> std::uint8_t* {
     if (kind != Activation::relu) return nullptr;
     o.count(static_cast<double>(n * width) / 8);
@@ -54,7 +54,7 @@ void add_activation(OpCases& cases, const std::string& name, Activation kind, st
        }});
 }
 
-void add_gated(OpCases& cases, std::int64_t width, DType dtype) {
+void add_gated(OpCases& cases, std::int64_t n, std::int64_t width, DType dtype) {
   cases.push_back({"gated_silu/forward", [=](Operands& o) -> std::function<void()> {
                      GatedArgs args{.kind = Activation::silu,
                                     .gate = o.read(n, width, dtype),
@@ -75,38 +75,34 @@ void add_gated(OpCases& cases, std::int64_t width, DType dtype) {
 
 /// Backward turns the other way: the same kernel.
 void add_rope(OpCases& cases, const OpShape& s, DType dtype) {
+  std::int64_t n = s.tokens(), length = s.length;
   for (bool inverse : {false, true})
     cases.push_back({inverse ? "rope/backward" : "rope/forward", [=](Operands& o) -> std::function<void()> {
-                       std::vector<double> frequencies;
-                       for (std::int64_t i = 0; i < s.head_dim() / 2; ++i)
-                         frequencies.push_back(1 / static_cast<double>(1 + i));
                        RopeArgs args{.x = o.read(n, s.width, dtype),
                                      .y = o.written(n, s.width, dtype),
-                                     .positions = o.indices(n, 1, [](auto i, auto) { return i % 256; }),
+                                     .positions = o.indices(n, 1, [=](auto i, auto) { return i % length; }),
+                                     .frequencies = o.numbers(s.head_dim() / 2,
+                                                              [](auto i) { return 1 / static_cast<double>(1 + i); }),
                                      .head_dim = s.head_dim(),
                                      .inverse = inverse};
-                       return [args, frequencies, &d = o.device()]() mutable {
-                         args.frequencies = frequencies.data();
-                         d.kernels().rope(d, args);
-                       };
+                       return [args, &d = o.device()] { d.kernels().rope(d, args); };
                      }});
 }
 
 /// Backward adds to a gradient that is there.
-void add_dropout(OpCases& cases, std::int64_t width, DType dtype) {
+void add_dropout(OpCases& cases, std::int64_t n, std::int64_t width, DType dtype) {
   for (bool back : {false, true})
     cases.push_back({back ? "dropout/backward" : "dropout/forward", [=](Operands& o) -> std::function<void()> {
-                       auto row_and_position = [](std::int64_t i, std::int64_t j) { return j ? i % 256 : i / 256; };
                        DropoutArgs args{.x = o.read(n, width, dtype),
                                         .y = back ? o.updated(n, width, dtype) : o.written(n, width, dtype),
-                                        .mask = {.p = 0.05, .key = 7, .tokens = o.indices(n, 2, row_and_position)},
+                                        .mask = {.p = 0.05, .key = 7, .tokens = o.places(n)},
                                         .beta = back ? 1.0 : 0.0};
                        return [args, &d = o.device()] { d.kernels().dropout(d, args); };
                      }});
 }
 
 /// The residual stream: x + y, and what is added to a gradient.
-void add_sums(OpCases& cases, std::int64_t width, DType dtype) {
+void add_sums(OpCases& cases, std::int64_t n, std::int64_t width, DType dtype) {
   cases.push_back({"add", [=](Operands& o) -> std::function<void()> {
                      ConstMatrix a = o.read(n, width, DType::f32), b = o.read(n, width, dtype);
                      Matrix y = o.written(n, width, DType::f32);
@@ -123,17 +119,18 @@ void add_sums(OpCases& cases, std::int64_t width, DType dtype) {
 
 OpCases elementwise_cases(const OpShape& s, DType dtype) {
   OpCases cases;
+  std::int64_t n = s.tokens();
   add_norm(cases, s, dtype);
   if (s.gated) {
     add_rope(cases, s, dtype);
-    add_gated(cases, s.intermediate, dtype);
+    add_gated(cases, n, s.intermediate, dtype);
   } else {
-    add_activation(cases, "relu", Activation::relu, s.intermediate, dtype);
-    add_activation(cases, "gelu_tanh", Activation::gelu_tanh, s.intermediate, dtype);
-    add_activation(cases, "gelu_erf", Activation::gelu_erf, s.intermediate, dtype);
+    add_activation(cases, "relu", Activation::relu, n, s.intermediate, dtype);
+    add_activation(cases, "gelu_tanh", Activation::gelu_tanh, n, s.intermediate, dtype);
+    add_activation(cases, "gelu_erf", Activation::gelu_erf, n, s.intermediate, dtype);
   }
-  add_dropout(cases, s.width, dtype);
-  add_sums(cases, s.width, dtype);
+  add_dropout(cases, n, s.width, dtype);
+  add_sums(cases, n, s.width, dtype);
   return cases;
 }
 

@@ -2,8 +2,6 @@
 
 #include <fmt/format.h>
 
-#include <string_view>
-
 namespace loragrad::bench {
 
 bool OpReport::ReportContext(const Context&) {
@@ -12,10 +10,9 @@ bool OpReport::ReportContext(const Context&) {
 }
 
 void OpReport::ReportRuns(const std::vector<Run>& runs) {
-  constexpr std::string_view suffix = "/real_time";  // goes without saying
   for (const Run& run : runs) {
-    std::string name = run.benchmark_name();
-    if (auto at = name.find(suffix); at != std::string::npos) name.erase(at, suffix.size());
+    std::string name = run.run_name.function_name;
+    if (!run.aggregate_name.empty()) name += "_" + run.aggregate_name;
     auto of_limit = run.counters.find("of_limit");
     if (of_limit == run.counters.end()) continue;
     bool memory = run.counters.count("GB/s") > 0;

@@ -1,5 +1,3 @@
-#include <memory>
-
 #include "bench/op_cases.h"
 
 namespace loragrad::bench {
@@ -14,18 +12,22 @@ const std::int32_t* ids(Operands& o, std::int64_t count, std::int64_t vocab) {
   return o.indices(count, 1, [=](std::int64_t i, std::int64_t) { return i * 7919 % vocab; });
 }
 
+/// Where a kernel writes a sum.
+double* number(Operands& o) { return static_cast<double*>(o.memory(1, 1, DType::f64).data); }
+
 void add_embedding(OpCases& cases, const OpShape& s, DType dtype) {
+  std::int64_t n = s.tokens();
   cases.push_back({"embedding/forward", [=](Operands& o) -> std::function<void()> {
-                     o.count(op_tokens * row_bytes(s.width, dtype));  // of the table
+                     o.count(static_cast<double>(n) * row_bytes(s.width, dtype));  // of the table
                      EmbeddingArgs args{.table = o.memory(s.vocab, s.width, dtype),
-                                        .ids = ids(o, op_tokens, s.vocab),
-                                        .out = o.written(op_tokens, s.width, DType::f32)};
+                                        .ids = ids(o, n, s.vocab),
+                                        .out = o.written(n, s.width, DType::f32)};
                      return [args, &d = o.device()] { d.kernels().embedding(d, args); };
                    }});
   cases.push_back({"embedding/backward", [=](Operands& o) -> std::function<void()> {
-                     o.count(2 * op_tokens * row_bytes(s.width, DType::f32));
-                     EmbeddingBackwardArgs args{.dout = o.read(op_tokens, s.width, DType::f32),
-                                                .ids = ids(o, op_tokens, s.vocab),
+                     o.count(2 * static_cast<double>(n) * row_bytes(s.width, DType::f32));
+                     EmbeddingBackwardArgs args{.dout = o.read(n, s.width, DType::f32),
+                                                .ids = ids(o, n, s.vocab),
                                                 .dtable = o.memory(s.vocab, s.width, DType::f32)};
                      return [args, &d = o.device()] { d.kernels().embedding_backward(d, args); };
                    }});
@@ -33,33 +35,31 @@ void add_embedding(OpCases& cases, const OpShape& s, DType dtype) {
 
 /// The head with its loss, alone and with dx.
 void add_head(OpCases& cases, const OpShape& s, DType dtype) {
+  std::int64_t n = s.head_tokens;
   for (bool gradient : {false, true})
-    cases.push_back(
-        {gradient ? "head_loss/with_dx" : "head_loss/loss", [=](Operands& o) -> std::function<void()> {
-           auto sum = std::make_shared<double>();
-           HeadLossArgs args{.x = o.read(op_head_rows, s.width, dtype),
-                             .head = o.read(s.vocab, s.width, dtype),
-                             .tokens = o.indices(op_head_rows, 1, [](std::int64_t i, std::int64_t) { return i; }),
-                             .ids = ids(o, op_head_rows, s.vocab),
-                             .count = op_head_rows,
-                             .denominator = op_tokens,
-                             .sum = sum.get(),
-                             .loss = o.written(1, 1, DType::f32),
-                             .dx = {},
-                             .dhead = {}};
-           if (gradient) args.dx = o.written(op_head_rows, s.width, dtype);
-           o.multiplies((gradient ? 4.0 : 2.0) * op_head_rows * static_cast<double>(s.vocab * s.width), dtype);
-           return [args, sum, &d = o.device()] { d.kernels().head_loss(d, args); };
-         }});
+    cases.push_back({gradient ? "head_loss/with_dx" : "head_loss/loss", [=](Operands& o) -> std::function<void()> {
+                       HeadLossArgs args{.x = o.read(n, s.width, dtype),
+                                         .head = o.read(s.vocab, s.width, dtype),
+                                         .tokens = o.indices(n, 1, [](std::int64_t i, std::int64_t) { return i; }),
+                                         .ids = ids(o, n, s.vocab),
+                                         .count = n,
+                                         .denominator = static_cast<double>(s.tokens()),
+                                         .sum = number(o),
+                                         .loss = o.written(1, 1, DType::f32),
+                                         .dx = {},
+                                         .dhead = {}};
+                       if (gradient) args.dx = o.written(n, s.width, dtype);
+                       o.multiplies((gradient ? 4.0 : 2.0) * static_cast<double>(n * s.vocab * s.width), dtype);
+                       return [args, &d = o.device()] { d.kernels().head_loss(d, args); };
+                     }});
 }
 
 void add_update(OpCases& cases, const std::string& name, std::int64_t rows, std::int64_t cols) {
   cases.push_back({"adamw/" + name, [=](Operands& o) -> std::function<void()> {
                      AdamWTensor tensor{.parameter = o.updated(rows, cols, DType::f32),
                                         .m = o.updated(rows, cols, DType::f32),
-                                        .v = o.updated(rows, cols, DType::f32),
+                                        .v = o.updated(rows, cols, DType::f32, 1e-3),  // a mean of squares
                                         .gradient = o.read(rows, cols, DType::f32)};
-                     std::fill_n(static_cast<float*>(tensor.v.data), rows * cols, 1e-3f);  // a mean of squares
                      return [tensor, &d = o.device()] {
                        d.kernels().adamw(d, {.tensors = {&tensor, 1},
                                              .lr = 1e-4,
@@ -73,8 +73,9 @@ void add_update(OpCases& cases, const std::string& name, std::int64_t rows, std:
                    }});
   cases.push_back({"l2_norm/" + name, [=](Operands& o) -> std::function<void()> {
                      ConstMatrix x = o.read(rows, cols, DType::f32);
-                     auto norm = std::make_shared<double>();
-                     return [x, norm, &d = o.device()] { d.kernels().l2_norm(d, {.x = {&x, 1}, .norm = norm.get()}); };
+                     return [x, norm = number(o), &d = o.device()] {
+                       d.kernels().l2_norm(d, {.x = {&x, 1}, .norm = norm});
+                     };
                    }});
 }
 

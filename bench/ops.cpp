@@ -1,43 +1,27 @@
 // Each kernel of an op, forward and backward, at the shapes of published models, beside the machine's own limit: what
-// memory delivers for as many bytes, or what the processor multiplies, whichever would take longer.
+// memory delivers for as many bytes, or what the processor or the GPU multiplies, whichever would take longer.
+//   ops [--device cpu|cuda] [google-benchmark's flags]
 #include <benchmark/benchmark.h>
 
 #include <algorithm>
 
-#include "bench/op_cases.h"
+#include "bench/device_word.h"
+#include "bench/op_bench.h"
 #include "bench/op_report.h"
-#include "bench/peaks.h"
-#include "ops/cpu/cpu_device.h"
-#include "ops/cpu/processor.h"
+#include "engine/error.h"
 
 using namespace loragrad;
 using namespace loragrad::bench;
 
 namespace {
 
-const OpShape shapes[] = {
-    {.name = "opt-125m", .width = 768, .intermediate = 3072, .heads = 12, .kv_heads = 12, .vocab = 50272},
-    {.name = "smollm2-135m",
-     .width = 576,
-     .intermediate = 1536,
-     .heads = 9,
-     .kv_heads = 3,
-     .vocab = 49152,
-     .gated = true}};
-
-double multiply_rate(Device& device, DType dtype) {
-  if (dtype == DType::bf16 && device.has_bf16())
-    if (auto rate = bf16_dot_rate(cpu::threads_of(device))) return *rate;
-  return fma_rate(cpu::threads_of(device));
-}
-
-void measure(benchmark::State& state, const DevicePtr& device, const OpCase& op) {
-  Operands operands(device);
+void measure(benchmark::State& state, OpBench& bench, const OpCase& op) {
+  Operands operands(bench.device());
   std::function<void()> run = op.prepare(operands);
   run();
-  double memory = operands.bytes() / stream_rate(cpu::threads_of(*device), operands.bytes());
-  double products = operands.flops() > 0 ? operands.flops() / multiply_rate(*device, operands.multiplied()) : 0;
-  for (auto _ : state) run();
+  double memory = operands.bytes() / bench.memory(operands.bytes());
+  double products = operands.flops() > 0 ? operands.flops() / bench.multiplying(operands.multiplied()) : 0;
+  bench.loop(state, run);
   using benchmark::Counter;
   auto per_second = [](double value) { return Counter(value, Counter::kIsIterationInvariantRate); };
   if (memory > products)
@@ -47,25 +31,27 @@ void measure(benchmark::State& state, const DevicePtr& device, const OpCase& op)
   state.counters["of_limit"] = per_second(std::max(memory, products));
 }
 
-void register_cases(const DevicePtr& device, const std::string& prefix, const OpCases& cases) {
+void register_cases(OpBench& bench, const std::string& prefix, const OpCases& cases) {
   for (const OpCase& op : cases)
-    benchmark::RegisterBenchmark((prefix + op.name).c_str(),
-                                 [device, op](benchmark::State& state) { measure(state, device, op); })
-        ->UseRealTime()
-        ->Unit(benchmark::kMicrosecond);
+    bench.set(*benchmark::RegisterBenchmark((prefix + op.name).c_str(), [&bench, op](benchmark::State& state) {
+                 measure(state, bench, op);
+               })->Unit(benchmark::kMicrosecond));
 }
 
 }  // namespace
 
-int main(int argc, char** argv) {
+int main(int argc, char** argv) try {
   benchmark::Initialize(&argc, argv);
+  std::string name = take_device(argc, argv);
   if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 2;
-  DevicePtr device = cpu_device();
-  for (const OpShape& shape : shapes)
+  std::unique_ptr<OpBench> bench = op_bench(name);
+  for (const OpShape& shape : bench->shapes())
     for (DType dtype : {DType::f32, DType::bf16})
       for (auto cases : {product_cases, attention_cases, elementwise_cases, token_cases})
-        register_cases(device, shape.name + "/" + std::string(name_of(dtype)) + "/", cases(shape, dtype));
+        register_cases(*bench, shape.name + "/" + std::string(name_of(dtype)) + "/", cases(shape, dtype));
   OpReport report;
   benchmark::RunSpecifiedBenchmarks(&report);
   benchmark::Shutdown();
+} catch (const Error& error) {
+  return std::fprintf(stderr, "error: %s\n", error.what()), static_cast<int>(error.kind());
 }

@@ -3,9 +3,11 @@
 JSON: the seconds and the loss of every step, the first included, and the versions. A step is forward, backward and update.
 
     peft_step.py --model FOLDER --data ROWS.jsonl --dtype f32|bf16 --targets NAMES|all-linear --batch N --steps N
-        --length N --threads N [--checkpoint]
+        --length N --threads N [--checkpoint] [--device cpu|cuda] [--mode eager|liger|compile]
+
+On a GPU the seconds are those until it has done all of the step, and the most of its memory that was allocated is said too.
 """
-import argparse, json, os, platform, time, warnings
+import argparse, importlib.metadata, json, os, platform, time, warnings
 
 
 def arguments():
@@ -15,6 +17,8 @@ def arguments():
     for name in ["batch", "steps", "length", "threads"]:
         parser.add_argument("--" + name, required=True, type=int)
     parser.add_argument("--checkpoint", action="store_true", help="gradient checkpointing")
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--mode", default="eager", choices=["eager", "liger", "compile"], help="liger: with liger-kernel's; compile: by torch.compile")
     return parser.parse_args()
 
 
@@ -29,7 +33,12 @@ def main():
     torch.manual_seed(0)
 
     dtype = {"f32": torch.float32, "bf16": torch.bfloat16}[args.dtype]
-    model = transformers.AutoModelForCausalLM.from_pretrained(args.model, dtype=dtype)
+    versions = {"torch": torch.__version__, "transformers": transformers.__version__, "PEFT": peft.__version__}
+    loader = transformers.AutoModelForCausalLM
+    if args.mode == "liger":
+        from liger_kernel.transformers import AutoLigerKernelForCausalLM as loader
+        versions["liger-kernel"] = importlib.metadata.version("liger-kernel")
+    model = loader.from_pretrained(args.model, dtype=dtype).to(args.device)
     targets = args.targets if args.targets == "all-linear" else args.targets.split(",")
     model = peft.get_peft_model(model, peft.LoraConfig(
         r=16, lora_alpha=32, lora_dropout=0.05, target_modules=targets, task_type="CAUSAL_LM"))
@@ -37,26 +46,32 @@ def main():
         model.enable_input_require_grads()  # without it nothing before the first adapter has a gradient to pass on
         model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
     model.train()
+    if args.mode == "compile":
+        model.compile()
     trained = [p for p in model.parameters() if p.requires_grad]
     optimizer = torch.optim.AdamW(trained, lr=2e-4, weight_decay=0.0)
 
     with open(args.data) as file:
         rows = [json.loads(line) for line in file]
+    on_gpu = args.device != "cpu"
+    wait = torch.cuda.synchronize if on_gpu else lambda: None
     seconds, losses = [], []
     for step in range(args.steps):
         batch = [rows[(step * args.batch + i) % len(rows)] for i in range(args.batch)]
-        ids, labels = (torch.tensor([row[key][:args.length] for row in batch]) for key in ["input_ids", "labels"])
+        ids, labels = (torch.tensor([row[key][:args.length] for row in batch], device=args.device) for key in ["input_ids", "labels"])
+        wait()
         start = time.perf_counter()
         loss = model(input_ids=ids, labels=labels, use_cache=False).loss
         loss.backward()
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
+        wait()
         seconds.append(time.perf_counter() - start)
         losses.append(loss.item())
     print(json.dumps({
         "seconds": seconds, "losses": losses, "tokens": ids.numel(), "trained": sum(p.numel() for p in trained),
-        "versions": {"torch": torch.__version__, "transformers": transformers.__version__, "PEFT": peft.__version__,
-                     "Python": platform.python_version()}}))
+        "device_peak": torch.cuda.max_memory_allocated() if on_gpu else 0,
+        "versions": {**versions, "Python": platform.python_version()}}))
 
 
 if __name__ == "__main__":
