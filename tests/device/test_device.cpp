@@ -5,6 +5,8 @@
 
 #include "engine/error.h"
 #include "ops/cpu/cpu_device.h"
+#include "ops/cuda/cuda_device.h"
+#include "tests/cuda_emulation/emulated_device.h"
 #include "tests/device/walled_device.h"
 
 namespace loragrad {
@@ -14,7 +16,9 @@ DevicePtr test_device(int threads) {
   std::string name = given ? given : "cpu";
   if (name == "cpu") return cpu_device(threads);
   if (name == "walled") return test::walled_device(threads);
-  throw UsageError("LORAGRAD_TEST_DEVICE: expected cpu or walled, found " + name);
+  if (name == "cuda") return cuda::cuda_device({.single_blocks = true});
+  if (name == "cuda-emulated") return test::emulated_device();
+  throw UsageError("LORAGRAD_TEST_DEVICE: expected cpu, walled, cuda or cuda-emulated, found " + name);
 }
 
 }  // namespace loragrad

@@ -6,7 +6,8 @@
 
 namespace loragrad {
 
-/// The device that a suite runs on: the processor, or with LORAGRAD_TEST_DEVICE=walled tests/device/walled_device.h's.
+/// The device that a suite runs on: the processor, or by LORAGRAD_TEST_DEVICE tests/device/walled_device.h's (walled), a
+/// GPU (cuda), or the GPU's backend in emulation (cuda-emulated).
 DevicePtr test_device(int threads = 0);
 
 /// Puts back on the device what change(values) makes of a tensor's values on the host.

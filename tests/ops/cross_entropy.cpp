@@ -84,9 +84,14 @@ TEST_CASE("large logits do not overflow") {
   CHECK(loss.sum.item() == doctest::Approx(2000));
 }
 
-TEST_CASE("the head of a wide model stays within 64 MB too") {
+namespace {
+/// What head and loss may take beside their operands: caches decide on a processor, the size of products on a GPU.
+std::size_t budget(const DevicePtr& device) { return std::size_t{device->name() == "cuda" ? 256u : 64u} << 20; }
+}  // namespace
+
+TEST_CASE("the head of a wide model stays within its budget too") {
   for (DType dtype : {DType::f32, DType::bf16}) {
-    DevicePtr device = meta_device(test_device(2));
+    DevicePtr real = test_device(2), device = meta_device(real);
     std::int64_t rows = 1248, vocab = 32'000, d = 4096;
     Tensor x = Tensor::empty(device, {rows, d}, DType::f32).set_trainable(), input = cast(x, dtype);
     Weight head(Tensor::empty(device, {vocab, d}, dtype));
@@ -94,13 +99,13 @@ TEST_CASE("the head of a wide model stays within 64 MB too") {
     device->memory().reset_peak();
     std::size_t before = device->memory().live();
     CrossEntropy loss = cross_entropy(input, head, targets, 1);
-    CHECK(device->memory().peak() - before <= (64u << 20) + input.bytes());
+    CHECK(device->memory().peak() - before <= budget(real) + input.bytes());
   }
 }
 
-TEST_CASE("logits exist as a tile of at most 64 MB") {
+TEST_CASE("logits exist as a tile within the budget") {
   DevicePtr device = test_device(2);
-  std::int64_t rows = 600, vocab = 50'000;  // 120 MB of logits
+  std::int64_t rows = device->name() == "cuda" ? 1800 : 600, vocab = 50'000;  // 120 MB of logits, or 360
   Tensor x = Tensor::zeros(device, {rows, 2}, DType::f32);
   x.set_trainable();
   Weight head(Tensor::zeros(device, {vocab, 2}, DType::f32));
@@ -109,5 +114,5 @@ TEST_CASE("logits exist as a tile of at most 64 MB") {
   std::size_t before = device->memory().live();
   CrossEntropy loss = cross_entropy(x, head, targets, 1);
   CHECK(loss.sum.item() / static_cast<double>(rows) == doctest::Approx(std::log(static_cast<double>(vocab))));
-  CHECK(device->memory().peak() - before <= (64u << 20) + x.bytes() + (1u << 20));
+  CHECK(device->memory().peak() - before <= budget(device) + x.bytes() + (1u << 20));
 }

@@ -109,7 +109,7 @@ double distance(const std::vector<double>& a, const std::vector<double>& b) {
   for (std::size_t i = 0; i < a.size(); ++i) {
     largest = std::max(largest, std::abs(b[i]));
     double difference = std::abs(a[i] - b[i]);
-    if (!(difference <= worst)) worst = difference;  // a NaN stays
+    if (!(difference <= worst) && worst == worst) worst = difference;  // a NaN stays
   }
   return worst / largest;
 }

@@ -4,13 +4,14 @@ here may have AVX-512 where it should not, and only a processor without it would
 
     instruction_sets.py TEST_OPS LORAGRAD [LITTLE_MEMORY]      without the library (sanitizers) nothing is emulated
 """
-import os, platform, re, resource, shutil, subprocess, sys, unittest
+import os, pathlib, platform, re, resource, shutil, subprocess, sys, unittest
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
+sys.dont_write_bytecode = True
+from run_all import QUICK, SMALL_OPS
 
 TEST_OPS, LORAGRAD, LITTLE_MEMORY = sys.argv[1], sys.argv[2], sys.argv[3:]
 SETS = ["baseline", "avx2", "avx512", "avx512_bf16"]
-# Cases about the cut of work and about the library, and the largest: the suite "ops" runs them, in the best set.
-LONG = ["*number of threads*", "threads that cannot*", "products against f64*", "a row that the library says*", "what one row or column too many*",
-        "products of all small shapes*", "products of a few rows*", "logits exist*", "attention is its definition", "head and loss against*"]
 
 
 def run(program, *words, before=(), **env):
@@ -28,7 +29,7 @@ def emulator(case, processor):
 class InstructionSets(unittest.TestCase):
     def check(self, name, **options):
         self.assertIn(f"\nkernels: {name}\n", run(LORAGRAD, "--version", **options).stdout)
-        done = run(TEST_OPS, "-tce=" + ",".join(LONG), LORAGRAD_QUICK_OPS="1", **options)
+        done = run(TEST_OPS, *SMALL_OPS, **{**QUICK, **options})
         self.assertEqual(0, done.returncode, done.stdout + done.stderr)
         self.assertGreater(int(re.search(r"test cases: +(\d+)", done.stdout)[1]), 50)
 

@@ -23,7 +23,7 @@ def formatter():
 class Format(unittest.TestCase):
     @unittest.skipUnless(formatter(), f"SKIPPED: clang-format {VERSION} is not installed, and other versions format otherwise")
     def test_every_file(self):
-        files = [str(p) for folder in FOLDERS for end in ("*.h", "*.cpp") for p in (ROOT / folder).rglob(end)]
+        files = [str(p) for folder in FOLDERS for end in ("*.h", "*.cpp", "*.cu") for p in (ROOT / folder).rglob(end)]
         run = subprocess.run([formatter(), "--dry-run", "--Werror", *files], cwd=ROOT, capture_output=True, text=True)
         wrong = sorted({line.split(":")[0] for line in run.stderr.splitlines() if "error: code should be clang-formatted" in line})
         self.assertEqual([], wrong, f"mend with: {formatter()} -i " + " ".join(wrong))

@@ -23,7 +23,8 @@ ONLY = {
     r"Eigen/|unsupported/Eigen": ["ops/cpu/"],
     r"cblas\.h|dnnl|omp\.h": ["ops/cpu/"],
     r"benchmark/": ["bench/"],
-    r"cuda|cublas": ["ops/cuda/"],
+    r"cuda|cublas": ["ops/cuda/", "tests/cuda/", "tests/cuda_emulation/"],
+    r"boost/": ["tests/cuda_emulation/"],
     r"nlohmann/": ["io/json.cpp"],
     r"pcre2\.h": ["data/", "lora/"],
     r"utf8proc\.h": ["data/"],
@@ -42,14 +43,14 @@ def violations(path, text):
         for header, places in ONLY.items():
             if re.match(header, include) and not any(path.startswith(place) for place in places):
                 found.append(f"{path} includes {include}: only {', '.join(places)} may")
-    if folder in MAY and not path.startswith("ops/cpu/") and re.search(r"^#\s*if.*(DNNL|ONEDNN|CUDA|AVX)", text, re.MULTILINE):
+    if folder in MAY and not path.startswith(("ops/cpu/", "ops/cuda/")) and re.search(r"^#\s*if.*(DNNL|ONEDNN|CUDA|AVX)", text, re.MULTILINE):
         found.append(f"{path}: conditional compilation outside the backend folders")
     return found
 
 
 class Layering(unittest.TestCase):
     def test_every_file(self):
-        files = [p for folder in [*MAY, "tests", "examples", "bench"] for end in ("*.h", "*.cpp") for p in (ROOT / folder).rglob(end)]
+        files = [p for folder in [*MAY, "tests", "examples", "bench"] for end in ("*.h", "*.cpp", "*.cu") for p in (ROOT / folder).rglob(end)]
         self.assertGreater(len(files), 50)
         self.assertEqual([], [v for p in files for v in violations(p.relative_to(ROOT).as_posix(), p.read_text())])
 

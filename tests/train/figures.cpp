@@ -153,6 +153,7 @@ std::string differences(const Figures& expected, const Figures& found) {
 }  // namespace
 
 TEST_CASE("a step costs what it did: kernel calls and memory") {
+  if (test_device(1)->name() == "cuda") return;  // the figures are a processor's
   Figures found = found_figures();
   if (std::getenv("LORAGRAD_WRITE_FIGURES")) put(file, text_of(found));
   std::string changed = differences(figures_in(get(file)), found);

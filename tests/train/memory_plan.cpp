@@ -109,6 +109,36 @@ TEST_CASE("a forecast above what is available is warned of, with what would fit"
   CHECK(contains(warning(100), "the least is 137 MiB in all (checkpointed blocks, 1 row at a time)"));
 }
 
+TEST_CASE("a device with memory of its own is planned for in that memory, with room for gaps") {
+  constexpr std::size_t mebi = 1 << 20;
+  auto on_device = [](const TrainOptions& options) {
+    Forecast forecast = Made()(options);
+    forecast.own_memory = true;
+    forecast.weights *= mebi;
+    forecast.activations *= mebi;
+    forecast.workspace = 28 * mebi;
+    forecast.held = forecast.process = 300 * mebi;  // the host's
+    return forecast;
+  };
+  TrainOptions asked{.batch_size = 8};
+  MemoryPlan plan{asked, on_device(asked), 928 * mebi};
+  CHECK(plan.forecast.total() == 928 * mebi);
+  CHECK(memory_warning(plan, asked, 512, {on_device, on_device}) == "");
+  auto rows = [&](std::size_t limit) {
+    return plan_memory(asked, limit * mebi, 512, {on_device, on_device}).options.rows_at_once();
+  };
+  CHECK(rows(943) == 8);
+  CHECK(rows(942) == 4);  // 928 and a 64th are more
+  plan.available = 600 * mebi;
+  CHECK(memory_warning(plan, asked, 512, {on_device, on_device}) ==
+        "memory: 600 MiB of the device's may be taken, and 928 MiB will be needed; --max-memory 600MiB would fit (4 "
+        "rows at a time)");
+  plan.available = 100 * mebi;
+  CHECK(contains(memory_warning(plan, asked, 512, {on_device, on_device}),
+                 "; the least is 152 MiB in all (checkpointed blocks, 1 row at a time)"));
+  CHECK(rows(152) == 1);
+}
+
 TEST_CASE("a plan goes by the threads that it counts, and the forecast is the run's own") {
   auto with_threads = [](int threads) {
     return [threads](const TrainOptions& options) {

@@ -36,6 +36,10 @@ TEST_CASE("a metrics row") {
   skipped.tokens_per_s = std::numeric_limits<double>::quiet_NaN();
   CHECK(contains(metrics_row(skipped), R"("loss": null)"));
   CHECK(contains(metrics_row(skipped), R"("tokens_per_s": null)"));
+  StepReport on_gpu = sample();
+  on_gpu.device_peak_bytes = std::size_t{5} << 30;
+  CHECK(metrics_row(on_gpu).ends_with(R"("peak_bytes": 1048576, "device_peak_bytes": 5368709120})"));
+  CHECK(is_metrics(metrics_row(on_gpu) + "\n"));
 }
 
 TEST_CASE("metrics are there line by line") {

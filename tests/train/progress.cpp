@@ -40,6 +40,9 @@ TEST_CASE("durations and bytes") {
 TEST_CASE("a line of progress") {
   std::string text = "step 25/100  loss 2.3457  lr 2.00e-04  812 tokens/s  1m22s left";
   CHECK(progress_text(sample()) == text);
+  Progress on_gpu = sample();
+  on_gpu.report.device_peak_bytes = std::size_t{13} << 28;
+  CHECK(contains(progress_text(on_gpu), "812 tokens/s  GPU 3.25 GiB  1m22s left"));
   Progress skipped = sample();
   skipped.report.updated = false;
   CHECK(contains(progress_text(skipped), "loss -  lr 2.00e-04  - tokens/s  1m22s left"));

@@ -1,0 +1,95 @@
+#include "train/use_forecast.h"
+
+#include <numeric>
+
+#include "models/generate.h"
+#include "models/merged_model.h"
+#include "ops/meta_device.h"
+#include "tests/train/support.h"
+
+using namespace loragrad;
+using namespace loragrad::test;
+
+namespace {
+
+/// A model and adapters on one device: the real one, or the meta device beside it.
+struct Used {
+  Used(const TinyModel& folder, const DevicePtr& device)
+      : model(load_model(folder.path(), device)),
+        adapters{{tiny_adapter(*model, {"q_proj", "down_proj"}, 0, false), 1}} {}
+  std::unique_ptr<CausalLm> model;
+  std::vector<WeightedAdapter> adapters;
+};
+
+std::size_t device_bytes(const Forecast& f) { return (f.own_memory ? f.weights : 0) + f.trained + f.activations; }
+
+/// `use` with a model on a new device takes what `forecast` says of its outline.
+void check_forecast(const TinyModel& folder, const std::function<Forecast(const Used&)>& forecast,
+                    const std::function<void(const Used&)>& use) {
+  DevicePtr device = test_device(1);
+  Forecast said = forecast(Used(folder, meta_device(device)));
+  Used used(folder, device);
+  CHECK(said.own_memory == !device->shares_host_memory());
+  CHECK(said.trained == 4 * 2 * (3 * (16 + 16) + 3 * (24 + 16)));
+  use(used);
+  CHECK(static_cast<double>(device_bytes(said)) ==
+        doctest::Approx(static_cast<double>(device->footprint())).epsilon(0.04));
+}
+
+}  // namespace
+
+TEST_CASE("the forecast of an evaluation is how far the device's memory reaches") {
+  TinyModel folder;
+  Dataset data = tiny_data(40);
+  for (Row& row : data.rows) row.labels = row.input_ids;
+  std::size_t all = 0;
+  for (std::int64_t tokens : {2048, 100}) {
+    EvalOptions options{.tokens_per_batch = tokens};
+    auto forecast = [&](const Used& used) {
+      Forecast f = forecast_evaluation(*used.model, used.adapters, data, options);
+      if (tokens == 2048) all = f.activations;
+      if (tokens == 100) CHECK(f.activations < all);
+      return f;
+    };
+    check_forecast(folder, forecast, [&](const Used& used) {
+      evaluate(*used.model, data, {.tokens_per_batch = tokens, .adapters = used.model->activate(used.adapters)});
+    });
+  }
+}
+
+TEST_CASE("logits are forecast with an evaluation that hands them out") {
+  TinyModel folder(tiny_llama_of(5000, 64));
+  Dataset data = tiny_data(4);
+  auto activations = [&](EvalOptions options) {
+    Used outline(folder, meta_device(test_device(1)));
+    return forecast_evaluation(*outline.model, outline.adapters, data, options).activations;
+  };
+  std::size_t longest = 0;
+  for (const Row& row : data.rows) longest = std::max(longest, row.input_ids.size());
+  CHECK(activations({.logits = [](std::int64_t, const Tensor&) {}}) > longest * 5000 * sizeof(float));
+}
+
+TEST_CASE("the forecast of a generation is how far the device's memory reaches") {
+  TinyModel folder;
+  std::vector<std::int32_t> prompt(20);
+  std::iota(prompt.begin(), prompt.end(), 3);
+  auto forecast = [&](const Used& used) { return forecast_generation(*used.model, used.adapters, 20, 30); };
+  check_forecast(folder, forecast, [&](const Used& used) {
+    generate(*used.model, prompt,
+             {.max_tokens = 30, .adapters = used.model->activate(used.adapters), .end_tokens = {31}});
+  });
+  Used outline(folder, meta_device(test_device(1)));
+  // A prompt beyond the model's positions is the generation's to refuse.
+  CHECK(forecast_generation(*outline.model, outline.adapters, 64, 1).activations < 1000);
+}
+
+TEST_CASE("the forecast of a merge is no less than it takes, but for gaps of a hundredth") {
+  TinyModel folder;
+  TempFolder output;
+  DevicePtr device = test_device(1);
+  Used outline(folder, meta_device(device)), used(folder, device);
+  Forecast said = forecast_merge(*outline.model, folder.path(), outline.adapters);
+  write_merged_model(*used.model, folder.path(), used.adapters, output / "");
+  CHECK(static_cast<double>(device_bytes(said)) > 0.99 * static_cast<double>(device->footprint()));
+  CHECK(device_bytes(said) < 3 * device->footprint());
+}
