@@ -8,9 +8,9 @@ namespace loragrad {
 
 ModelToLoad::ModelToLoad(const ComputeFlags& compute, std::string folder)
     : options_(compute.load_options()), folder_(std::move(folder)), device_(compute.device.open()) {
-  std::unique_ptr<CausalLm> outline = load_model(folder_, meta_device(device_.device()), options_);
-  warn_of_config(*outline);
-  config_ = outline->config();
+  outline_ = load_model(folder_, meta_device(device_.device()), options_);
+  warn_of_config(*outline_);
+  config_ = outline_->config();
 }
 
 std::unique_ptr<CausalLm> ModelToLoad::load(const std::vector<std::string>& adapters, const Forecasting& forecast) {
@@ -23,11 +23,11 @@ std::unique_ptr<CausalLm> ModelToLoad::load(const std::vector<std::string>& adap
 std::unique_ptr<CausalLm> ModelToLoad::load_on(const DevicePtr& device, const std::vector<std::string>& adapters,
                                                const Forecasting& forecast) {
   if (!device->shares_host_memory()) {
-    std::unique_ptr<CausalLm> outline = load_model(folder_, meta_device(device), options_);
-    forecast_ = forecast(*outline, outline_adapters(adapters, {*outline, folder_}));
+    forecast_ = forecast(*outline_, outline_adapters(adapters, {*outline_, folder_}));
     if (std::string lack = memory_lack(forecast_, available_on(*device)); !lack.empty()) throw OutOfMemory(lack);
     note(device_forecast_text(forecast_));
   }
+  outline_.reset();
   return use([&] { return load_model(folder_, device, options_); });
 }
 

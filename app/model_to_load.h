@@ -35,6 +35,7 @@ class ModelToLoad {
   LoadOptions options_;
   std::string folder_;
   ChosenDevice device_;
+  std::unique_ptr<CausalLm> outline_;  ///< on a meta device like the first that was chosen, until a model is loaded
   ModelConfig config_;
   Forecast forecast_;
 };

@@ -50,6 +50,7 @@ TrainingPlan plan_training(const TrainFlags& flags, const std::function<DevicePt
   ChosenDevice chosen = flags.compute.device.open(flags.training.max_memory);
   plan.load = flags.compute.load_options();
   plan.load.trainable = flags.lora.full;
+  const Device* outlined = chosen.device().get();
   std::unique_ptr<CausalLm> outline = load_model(flags.model_folder, meta_device(chosen.device()), plan.load);
   warn_of_config(*outline);
   std::optional<LoraConfig> lora;
@@ -65,7 +66,7 @@ TrainingPlan plan_training(const TrainFlags& flags, const std::function<DevicePt
                              pointer(plan.data.eval));
   };
   plan.memory = chosen.on_what_fits([&](const DevicePtr& device) {
-    outline = load_model(flags.model_folder, meta_device(device), plan.load);
+    if (device.get() != outlined) outline = load_model(flags.model_folder, meta_device(device), plan.load);
     return plan_within_limit(flags.training, plan.data.train, device,
                              forecaster(device, flags.compute.device.thread_count(), forecast));
   });
