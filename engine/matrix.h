@@ -46,6 +46,18 @@ M column_range(M m, std::int64_t begin, std::int64_t count) {
   return m;
 }
 
+/// Makes one row of matrices of equal shape when none has gaps between its rows.
+template <class... M>
+void flatten(M&... matrices) {
+  if ((... && (!matrices.data || matrices.stride == matrices.cols))) {
+    auto one_row = [](auto& m) {
+      m.cols = m.stride = m.rows * m.cols;
+      m.rows = 1;
+    };
+    (one_row(matrices), ...);
+  }
+}
+
 /// Whether two matrices may have elements in common: not if they lie apart, are other columns of one matrix, or have no
 /// memory.
 inline bool may_overlap(const ConstMatrix& a, const ConstMatrix& b) {

@@ -119,18 +119,6 @@ void for_blocks(Device& device, std::int64_t rows, std::int64_t cols, F f) {
   });
 }
 
-/// Makes one row of matrices of equal shape when none has gaps between its rows.
-template <class... M>
-void flatten(M&... matrices) {
-  if ((... && (!matrices.data || matrices.stride == matrices.cols))) {
-    auto one_row = [](auto& m) {
-      m.cols = m.stride = m.rows * m.cols;
-      m.rows = 1;
-    };
-    (one_row(matrices), ...);
-  }
-}
-
 /// The sum of f(i), i < n, in an order that depends on n alone.
 template <class C, class F>
 C ordered_sum(std::int64_t n, F f) {

@@ -1,14 +1,13 @@
 #include <algorithm>
 #include <cstring>
-#include <string>
 
-#include "engine/error.h"
 #include "ops/cpu/gemm_dropout.h"
 #include "ops/cpu/gemm_tiles.h"
 #include "ops/cpu/gemv.h"
 #include "ops/cpu/instruction_sets.h"
 #include "ops/cpu/kernels.h"
 #include "ops/cpu/scratch.h"
+#include "ops/gemm.h"
 
 namespace loragrad::cpu {
 namespace {
@@ -111,12 +110,8 @@ std::size_t scratch_bytes(Device& device, const GemmArgs& g) {
 }
 
 void gemm(Device& device, const GemmArgs& g, void* workspace) {
-  Index k = inner(g), k_b = g.transpose_b ? g.b.cols : g.b.rows, n = g.transpose_b ? g.b.rows : g.b.cols;
-  Index m = g.transpose_a ? g.a.cols : g.a.rows;
-  if (k != k_b || m != g.c.rows || n != g.c.cols)
-    throw ShapeError("gemm: [" + std::to_string(m) + ", " + std::to_string(k) + "] times [" + std::to_string(k_b) +
-                     ", " + std::to_string(n) + "] into [" + std::to_string(g.c.rows) + ", " +
-                     std::to_string(g.c.cols) + "]");
+  check_gemm(g);
+  Index m = g.c.rows, n = g.c.cols, k = inner(g);
   if (m == 0 || n == 0) return;
   if (k == 0) {  // no tokens, or rank 0: the sum is empty
     for (Index row = 0; row < m; ++row) {

@@ -1,37 +1,12 @@
 #pragma once
-#include <cstddef>
-#include <cstdint>
-
-#include "engine/matrix.h"
+#include "ops/scratch.h"
 
 namespace loragrad::cpu {
 
+/// Arrays start on cache lines.
+using Scratch = AlignedScratch<64>;
+
 /// Bytes up to the beginning of the next cache line.
-constexpr std::size_t whole_lines(std::size_t bytes) { return (bytes + 63) / 64 * 64; }
-
-/// Cuts scratch space into arrays that start on cache lines; with no memory it only counts.
-class Scratch {
- public:
-  explicit Scratch(void* memory) : memory_(static_cast<std::byte*>(memory)) {}
-  template <class T>
-  T* take(std::int64_t count) {
-    return static_cast<T*>(cut(static_cast<std::size_t>(count) * sizeof(T)));
-  }
-  Matrix take(DType dtype, std::int64_t rows, std::int64_t cols) {
-    return {cut(bytes_of(dtype, rows * cols)), dtype, rows, cols, cols};
-  }
-  std::size_t used() const { return used_; }
-  /// The memory behind all that was taken.
-  void* rest() const { return memory_ ? memory_ + used_ : nullptr; }
-
- private:
-  void* cut(std::size_t bytes) {
-    void* at = rest();
-    used_ += whole_lines(bytes);
-    return at;
-  }
-  std::byte* memory_;
-  std::size_t used_ = 0;
-};
+constexpr std::size_t whole_lines(std::size_t bytes) { return Scratch::whole(bytes); }
 
 }  // namespace loragrad::cpu

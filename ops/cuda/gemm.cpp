@@ -1,5 +1,4 @@
 #include <algorithm>
-#include <string>
 
 #include "engine/error.h"
 #include "ops/cuda/gemv.h"
@@ -8,6 +7,7 @@
 #include "ops/cuda/products.h"
 #include "ops/cuda/scratch.h"
 #include "ops/cuda/thin.h"
+#include "ops/gemm.h"
 
 namespace loragrad::cuda {
 namespace {
@@ -127,16 +127,6 @@ void run_all(Device& device, const Parts& parts, void* scratch) {
   for (Index i = 0; i < parts.pieces.count(); ++i) parts.run(device, i, scratch);
 }
 
-void check(const GemmArgs& g) {
-  Index k = inner(g), k_b = g.transpose_b ? g.b.cols : g.b.rows, n = g.transpose_b ? g.b.rows : g.b.cols;
-  Index m = g.transpose_a ? g.a.cols : g.a.rows;
-  if (k != k_b || m != g.c.rows || n != g.c.cols)
-    throw ShapeError("gemm: [" + std::to_string(m) + ", " + std::to_string(k) + "] times [" + std::to_string(k_b) +
-                     ", " + std::to_string(n) + "] into [" + std::to_string(g.c.rows) + ", " +
-                     std::to_string(g.c.cols) + "]");
-  if (g.bias && g.dropout.on()) throw UsageError("gemm: a bias beside dropout");
-}
-
 std::span<const GemmArgs> one(const GemmArgs& g) { return {&g, 1}; }
 
 }  // namespace
@@ -151,7 +141,8 @@ std::size_t scratch_bytes(Device& device, const GemmArgs& g) {
 }
 
 void gemm(Device& device, const GemmArgs& g, void* scratch) {
-  check(g);
+  check_gemm(g);
+  if (g.bias && g.dropout.on()) throw UsageError("gemm: a bias beside dropout");
   if (g.c.rows == 0 || g.c.cols == 0) return;
   if (inner(g) == 0) return put_bias(device, g);  // no tokens, or rank 0
   if (is_gemv(g)) return gemv(device, g, scratch);

@@ -3,6 +3,7 @@
 #include "ops/cuda/gemv.h"
 #include "ops/cuda/kernels.h"
 #include "ops/cuda/thin.h"
+#include "ops/gemm.h"
 
 namespace loragrad::cuda {
 namespace {
@@ -41,10 +42,9 @@ std::size_t scratch_bytes(Device& device, const GemmListArgs& args) {
 
 void gemm_list(Device& device, const GemmListArgs& args, void* scratch) {
   for_each_pass(args.products, [&](std::span<const GemmArgs> pass) {
-    if (pass.size() > 1)
-      thin(device, pass, scratch);
-    else
-      gemm(device, pass.front(), scratch);
+    if (pass.size() == 1) return gemm(device, pass.front(), scratch);
+    for (const GemmArgs& g : pass) check_gemm(g);
+    thin(device, pass, scratch);
   });
 }
 

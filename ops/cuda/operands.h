@@ -179,18 +179,6 @@ void with_common_type(std::initializer_list<ConstMatrix> matrices, F f) {
   with_type(dtype, f);
 }
 
-/// Makes one row of matrices of equal shape when none has gaps between its rows.
-template <class... M>
-void flatten(M&... matrices) {
-  if ((... && (!matrices.data || matrices.stride == matrices.cols))) {
-    auto one_row = [](auto& m) {
-      m.cols = m.stride = m.rows * m.cols;
-      m.rows = 1;
-    };
-    (one_row(matrices), ...);
-  }
-}
-
 /// Whether units of n elements, counted from a row's first, are aligned for one access in all of the matrices.
 inline bool all_aligned(std::initializer_list<ConstMatrix> matrices, int n) {
   return std::all_of(matrices.begin(), matrices.end(), [n](const ConstMatrix& m) {

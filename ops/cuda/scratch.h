@@ -1,34 +1,9 @@
 #pragma once
-#include <cstddef>
-#include <cstdint>
-
-#include "engine/matrix.h"
+#include "ops/scratch.h"
 
 namespace loragrad::cuda {
 
-/// Cuts scratch space into arrays that are aligned for any access; with no memory it only counts.
-class Scratch {
- public:
-  explicit Scratch(void* memory) : memory_(static_cast<std::byte*>(memory)) {}
-  template <class T>
-  T* take(std::int64_t count) {
-    return static_cast<T*>(cut(static_cast<std::size_t>(count) * sizeof(T)));
-  }
-  Matrix take(DType dtype, std::int64_t rows, std::int64_t cols) {
-    return {cut(bytes_of(dtype, rows * cols)), dtype, rows, cols, cols};
-  }
-  std::size_t used() const { return used_; }
-  /// The memory behind all that was taken.
-  void* rest() const { return memory_ ? memory_ + used_ : nullptr; }
-
- private:
-  void* cut(std::size_t bytes) {
-    void* at = rest();
-    used_ += (bytes + 255) / 256 * 256;
-    return at;
-  }
-  std::byte* memory_;
-  std::size_t used_ = 0;
-};
+/// Arrays are aligned for any access, as the driver's allocations are.
+using Scratch = AlignedScratch<256>;
 
 }  // namespace loragrad::cuda
