@@ -9,7 +9,7 @@ namespace loragrad::cuda {
 // Exponents are of two, for which a GPU has an instruction: e^x = 2^(x log2(e)).
 constexpr double log2_of_e = 1.4426950408889634, ln_of_2 = 0.6931471805599453;
 
-__device__ inline float power_of_two(float x) { return exp2f(x); }
+__device__ inline float power_of_two(float x) { return exp2_or_zero(x); }
 __device__ inline double power_of_two(double x) { return exp2(x); }
 __device__ inline float binary_logarithm(float x) { return log2f(x); }
 __device__ inline double binary_logarithm(double x) { return log2(x); }

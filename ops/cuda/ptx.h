@@ -54,6 +54,13 @@ __device__ inline void copies_wait() {
   asm volatile("cp.async.wait_group %0;" ::"n"(left) : "memory");
 }
 
+/// 2^x to a part in 2^22, and 0 where that is below the least normal number: exp2f spends instructions on those.
+__device__ inline float exp2_or_zero(float x) {
+  float y;
+  asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
+  return y;
+}
+
 /// Two numbers rounded to bf16 in one word, the first in the lower half.
 __device__ inline std::uint32_t pack_bf16(float low, float high) {
   __nv_bfloat162 pair = __floats2bfloat162_rn(low, high);

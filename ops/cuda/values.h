@@ -6,8 +6,8 @@
 #include "engine/matrix.h"
 #include "ops/cuda/ptx.h"
 
-/// Values in device memory: kernels compute in C, float or double, and read and write through `get` and `put`, which
-/// convert. On the host, `with_type` turns runtime dtypes into template arguments.
+/// Values in device memory: kernels compute in C, float or double; `as` and `rounded` convert what they read and
+/// write. On the host, `with_type` turns runtime dtypes into template arguments.
 namespace loragrad::cuda {
 
 /// The type that numbers of type X are computed with.
@@ -60,6 +60,7 @@ struct alignas(16) Pack {
   static constexpr int size = 16 / sizeof(X);
   X values[size];
 };
+
 /// Calls f(X{}) with the element type of real numbers: float, double, bf16, and for weights and files f16.
 template <class F>
 decltype(auto) with_type(DType dtype, F f) {

@@ -24,26 +24,11 @@ struct dim3 {
 struct uint3 {
   unsigned x, y, z;
 };
-struct alignas(8) int2 {
-  int x, y;
-};
-struct alignas(16) int4 {
-  int x, y, z, w;
-};
-struct alignas(8) uint2 {
-  unsigned x, y;
-};
 struct alignas(16) uint4 {
   unsigned x, y, z, w;
 };
-struct alignas(8) float2 {
-  float x, y;
-};
 struct alignas(16) float4 {
   float x, y, z, w;
-};
-struct alignas(16) double2 {
-  double x, y;
 };
 
 enum cudaError_t {
@@ -55,7 +40,7 @@ enum cudaError_t {
   cudaErrorInvalidDevice = 101,
   cudaErrorNotReady = 600,
 };
-enum cudaMemcpyKind { cudaMemcpyHostToDevice = 1, cudaMemcpyDeviceToHost = 2, cudaMemcpyDeviceToDevice = 3 };
+enum cudaMemcpyKind { cudaMemcpyHostToDevice = 1, cudaMemcpyDeviceToHost = 2 };
 enum cudaFuncAttribute { cudaFuncAttributeMaxDynamicSharedMemorySize = 8 };
 enum cudaDriverEntryPointQueryResult { cudaDriverEntryPointSuccess = 0, cudaDriverEntryPointSymbolNotFound = 1 };
 constexpr unsigned cudaStreamNonBlocking = 1, cudaEventDisableTiming = 2, cudaHostAllocDefault = 0;
@@ -133,11 +118,6 @@ T __shfl_down_sync(unsigned mask, T value, unsigned by, int width = 32) {
   int lane = cuda_emulation::lane(), from = lane + static_cast<int>(by);
   return cuda_emulation::shuffle(mask, value, from / width == lane / width ? from : lane);
 }
-template <class T>
-T __shfl_up_sync(unsigned mask, T value, unsigned by, int width = 32) {
-  int lane = cuda_emulation::lane(), from = lane - static_cast<int>(by);
-  return cuda_emulation::shuffle(mask, value, from >= lane / width * width ? from : lane);
-}
 inline unsigned __ballot_sync(unsigned mask, int predicate) {
   struct Brought {
     int predicate;
@@ -154,13 +134,9 @@ inline unsigned __ballot_sync(unsigned mask, int predicate) {
 }
 
 inline int __popc(unsigned bits) { return __builtin_popcount(bits); }
-inline int __ffs(int bits) { return __builtin_ffs(bits); }
-inline int __clz(int bits) { return bits == 0 ? 32 : __builtin_clz(static_cast<unsigned>(bits)); }
 inline unsigned __umulhi(unsigned a, unsigned b) { return static_cast<unsigned>(std::uint64_t{a} * b >> 32); }
 inline unsigned __float_as_uint(float x) { return std::bit_cast<unsigned>(x); }
 inline float __uint_as_float(unsigned x) { return std::bit_cast<float>(x); }
-inline float rsqrtf(float x) { return 1 / std::sqrt(x); }
-inline double rsqrt(double x) { return 1 / std::sqrt(x); }
 using std::max;
 using std::min;
 

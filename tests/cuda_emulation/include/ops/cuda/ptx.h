@@ -2,8 +2,10 @@
 // ops/cuda/ptx.h on the processor: the same functions, lane by lane in the layouts of the PTX manual.
 #include <cuda_runtime.h>
 
+#include <cmath>
 #include <cstdint>
 #include <cstring>
+#include <limits>
 #include <stdexcept>
 
 #include "engine/dtype.h"
@@ -85,6 +87,11 @@ inline void copies_commit() { cuda_emulation::commit_copies(); }
 template <int left>
 void copies_wait() {
   cuda_emulation::wait_for_copies(left);
+}
+
+inline float exp2_or_zero(float x) {
+  float y = std::exp2(x);
+  return y < std::numeric_limits<float>::min() ? 0 : y;
 }
 
 inline std::uint32_t pack_bf16(float low, float high) {
