@@ -45,15 +45,35 @@ void add_values(Fnv1a& hash, const StoredTensor& tensor) {
   }
 }
 
-/// What the same parameters can be used in different ways by. Six digits: the last ones of a frequency are the maths
-/// library's.
+/// Details that every base's hash has said from the first on, where it does not say otherwise.
+constexpr std::array flags{std::pair{"do_layer_norm_before", true}, std::pair{"_remove_final_layer_norm", false},
+                           std::pair{"scale_attn_weights", true}, std::pair{"scale_attn_by_inverse_layer_idx", false}};
+
+/// Six digits of a fraction: the last ones of a frequency are the maths library's.
+std::string value_text(const Json& json) {
+  if (const auto* numbers = std::get_if<Json::Array>(&json.value())) {
+    std::string text;
+    for (const Json& number : *numbers) text += (text.empty() ? "" : " ") + value_text(number);
+    return text;
+  }
+  const auto* fraction = std::get_if<double>(&json.value());
+  return fraction ? fmt::format("{:.6g}", *fraction) : json.dump();
+}
+
+/// What the same parameters can be used in different ways by.
 std::string config_text(const ModelConfig& c) {
   constexpr std::array activations{"relu", "gelu", "gelu_tanh", "silu"};
-  std::string text = fmt::format(
-      "{} {} {} {} {:.6g} {} {} {} {} {}", c.model_type, c.num_attention_heads, c.num_key_value_heads, c.head_dim,
-      c.norm_eps, activations.at(static_cast<std::size_t>(c.activation)), int{c.do_layer_norm_before},
-      int{c.remove_final_layer_norm}, int{c.scale_attn_weights}, int{c.scale_attn_by_inverse_layer_idx});
-  for (double frequency : c.rope_frequencies) text += fmt::format(" {:.6g}", frequency);
+  std::string text = fmt::format("{} {} {} {} {:.6g} {}", c.model_type, c.num_attention_heads, c.num_key_value_heads,
+                                 c.head_dim, c.norm_eps, activations.at(static_cast<std::size_t>(c.activation)));
+  auto is_flag = [](const std::string& name) {
+    return std::any_of(flags.begin(), flags.end(), [&](const auto& flag) { return name == flag.first; });
+  };
+  for (const auto& [name, otherwise] : flags) {
+    const Json* said = c.detail(name);
+    text += fmt::format(" {}", int{said ? std::get<bool>(said->value()) : otherwise});
+  }
+  for (const auto& [name, value] : c.details)
+    if (!is_flag(name)) text += (name == "rope_frequencies" ? " " : " " + name + " ") + value_text(value);
   return text;
 }
 
