@@ -46,21 +46,11 @@ void add_values(Fnv1a& hash, const StoredTensor& tensor) {
 }
 
 /// Details that every base's hash has said from the first on, where it does not say otherwise.
-constexpr std::array flags{std::pair{"do_layer_norm_before", true}, std::pair{"_remove_final_layer_norm", false},
-                           std::pair{"scale_attn_weights", true}, std::pair{"scale_attn_by_inverse_layer_idx", false}};
+constexpr std::array flags{std::pair{"do_layer_norm_before", 1.0}, std::pair{"_remove_final_layer_norm", 0.0},
+                           std::pair{"scale_attn_weights", 1.0}, std::pair{"scale_attn_by_inverse_layer_idx", 0.0}};
 
-/// Six digits of a fraction: the last ones of a frequency are the maths library's.
-std::string value_text(const Json& json) {
-  if (const auto* numbers = std::get_if<Json::Array>(&json.value())) {
-    std::string text;
-    for (const Json& number : *numbers) text += (text.empty() ? "" : " ") + value_text(number);
-    return text;
-  }
-  const auto* fraction = std::get_if<double>(&json.value());
-  return fraction ? fmt::format("{:.6g}", *fraction) : json.dump();
-}
-
-/// What the same parameters can be used in different ways by.
+/// What the same parameters can be used in different ways by. Six digits: the last ones of a frequency are the maths
+/// library's.
 std::string config_text(const ModelConfig& c) {
   constexpr std::array activations{"relu", "gelu", "gelu_tanh", "silu"};
   std::string text = fmt::format("{} {} {} {} {:.6g} {}", c.model_type, c.num_attention_heads, c.num_key_value_heads,
@@ -69,11 +59,14 @@ std::string config_text(const ModelConfig& c) {
     return std::any_of(flags.begin(), flags.end(), [&](const auto& flag) { return name == flag.first; });
   };
   for (const auto& [name, otherwise] : flags) {
-    const Json* said = c.detail(name);
-    text += fmt::format(" {}", int{said ? std::get<bool>(said->value()) : otherwise});
+    const std::vector<double>* said = c.detail(name);
+    text += fmt::format(" {}", said ? said->at(0) : otherwise);
   }
-  for (const auto& [name, value] : c.details)
-    if (!is_flag(name)) text += (name == "rope_frequencies" ? " " : " " + name + " ") + value_text(value);
+  for (const auto& [name, values] : c.details) {
+    if (is_flag(name)) continue;
+    if (name != "rope_frequencies") text += " " + name;
+    for (double value : values) text += fmt::format(" {:.6g}", value);
+  }
   return text;
 }
 

@@ -37,8 +37,9 @@ Tensor RmsNorm::of_heads(const Tensor& x) const {
   return (*this)(x.reshape({x.numel() / head_dim, head_dim}), x.dtype()).reshape(x.shape());
 }
 
-Tensor AttentionBlock::operator()(const Tensor& x, const Pass& pass, const Tensor& turns) const {
+Tensor AttentionBlock::operator()(Tensor x, const Pass& pass, const Tensor& turns) const {
   std::vector<Tensor> qkv = LinearLayer::together({&q_proj, &k_proj, &v_proj}, x, pass);
+  x = {};
   if (q_norm.weight) qkv[0] = q_norm.of_heads(qkv[0]);
   if (k_norm.weight) qkv[1] = k_norm.of_heads(qkv[1]);
   if (turns.defined())
@@ -48,15 +49,17 @@ Tensor AttentionBlock::operator()(const Tensor& x, const Pass& pass, const Tenso
   return o_proj(o, pass);
 }
 
-Tensor Mlp::operator()(const Tensor& x, const Pass& pass) const {
-  return down(loragrad::activation(activation, up(x, pass)), pass);
+Tensor Mlp::operator()(Tensor x, const Pass& pass) const {
+  x = up(x, pass);
+  x = loragrad::activation(activation, x);
+  return down(x, pass);
 }
 
-Tensor GatedMlp::operator()(const Tensor& x, const Pass& pass) const {
+Tensor GatedMlp::operator()(Tensor x, const Pass& pass) const {
   std::vector<Tensor> gate_up = LinearLayer::together({&gate_proj, &up_proj}, x, pass);
-  Tensor y = gated(activation, gate_up[0], gate_up[1]);
+  x = gated(activation, gate_up[0], gate_up[1]);
   gate_up.clear();
-  return down_proj(y, pass);
+  return down_proj(x, pass);
 }
 
 }  // namespace loragrad

@@ -9,7 +9,7 @@
 #include "ops/norm.h"
 
 /// The parts that decoders are made of: a family's file names their parameters and puts them together. x is
-/// [tokens, d]; `dtype` is the type to compute the next product in.
+/// [tokens, d], and let go of as soon as it has been read; `dtype` is the type to compute the next product in.
 namespace loragrad {
 
 /// A LayerNorm's two vectors.
@@ -40,7 +40,7 @@ struct AttentionBlock {
   RmsNorm q_norm = {}, k_norm = {};  ///< of each head, where they have a weight
 
   /// `turns`: the rotations of the pass's positions (ops/rope.h), undefined where the layer rotates nothing.
-  Tensor operator()(const Tensor& x, const Pass& pass, const Tensor& turns = {}) const;
+  Tensor operator()(Tensor x, const Pass& pass, const Tensor& turns = {}) const;
   std::vector<LinearLayer*> linears() { return {&q_proj, &k_proj, &v_proj, &o_proj}; }
 };
 
@@ -48,7 +48,7 @@ struct AttentionBlock {
 struct Mlp {
   LinearLayer up, down;
   Activation activation = Activation::relu;
-  Tensor operator()(const Tensor& x, const Pass& pass) const;
+  Tensor operator()(Tensor x, const Pass& pass) const;
   std::vector<LinearLayer*> linears() { return {&up, &down}; }
 };
 
@@ -56,7 +56,7 @@ struct Mlp {
 struct GatedMlp {
   LinearLayer gate_proj, up_proj, down_proj;
   Activation activation = Activation::silu;
-  Tensor operator()(const Tensor& x, const Pass& pass) const;
+  Tensor operator()(Tensor x, const Pass& pass) const;
   std::vector<LinearLayer*> linears() { return {&gate_proj, &up_proj, &down_proj}; }
 };
 

@@ -6,7 +6,6 @@
 #include <utility>
 #include <vector>
 
-#include "io/json.h"
 #include "ops/activation.h"
 #include "ops/attention.h"
 
@@ -23,9 +22,9 @@ struct ModelConfig {
   double norm_eps = 1e-5;
   Activation activation = Activation::relu;
   bool tie_word_embeddings = true;
-  /// What else the family read that decides what is computed, by name, in its order: bases that differ in it are
-  /// different ones (models/base_hash.h).
-  std::vector<std::pair<std::string, Json>> details;
+  /// What else the family read that decides what is computed, by name, in its order (a flag is 0 or 1): bases that
+  /// differ in it are different ones (models/base_hash.h).
+  std::vector<std::pair<std::string, std::vector<double>>> details;
   /// generation_config.json's, or, where it has none (null, []), config.json's. All are below vocab_size.
   std::vector<std::int32_t> eos_token_ids;
   std::optional<std::int32_t> bos_token_id;  ///< from the same places; nullopt where it is no id of the vocabulary
@@ -35,7 +34,7 @@ struct ModelConfig {
   /// Of a layer without a window, with scores / sqrt(head_dim).
   AttentionConfig attention() const;
   /// The detail of that name; null where there is none.
-  const Json* detail(const std::string& name) const;
+  const std::vector<double>* detail(const std::string& name) const;
 };
 
 }  // namespace loragrad

@@ -92,7 +92,8 @@ FamilyConfig read_config(ConfigReader& read) {
   c.activation = read.activation("activation_function", "gelu_new");
   c.tie_word_embeddings = read.flag("tie_word_embeddings", true);
   Config own{read.flag("scale_attn_weights", true), read.flag("scale_attn_by_inverse_layer_idx", false)};
-  c.details = {{"scale_attn_weights", own.scale}, {"scale_attn_by_inverse_layer_idx", own.scale_by_inverse_layer}};
+  c.details = {{"scale_attn_weights", {own.scale ? 1.0 : 0.0}},
+               {"scale_attn_by_inverse_layer_idx", {own.scale_by_inverse_layer ? 1.0 : 0.0}}};
   read.require("add_cross_attention", false);
   return {c, [own](const ModelParts& parts) { return std::make_unique<Gpt2>(parts, own); }};
 }

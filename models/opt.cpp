@@ -109,7 +109,7 @@ FamilyConfig read_config(ConfigReader& read) {
   // Checkpoints that were trained before transformers 4.20.1 have no final norm.
   bool before = read.flag("do_layer_norm_before", true), removed = read.flag("_remove_final_layer_norm", false);
   Config own{before, before && !removed, read.flag("enable_bias", true)};
-  c.details = {{"do_layer_norm_before", before}, {"_remove_final_layer_norm", removed}};
+  c.details = {{"do_layer_norm_before", {before ? 1.0 : 0.0}}, {"_remove_final_layer_norm", {removed ? 1.0 : 0.0}}};
   read.require("layer_norm_elementwise_affine", true);
   return {c, [own](const ModelParts& parts) { return std::make_unique<Opt>(parts, own); }};
 }

@@ -118,9 +118,9 @@ std::vector<std::int64_t> read_layer_windows(ConfigReader& read, const ModelConf
 }
 
 FamilyConfig rotary_decoder(ModelConfig c, const RotaryConfig& own) {
-  c.details.emplace_back("rope_frequencies", Json::Array(own.frequencies.begin(), own.frequencies.end()));
+  c.details.emplace_back("rope_frequencies", own.frequencies);
   if (std::any_of(own.windows.begin(), own.windows.end(), [](std::int64_t window) { return window > 0; }))
-    c.details.emplace_back("windows", Json::Array(own.windows.begin(), own.windows.end()));
+    c.details.emplace_back("windows", std::vector<double>(own.windows.begin(), own.windows.end()));
   return {c, [own](const ModelParts& parts) { return std::make_unique<RotaryDecoder>(parts, own); }};
 }
 
