@@ -57,10 +57,13 @@ class CausalLm {
   /// The trainable ones (none for a frozen base).
   std::vector<std::pair<std::string, Tensor>> trainable() const;
 
-  KeyValueCache make_cache(std::int64_t capacity) const;
+  /// Room for `places` rows of up to `capacity` tokens.
+  KeyValueCache make_cache(std::int64_t capacity, std::int64_t places = 1) const;
 
  protected:
   virtual Tensor forward(const Pass& pass) const = 0;
+  /// The same, after which a cache has the batch's tokens. UsageError for a batch that was not made for it as it is.
+  Tensor run(const Pass& pass) const;
 
   friend class ModelAssembly;
   ModelConfig config_;

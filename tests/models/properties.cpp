@@ -105,12 +105,12 @@ TEST_CASE("decoding with a cache equals the full forward, and a batch equals its
       // A prefill of half the row, then token by token.
       for (std::size_t t = 0; t < ids.size();) {
         std::size_t count = t == 0 ? std::max<std::size_t>(1, ids.size() / 2) : 1;
-        BatchRow row{std::span(ids).subspan(t, count), {}, 0, static_cast<std::int32_t>(t)};
-        Batch part = make_batch(model->device(), {row}, vocab, limit);
+        BatchRow row{std::span(ids).subspan(t, count), {}};
+        Batch part = make_batch(model->device(), {row}, vocab, limit, &cache);
         std::vector<float> some =
             model->logits(model->hidden({.batch = part, .adapters = adapters, .cache = &cache})).values<float>();
-        cache.length += static_cast<std::int64_t>(count);
-        auto offset = static_cast<std::size_t>((together.offsets->query[r] + static_cast<std::int64_t>(t)) * vocab);
+        auto offset = static_cast<std::size_t>(
+            (together.spans->first_token(static_cast<std::int64_t>(r)) + static_cast<std::int64_t>(t)) * vocab);
         for (std::size_t i = 0; i < some.size(); ++i)
           worst = std::max(worst, static_cast<double>(std::abs(some[i] - all[offset + i])));
         t += count;

@@ -64,7 +64,7 @@ TEST_CASE("two adapters trained in turn over one model are the two trained alone
   for (std::uint64_t step = 0; step < 4; ++step) {
     a.step(one, 1 + step);
     b.step(other, 2 + step);
-    generate(*model, std::vector<TokenId>{3, 4}, {.max_tokens = 2, .adapters = step % 2 ? a.active() : b.active()});
+    generate(*model, step % 2 ? a.active() : b.active(), std::vector<TokenId>{3, 4}, {.max_tokens = 2});
   }
   CHECK(std::pair(a.values(), a.losses) == alone({"q_proj", "v_proj"}, 1, one));
   CHECK(std::pair(b.values(), b.losses) == alone({"v_proj", "down_proj"}, 2, other));

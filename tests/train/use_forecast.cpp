@@ -75,8 +75,7 @@ TEST_CASE("the forecast of a generation is how far the device's memory reaches")
   std::iota(prompt.begin(), prompt.end(), 3);
   auto forecast = [&](const Used& used) { return forecast_generation(*used.model, used.adapters, 20, 30); };
   check_forecast(folder, forecast, [&](const Used& used) {
-    generate(*used.model, prompt,
-             {.max_tokens = 30, .adapters = used.model->activate(used.adapters), .end_tokens = {31}});
+    generate(*used.model, used.model->activate(used.adapters), prompt, {.max_tokens = 30, .end_tokens = {31}});
   });
   Used outline(folder, meta_device(test_device(1)));
   // A prompt beyond the model's positions is the generation's to refuse.
