@@ -16,11 +16,13 @@ std::optional<Unrecorded> mode_of(const Pass& pass) {
 }  // namespace
 
 Tensor CausalLm::hidden(const Pass& pass) const {
+  pass.adapters.check_rows(pass.batch.offsets->rows());
   auto mode = mode_of(pass);
   return forward(pass);
 }
 
 CrossEntropy CausalLm::loss(const Pass& pass, double denominator) const {
+  pass.adapters.check_rows(pass.batch.offsets->rows());
   auto mode = mode_of(pass);
   return cross_entropy(forward(pass), *head_, pass.batch.targets, denominator);
 }

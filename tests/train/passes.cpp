@@ -75,7 +75,8 @@ TEST_CASE("an adapter may be active in some rows of a batch") {
   std::unique_ptr<CausalLm> model = load_model(folder.path(), test_device(1));
   Adapter adapter = tiny_adapter(*model, {"_proj"}, 0, false), other = tiny_adapter(*model, {"v_proj"}, 0, false);
   Batch batch = batch_of_all(*model, tiny_data(4));
-  ActiveAdapters all = model->activate(adapter), some = model->activate({{adapter, 1, {1, 3}}, {other, -0.5, {3, 9}}});
+  ActiveAdapters all = model->activate(adapter),
+                 some = model->activate({{adapter, 1, "a"}, {other, -0.5, "b"}}).for_rows({"", "a", "a", "b"});
   std::vector<float> base = logits(*model, batch, {}), with = logits(*model, batch, all),
                      with_other = logits(*model, batch, model->activate(other, -0.5)),
                      found = logits(*model, batch, some);
