@@ -44,7 +44,8 @@ int run_generate(const Words& words) {
   ComputeFlags compute;
   bool json = false;
   flags.text("model", model_folder, "DIR", "a Hugging Face model folder");
-  flags.list("adapter", adapter_arguments, "DIR[:WEIGHT]", "an adapter to use; several add up");
+  flags.list("adapter", adapter_arguments, "[NAME=]DIR[:WEIGHT]",
+             "an adapter to use, with a name for the rows that choose it; several add up");
   flags.text("prompt", prompt, "TEXT", "what to continue; \"\": the model's beginning of a text");
   flags.integer("max-tokens", options.max_tokens, 1, std::numeric_limits<std::int32_t>::max(), "most tokens to add");
   flags.number("temperature", options.temperature, 0, std::numeric_limits<double>::max(),
@@ -57,6 +58,7 @@ int run_generate(const Words& words) {
   flags.require({"model", "prompt"});
   if (!flags.parse(words)) return print(flags.help()), 0;
   options.check();
+  warn_of_unused_adapters(adapter_arguments, {});
   require_folder_with(model_folder, "config.json");
 
   ModelToLoad source(compute, model_folder);

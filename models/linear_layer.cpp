@@ -33,8 +33,9 @@ LoraMap LinearLayer::map(const Pass& pass) const {
     Dropout dropout;
     if (pass.training && a.dropout > 0)
       dropout = {a.dropout, mix(pass.dropout_key, hash_name(name_.data(), name_.size())), pass.batch.dropout_tokens};
-    map.terms.push_back({a.module.a, a.module.b, a.module.scale * a.weight, dropout,
-                         tokens_of(a.rows, *pass.batch.spans), pass.rows_alone});
+    for (const IndexRange& rows : pass.adapters.rows_of(a))
+      map.terms.push_back({a.module.a, a.module.b, a.module.scale * a.weight, dropout,
+                           tokens_of(rows, *pass.batch.spans), pass.rows_alone});
   }
   return map;
 }

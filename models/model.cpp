@@ -17,6 +17,7 @@ std::optional<Unrecorded> mode_of(const Pass& pass) {
 
 Tensor CausalLm::run(const Pass& pass) const {
   const Batch& batch = pass.batch;
+  pass.adapters.check_rows(batch.spans->rows());
   if (!pass.cache) {
     if (!batch.places.empty()) throw UsageError("pass: expected the cache that the batch was made for, found none");
     return forward(pass);

@@ -31,7 +31,8 @@ class CausalLm {
   /// The dtype most of the file's bytes have.
   DType stored_dtype() const { return stored_dtype_; }
 
-  /// Final hidden states (after the last norm and projection), [tokens, d].
+  /// Final hidden states (after the last norm and projection), [tokens, d]. UsageError where the pass's adapters are
+  /// named for another number of rows.
   Tensor hidden(const Pass& pass) const;
   /// Sum over supervised tokens / denominator.
   CrossEntropy loss(const Pass& pass, double denominator) const;

@@ -14,6 +14,7 @@
 #include "tests/device/bf16_device.h"
 #include "tests/device/test_device.h"
 #include "tests/io/support.h"
+#include "tests/models/full_adapter.h"
 #include "tests/models/golden_case.h"
 
 using namespace loragrad;
@@ -22,24 +23,6 @@ using namespace loragrad::test;
 namespace {
 
 std::string folder_of(const std::string& family) { return "tests/models/golden/" + family; }
-
-/// An adapter on every linear map, with B != 0 and alpha != r.
-Adapter full_adapter(const CausalLm& model, double dropout) {
-  LoraConfig config{
-      .r = 3, .lora_alpha = 7, .target_modules = TargetModules::parse("all-linear"), .lora_dropout = dropout};
-  DType dtype = accumulation_type(model.compute_dtype());
-  Adapter adapter = make_adapter(model.device(), config, model.linear_shapes(), 5, dtype);
-  for (LoraModule& module : adapter.modules) {
-    Random random(9, hash_name(module.name.data(), module.name.size()));
-    std::vector<double> values(static_cast<std::size_t>(module.b.numel()));
-    for (double& value : values) value = random.normal() * 0.1;
-    if (dtype == DType::f64)
-      module.b.set_values(values);
-    else
-      module.b.set_values(std::vector<float>(values.begin(), values.end()));
-  }
-  return adapter;
-}
 
 }  // namespace
 
