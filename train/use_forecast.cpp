@@ -57,9 +57,18 @@ Forecast forecast_generation(const CausalLm& outline, const std::vector<Weighted
     if (prompt_tokens >= positions) return;
     ActiveAdapters active = outline.activate(adapters);
     KeyValueCache cache = outline.make_cache(std::min(positions, prompt_tokens + max_tokens), rows);
-    run_rows(outline, active, 1, prompt_tokens, &cache);
-    for (std::int64_t row = 0; row < rows; ++row) cache.advance(row, cache.capacity() - 1 - cache.length(row));
-    run_rows(outline, active, rows, 1, &cache);
+    std::vector<std::string> names{""}, of_rows;
+    for (const WeightedAdapter& adapter : adapters)
+      if (std::count(names.begin(), names.end(), adapter.name.value_or("")) == 0) names.push_back(*adapter.name);
+    for (const std::string& name : names) {
+      cache.clear(0);
+      run_rows(outline, active.for_rows({name}), 1, prompt_tokens, &cache);
+    }
+    for (std::int64_t row = 0; row < rows; ++row) {
+      cache.advance(row, cache.capacity() - 1 - cache.length(row));
+      of_rows.push_back(names[static_cast<std::size_t>(row) % names.size()]);
+    }
+    run_rows(outline, active.for_rows(of_rows), rows, 1, &cache);
   });
 }
 
