@@ -41,9 +41,9 @@ Adapter read_adapter(const std::string& folder, const Base& base, const DevicePt
 template <class Open>
 std::vector<WeightedAdapter> weighted(const std::vector<std::string>& arguments, Open open) {
   std::vector<WeightedAdapter> adapters;
-  for (const std::string& text : arguments) {
-    AdapterArgument argument = AdapterArgument::parse(text);
+  for (const AdapterArgument& argument : AdapterArgument::parse(arguments)) {
     adapters.push_back({open(argument.folder), argument.weight});
+    if (!argument.name.empty()) adapters.back().name = argument.name;
   }
   return adapters;
 }
@@ -59,9 +59,13 @@ Adapter open_adapter(const std::string& folder, const Base& base, const DevicePt
   return adapter;
 }
 
+std::vector<WeightedAdapter> open_adapters(const std::vector<std::string>& arguments, const Base& base,
+                                           const DevicePtr& device) {
+  return weighted(arguments, [&](const std::string& folder) { return open_adapter(folder, base, device, false); });
+}
+
 std::vector<WeightedAdapter> open_adapters(const std::vector<std::string>& arguments, const Base& base) {
-  return weighted(arguments,
-                  [&](const std::string& folder) { return open_adapter(folder, base, base.model.device(), false); });
+  return open_adapters(arguments, base, base.model.device());
 }
 
 std::vector<WeightedAdapter> outline_adapters(const std::vector<std::string>& arguments, const Base& base) {
@@ -69,6 +73,17 @@ std::vector<WeightedAdapter> outline_adapters(const std::vector<std::string>& ar
   return weighted(arguments, [&](const std::string& folder) {
     return read_adapter(folder, base, base.model.device(), false, unsaid);
   });
+}
+
+void warn_of_unused_adapters(const std::vector<std::string>& arguments, const std::set<std::string>& chosen) {
+  for (const std::string& name : adapter_names(arguments))
+    if (chosen.count(name) == 0) warn(fmt::format("--adapter {}: no row chooses it, and it is not used", name));
+}
+
+std::set<std::string> chosen_adapters(const Dataset& data) {
+  std::set<std::string> names;
+  for (const Row& row : data.rows) names.insert(row.adapter);
+  return names;
 }
 
 }  // namespace loragrad

@@ -1,7 +1,9 @@
 #pragma once
+#include <set>
 #include <string>
 #include <vector>
 
+#include "data/dataset.h"
 #include "models/merged_model.h"
 #include "models/model.h"
 
@@ -16,11 +18,18 @@ struct Base {
 /// An adapter for this base, with warnings printed: of fields without effect, and where it was made for another base.
 Adapter open_adapter(const std::string& folder, const Base& base, const DevicePtr& device, bool trainable);
 
-/// The same for arguments "DIR[:WEIGHT]".
+/// The same for arguments "[NAME=]DIR[:WEIGHT]", on `device`, or on the base's.
+std::vector<WeightedAdapter> open_adapters(const std::vector<std::string>& arguments, const Base& base,
+                                           const DevicePtr& device);
 std::vector<WeightedAdapter> open_adapters(const std::vector<std::string>& arguments, const Base& base);
 
 /// The same of an outline's base, on its meta device; nothing is printed.
 std::vector<WeightedAdapter> outline_adapters(const std::vector<std::string>& arguments, const Base& base);
+
+/// Warns of named adapters that are not among those that rows have chosen.
+void warn_of_unused_adapters(const std::vector<std::string>& arguments, const std::set<std::string>& chosen);
+/// What a data set's rows have chosen.
+std::set<std::string> chosen_adapters(const Dataset& data);
 
 /// Why an adapter's folder was made for another base than this: the hash in its card differs (models/base_hash.h), or
 /// without one, the names of the hub that both have. "" where nothing speaks against it.

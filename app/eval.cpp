@@ -69,7 +69,8 @@ int run_eval(const Words& words) {
   ComputeFlags compute;
   bool json = false;
   flags.text("model", model_folder, "DIR", "a Hugging Face model folder");
-  flags.list("adapter", adapter_arguments, "DIR[:WEIGHT]", "an adapter to use; several add up");
+  flags.list("adapter", adapter_arguments, "[NAME=]DIR[:WEIGHT]",
+             "an adapter to use, with a name for the rows that choose it; several add up");
   flags.text("data", data_path, "PATH", "a .jsonl or .txt file, or a folder");
   flags.choice("split", split, {"train", "valid", "test"}, "which .jsonl of a folder");
   flags.text("logits", logits_path, "FILE", "write each row's logits to a safetensors file, as row.0, row.1, ...");
@@ -84,6 +85,7 @@ int run_eval(const Words& words) {
   if (flags.given("split") && !std::filesystem::is_directory(data_path))
     throw UsageError("--split: expected a folder as --data beside it, found " + data_path);
   std::optional<OutputLock> lock;
+  std::vector<std::string> names = adapter_names(adapter_arguments);
   if (logits_path) {
     std::vector<InputPath> inputs = input_paths(model_folder, adapter_arguments);
     inputs.push_back({"data", data_path});
@@ -94,9 +96,10 @@ int run_eval(const Words& words) {
 
   ModelToLoad source(compute, model_folder);
   std::optional<Tokenizer> tokenizer = find_tokenizer(model_folder);
-  Dataset data = data_flags.open(data_path, split, pointer(tokenizer), source.config(), model_folder);
+  Dataset data = data_flags.open(data_path, split, pointer(tokenizer), source.config(), model_folder, names);
   if (!data_flags.no_eos) warn_of_end_tokens(source.config(), pointer(tokenizer), data);
   warn_of_rows(data);
+  warn_of_unused_adapters(adapter_arguments, chosen_adapters(data));
 
   LogitsFile logits;
   if (logits_path) options.logits = [&](std::int64_t row, const Tensor& values) { logits.add(row, values); };

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <charconv>
 #include <cmath>
 #include <filesystem>
@@ -16,6 +17,18 @@
 namespace loragrad {
 
 namespace fs = std::filesystem;
+
+namespace {
+
+/// What names an adapter on the command line, and rows choose it by.
+bool is_name(std::string_view text) {
+  auto may_be = [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '-';
+  };
+  return !text.empty() && std::all_of(text.begin(), text.end(), may_be);
+}
+
+}  // namespace
 
 void ComputeFlags::add(Flags& flags, bool takes_tf32) {
   flags.choice("precision", precision, {"auto", "f32", "bf16"},
@@ -42,21 +55,36 @@ void DataFlags::add(Flags& flags) {
 }
 
 Dataset DataFlags::open(const std::string& path, const std::string& split, const Tokenizer* tokenizer,
-                        const ModelConfig& config, const std::string& folder) const {
+                        const ModelConfig& config, const std::string& folder,
+                        const std::optional<std::vector<std::string>>& adapters) const {
   DatasetOptions options{.seq_len = seq_len,
                          .eos = std::nullopt,
                          .vocab_size = config.vocab_size,
-                         .max_positions = config.max_position_embeddings};
+                         .max_positions = config.max_position_embeddings,
+                         .adapters = adapters};
   if (!tokenizer) options.no_tokenizer = Tokenizer::lack(folder).value_or("");
   if (std::vector<TokenId> ends = end_tokens(config, tokenizer); !no_eos && !ends.empty()) options.eos = ends.front();
   return load_dataset(dataset_file(path, split), tokenizer, options);
 }
 
 AdapterArgument AdapterArgument::parse(const std::string& text) {
-  std::size_t colon = text.rfind(':');
-  if (colon == std::string::npos || fs::exists(text)) return {text, 1};
-  AdapterArgument argument{text.substr(0, colon), 0};
-  const char *begin = text.data() + colon + 1, *end = text.data() + text.size();
+  AdapterArgument argument;
+  argument.folder = text;
+  // A path before the = is one: ./a=b, runs/lr=1e-3.
+  if (std::size_t equals = text.find('='); equals < text.find('/') && text[0] != '.') {
+    argument.name = text.substr(0, equals);
+    argument.folder = text.substr(equals + 1);
+    if (!is_name(argument.name) || argument.folder.empty())
+      throw UsageError(
+          fmt::format("--adapter: expected NAME=DIR with a NAME of letters, digits, _ and - (a folder of "
+                      "this name is ./{0}), found \"{0}\"",
+                      escaped(text)));
+  }
+  std::size_t colon = argument.folder.rfind(':');
+  if (colon == std::string::npos || fs::exists(argument.folder)) return argument;
+  const char *begin = text.data() + (text.size() - argument.folder.size()) + colon + 1,
+             *end = text.data() + text.size();
+  argument.folder.resize(colon);
   auto [stop, error] = std::from_chars(begin, end, argument.weight);
   if (colon == 0 || error != std::errc() || stop != end || !std::isfinite(argument.weight))
     throw UsageError(
@@ -64,9 +92,29 @@ AdapterArgument AdapterArgument::parse(const std::string& text) {
   return argument;
 }
 
+std::vector<AdapterArgument> AdapterArgument::parse(const std::vector<std::string>& texts) {
+  std::vector<AdapterArgument> arguments;
+  for (const std::string& text : texts) {
+    AdapterArgument argument = parse(text);
+    for (const AdapterArgument& other : arguments)
+      if (!argument.name.empty() && other.name == argument.name)
+        throw UsageError(fmt::format("--adapter: expected each name once, found \"{}\" twice", argument.name));
+    arguments.push_back(std::move(argument));
+  }
+  return arguments;
+}
+
+std::vector<std::string> adapter_names(const std::vector<std::string>& arguments) {
+  std::vector<std::string> names;
+  for (AdapterArgument& argument : AdapterArgument::parse(arguments))
+    if (!argument.name.empty()) names.push_back(std::move(argument.name));
+  return names;
+}
+
 std::vector<InputPath> input_paths(const std::string& model_folder, const std::vector<std::string>& adapters) {
   std::vector<InputPath> inputs{{"model", model_folder}};
-  for (const std::string& argument : adapters) inputs.push_back({"adapter", AdapterArgument::parse(argument).folder});
+  for (const AdapterArgument& argument : AdapterArgument::parse(adapters))
+    inputs.push_back({"adapter", argument.folder});
   return inputs;
 }
 

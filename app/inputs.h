@@ -46,17 +46,24 @@ struct DataFlags {
 
   void add(Flags& flags);
   /// Reads one split of `path` for a model of this config. `folder` is the model's, to say why it has no tokenizer.
+  /// `adapters` are the names that rows may choose; nullopt: they choose none.
   Dataset open(const std::string& path, const std::string& split, const Tokenizer* tokenizer, const ModelConfig& config,
-               const std::string& folder) const;
+               const std::string& folder, const std::optional<std::vector<std::string>>& adapters) const;
 };
 
-/// "DIR" or "DIR:WEIGHT"; a folder whose own name ends like that is meant as it stands.
+/// "DIR", "DIR:WEIGHT" or "NAME=DIR[:WEIGHT]", NAME of letters, digits, _ and -. A folder whose own name ends like a
+/// weight is meant as it stands; one whose name begins like NAME= is written with a path, "./a=b".
 struct AdapterArgument {
   std::string folder;
   double weight = 1;
-  /// UsageError for a weight that is no finite number.
+  std::string name = {};  ///< for the rows that choose it (data/row_adapter.h); "": for all
+  /// UsageError for a weight that is no finite number, and for what stands before a = and is no NAME.
   static AdapterArgument parse(const std::string& text);
+  /// All of a command line's; UsageError also for a name that two have.
+  static std::vector<AdapterArgument> parse(const std::vector<std::string>& texts);
 };
+/// The names among them, in order.
+std::vector<std::string> adapter_names(const std::vector<std::string>& arguments);
 
 /// --model and --adapter as what a command reads.
 std::vector<InputPath> input_paths(const std::string& model_folder, const std::vector<std::string>& adapters);

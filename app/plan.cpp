@@ -2,8 +2,10 @@
 
 #include <fmt/format.h>
 
+#include "app/adapters.h"
 #include "app/console.h"
 #include "app/profile_text.h"
+#include "engine/error.h"
 #include "ops/meta_device.h"
 #include "train/progress.h"
 
@@ -26,12 +28,24 @@ void TrainFlags::add(Flags& flags) {
   training.add(flags);
   data.add(flags);
   compute.add(flags);
+  flags.list("adapter", adapters, "NAME=DIR[:WEIGHT]",
+             "an adapter for the rows of --eval-data that choose it, in place of the one in training");
   flags.choice("profile", profile, {"time", "memory"}, "a table of where a step's time, or its memory, goes");
 }
 
 void TrainFlags::finish(const Flags& flags) {
   std::vector<InputPath> inputs{{"model", model_folder}};
   if (lora.init_adapter) inputs.push_back({"init-adapter", *lora.init_adapter});
+  for (const AdapterArgument& adapter : AdapterArgument::parse(adapters)) {
+    if (adapter.name.empty())
+      throw UsageError(
+          fmt::format("--adapter: expected NAME=DIR[:WEIGHT] for rows of --eval-data to choose, found "
+                      "\"{}\" (--init-adapter starts from a saved one)",
+                      escaped(adapter.folder)));
+    inputs.push_back({"adapter", adapter.folder});
+  }
+  if (!adapters.empty() && !training.eval_data)
+    throw UsageError("--adapter: expected --eval-data beside it, whose rows choose it, found none");
   training.finish(std::move(inputs));
   lora.check(flags);
   require_folder_with(model_folder, "config.json");
@@ -59,11 +73,14 @@ TrainingPlan plan_training(const TrainFlags& flags, const std::function<DevicePt
     check_targets(lora->target_modules, outline->linear_shapes());
   }
   plan.tokenizer = find_tokenizer(flags.model_folder);
-  plan.data =
-      open_training_data(flags.training, flags.data, pointer(plan.tokenizer), outline->config(), flags.model_folder);
+  plan.data = open_training_data(flags.training, flags.data, pointer(plan.tokenizer), outline->config(),
+                                 flags.model_folder, adapter_names(flags.adapters));
+  if (plan.data.eval) warn_of_unused_adapters(flags.adapters, chosen_adapters(*plan.data.eval));
   auto forecast = [&](const TrainOptions& options, const DevicePtr& like) {
     return forecast_training(flags.model_folder, plan.load, lora ? &*lora : nullptr, options, plan.data.train, like,
-                             pointer(plan.data.eval));
+                             pointer(plan.data.eval), [&](const CausalLm& model) {
+                               return outline_adapters(flags.adapters, {model, flags.model_folder});
+                             });
   };
   plan.memory = chosen.on_what_fits([&](const DevicePtr& device) {
     if (device.get() != outlined) outline = load_model(flags.model_folder, meta_device(device), plan.load);
@@ -77,6 +94,7 @@ TrainingPlan plan_training(const TrainFlags& flags, const std::function<DevicePt
     plan.adapter = flags.lora.adapter(*lora, plan.device, {*outline, flags.model_folder}, flags.training.options.seed);
     plan.adapter->base_model = flags.model_folder;
   }
+  plan.data.eval_adapters = open_adapters(flags.adapters, {*outline, flags.model_folder}, plan.device);
   plan.trainable = plan.adapter ? plan.adapter->parameters() : outline->parameter_count();
   plan.parameters = outline->parameter_count() + (plan.adapter ? plan.trainable : 0);
   return plan;

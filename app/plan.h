@@ -17,7 +17,8 @@ struct TrainFlags {
   LoraFlags lora;
   DataFlags data;
   ComputeFlags compute;
-  std::string profile;  ///< "", "time" or "memory"
+  std::string profile;                ///< "", "time" or "memory"
+  std::vector<std::string> adapters;  ///< "NAME=DIR[:WEIGHT]", that rows of the evaluation data choose
 
   void add(Flags& flags);
   /// After parsing: what one flag says about another, and folders that have to be there.

@@ -93,7 +93,7 @@ int run_pretrain(const Words& words) {
   check_vocabulary(config_file, outline->config().vocab_size, folder.tokenizer());
   ModelConfig config = outline->config();
   config.eos_token_ids = folder.end_tokens();
-  TrainingData data = open_training_data(training, data_flags, &folder.tokenizer(), config, "");
+  TrainingData data = open_training_data(training, data_flags, &folder.tokenizer(), config, "", std::nullopt);
   TrainingOutput output(training.output, training.overwrite);
   folder.write(output.file(""));
   auto forecast = [&](const TrainOptions& options, const DevicePtr& like) {

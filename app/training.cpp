@@ -121,9 +121,10 @@ void TrainingFlags::finish(std::vector<InputPath> inputs) {
 }
 
 TrainingData open_training_data(const TrainingFlags& flags, const DataFlags& data, const Tokenizer* tokenizer,
-                                const ModelConfig& config, const std::string& folder) {
-  TrainingData sets{data.open(flags.data, "train", tokenizer, config, folder), std::nullopt};
-  if (flags.eval_data) sets.eval = data.open(*flags.eval_data, "valid", tokenizer, config, folder);
+                                const ModelConfig& config, const std::string& folder,
+                                const std::optional<std::vector<std::string>>& adapters) {
+  TrainingData sets{data.open(flags.data, "train", tokenizer, config, folder, std::nullopt), std::nullopt};
+  if (flags.eval_data) sets.eval = data.open(*flags.eval_data, "valid", tokenizer, config, folder, adapters);
   check_rates(flags.options, static_cast<std::int64_t>(sets.train.rows.size()));
   if (!data.no_eos) warn_of_end_tokens(config, tokenizer, sets.train);
   warn_of_rows(sets.train);
@@ -203,7 +204,8 @@ TrainResult run_training(const CausalLm& model, const Adapter* adapter, const Tr
     if (!report.not_finite.empty()) warn(report.not_finite);
   };
   observer.stop = [] { return interrupted_by() != 0; };
-  TrainResult result = train(model, adapter, data.train, options, data.eval ? &*data.eval : nullptr, observer);
+  TrainResult result =
+      train(model, adapter, data.train, options, data.eval ? &*data.eval : nullptr, observer, data.eval_adapters);
   end_progress_line();
   warn_if_nothing_was_learnt(result);
   // The last update has no next step that would find out; of an adapter, the saving does.

@@ -29,15 +29,18 @@ struct TrainingFlags {
   void finish(std::vector<InputPath> inputs);
 };
 
-/// The two data sets of a run.
+/// The two data sets of a run, and the adapters that rows of the second choose.
 struct TrainingData {
   Dataset train;
   std::optional<Dataset> eval;
+  std::vector<WeightedAdapter> eval_adapters = {};
 };
 /// Opens them, and says what of them cannot be learnt; UsageError when the schedule leaves no step a learning rate.
-/// `folder` is the model's, empty for a new one.
+/// `folder` is the model's, empty for a new one. `adapters` are the names that rows of the evaluation data may choose;
+/// nullopt: they choose none. What is chosen is opened later.
 TrainingData open_training_data(const TrainingFlags& flags, const DataFlags& data, const Tokenizer* tokenizer,
-                                const ModelConfig& config, const std::string& folder);
+                                const ModelConfig& config, const std::string& folder,
+                                const std::optional<std::vector<std::string>>& adapters);
 
 /// What is known before the first step: to stdout, or with --json to stderr.
 void report_plan(const TrainingFlags& flags, const std::string& line);

@@ -1,3 +1,4 @@
+#include <array>
 #include <cmath>
 #include <memory>
 
@@ -7,28 +8,26 @@
 namespace loragrad::bench {
 namespace {
 
-using Offsets = std::vector<std::int64_t>;
+using Rows = std::vector<RowSpan>;
 
 /// Counts the products of a causal pass, `per_pair` of them for each query and key it sees. On a processor they are f32
 /// for bf16 too.
-AttentionArgs arguments(Operands& o, const OpShape& s, DType dtype, const Offsets& offsets, int per_pair) {
-  std::int64_t tokens = offsets.back(), wide = s.width, narrow = s.kv_heads * s.head_dim();
-  auto ends = static_cast<std::int64_t>(offsets.size());
+AttentionArgs arguments(Operands& o, const OpShape& s, DType dtype, const Rows& rows, int per_pair) {
+  std::int64_t tokens = rows.back().query + rows.back().queries, wide = s.width, narrow = s.kv_heads * s.head_dim();
   double pairs = 0;
-  for (std::size_t i = 1; i < offsets.size(); ++i) {
-    auto length = static_cast<double>(offsets[i] - offsets[i - 1]);
-    pairs += length * (length + 1) / 2;
-  }
+  for (const RowSpan& row : rows) pairs += static_cast<double>(row.queries) * (row.queries + 1) / 2;
+  auto number = [&](std::int64_t row, std::int64_t i) {
+    const RowSpan& span = rows[static_cast<std::size_t>(row)];
+    return std::array{span.query, span.queries, span.key, span.keys, span.keys_before}[static_cast<std::size_t>(i)];
+  };
   o.multiplies(2 * per_pair * pairs * static_cast<double>(wide), o.device().shares_host_memory() ? DType::f32 : dtype);
   return {.q = o.read(tokens, wide, dtype),
           .k = o.read(tokens, narrow, dtype),
           .v = o.read(tokens, narrow, dtype),
           .out = o.written(tokens, wide, dtype),
           .logsumexp = o.written(tokens, s.heads, DType::f32).data,
-          .rows = ends - 1,
-          .query_offsets = offsets.data(),
-          .key_offsets = offsets.data(),
-          .device_offsets = o.indices(2, ends, [&](auto, auto i) { return offsets[static_cast<std::size_t>(i)]; }),
+          .rows = rows,
+          .device_rows = reinterpret_cast<const RowSpan*>(o.indices(static_cast<std::int64_t>(rows.size()), 5, number)),
           .n_head = s.heads,
           .n_kv_head = s.kv_heads,
           .head_dim = s.head_dim(),
@@ -55,15 +54,20 @@ std::function<void()> backward(Operands& o, const OpShape& s, DType dtype, const
 OpCases attention_cases(const OpShape& s, DType dtype) {
   OpCases cases;
   auto add = [&](const std::string& name, const std::vector<std::int64_t>& lengths) {
-    auto offsets = std::make_shared<Offsets>(1, 0);
-    for (std::int64_t length : lengths) offsets->push_back(offsets->back() + length);
+    auto rows = std::make_shared<Rows>();
+    std::int32_t tokens = 0;
+    for (std::int64_t length : lengths) {
+      auto n = static_cast<std::int32_t>(length);
+      rows->push_back({tokens, n, tokens, n, tokens});
+      tokens += n;
+    }
     cases.push_back({name + "/forward", [=](Operands& o) {
-                       auto run = forward(o, arguments(o, s, dtype, *offsets, 2));
-                       return [run, offsets] { run(); };
+                       auto run = forward(o, arguments(o, s, dtype, *rows, 2));
+                       return [run, rows] { run(); };
                      }});
     cases.push_back({name + "/backward", [=](Operands& o) {
-                       auto run = backward(o, s, dtype, arguments(o, s, dtype, *offsets, 5));
-                       return [run, offsets] { run(); };
+                       auto run = backward(o, s, dtype, arguments(o, s, dtype, *rows, 5));
+                       return [run, rows] { run(); };
                      }});
   };
   std::string longest = std::to_string(s.length);

@@ -16,6 +16,7 @@ namespace loragrad {
 struct Row {
   std::vector<TokenId> input_ids;
   std::vector<TokenId> labels;
+  std::string adapter = {};  ///< the name of the one that it chose; "": none
 };
 constexpr TokenId no_label = -100;
 
@@ -26,6 +27,8 @@ struct DatasetOptions {
   std::int64_t vocab_size = 0;     ///< ids must be below it (InputError with FILE:LINE and the id)
   std::string no_tokenizer = {};   ///< why there is none, where there is none
   std::int64_t max_positions = 0;  ///< a row that is longer after seq_len cut it is an InputError; 0: any length
+  /// What rows may choose by "adapter" (data/row_adapter.h); nullopt where they choose none, and the key is not read.
+  std::optional<std::vector<std::string>> adapters = {};
 };
 
 struct Dataset {
@@ -35,7 +38,8 @@ struct Dataset {
   std::int64_t cut_rows = 0;           ///< rows that were longer than seq_len
   std::int64_t emptied_rows = 0;       ///< those of them that had supervised tokens and lost them all
   std::int64_t unsupervised_rows = 0;  ///< rows that had none to begin with
-  /// Columns of pre-tokenised rows that other programs read and this one does not, where that makes a difference.
+  /// Columns of pre-tokenised rows that other programs read and this one does not, where that makes a difference; and
+  /// "adapter" where it was not read.
   std::set<std::string> unread_columns;
   std::int64_t supervised_tokens = 0;  ///< after the shift by one
   std::int64_t tokens = 0;
@@ -48,7 +52,7 @@ std::int64_t supervised_tokens(const Row& row);
 
 /// Reads a .jsonl or .txt file; the format is told from the first row (CLI contract, "data"). `tokenizer` may be null
 /// for input_ids only. InputError as FILE:LINE: KEY for bad UTF-8, bad JSON, a missing field, a wrong type, mixed
-/// formats; no rows and no supervised token are errors too.
+/// formats, an adapter that is none of options.adapters; no rows and no supervised token are errors too.
 Dataset load_dataset(const std::string& file, const Tokenizer* tokenizer, const DatasetOptions& options);
 
 }  // namespace loragrad

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "data/row_adapter.h"
 #include "data/unknown_id.h"
 #include "engine/error.h"
 
@@ -155,6 +156,10 @@ Row RowReader::read(const JsonRef& json) {
             : *format_ == RowFormat::prompt_completion ? read_prompt_completion(json)
                                                        : read_input_ids(json);
   if (row.input_ids.empty()) json.fail("a row of at least one token");
+  if (options_.adapters)
+    row.adapter = row_adapter(json, *options_.adapters);
+  else if (json.find("adapter"))
+    unread_columns_.insert("adapter");
   return row;
 }
 

@@ -41,6 +41,9 @@ struct GemmArgs {
   const void* bias = nullptr;
   DropoutMask dropout = {};
   Dropped dropped = Dropped::a;
+  /// Each row of c comes out the same, bit for bit, however many rows are multiplied with it. On a GPU, to rounding.
+  /// UsageError beside transpose_a.
+  bool rows_alone = false;
 };
 /// The dimension that is summed over.
 inline std::int64_t inner(const GemmArgs& g) { return g.transpose_a ? g.a.rows : g.a.cols; }
@@ -158,20 +161,26 @@ struct RopeArgs {
   double beta = 0;
 };
 
-/// Causal attention over ragged rows, grouped-query. Row i has queries query_offsets[i] .. query_offsets[i+1] and keys
-/// key_offsets[i] .. key_offsets[i+1]; its last query stands at its last key, so query j of n among m keys sees keys
-/// 0 .. m - n + j, and with window > 0 only the last `window` of them. Offsets, rows + 1 of each, are there twice: in
-/// host memory, for cutting work and scratch space, and for kernels in the device's.
+/// A row of a batch in attention: its queries are the tokens [query, query + queries), its keys [key, key + keys).
+struct RowSpan {
+  std::int32_t query = 0, queries = 0, key = 0, keys = 0;
+  std::int32_t keys_before = 0;  ///< of all rows before it: where its work begins when keys are shared out
+};
+
+/// Causal attention over ragged rows, grouped-query. A row's last query stands at its last key, so query j of n among m
+/// keys sees keys 0 .. m - n + j, and with window > 0 only the last `window` of them. The rows' queries lie one behind
+/// the other; no two rows have a key in common, and between their keys may be others, which nobody sees. The spans are
+/// there twice: in host memory, for cutting work and scratch space, and for kernels in the device's.
 struct AttentionArgs {
   ConstMatrix q, k, v;        // q [tokens, n_head * head_dim]; k, v [keys, n_kv_head * head_dim]
   Matrix out;                 // like q
   void* logsumexp = nullptr;  // [tokens, n_head] f32 (f64 for f64), may be null when no backward follows
-  std::int64_t rows = 0;
-  const std::int64_t *query_offsets = nullptr, *key_offsets = nullptr;  // in host memory
-  const std::int32_t* device_offsets = nullptr;                         // [2, rows + 1]: queries', keys'
+  std::span<const RowSpan> rows;
+  const RowSpan* device_rows = nullptr;
   std::int64_t n_head = 0, n_kv_head = 0, head_dim = 0, window = 0;
   double scale = 1;
 };
+/// Gradients of keys that no row has are left as they are.
 struct AttentionBackwardArgs {
   AttentionArgs forward;  // out and logsumexp as the forward left them
   ConstMatrix dout;
@@ -192,6 +201,19 @@ struct EmbeddingBackwardArgs {
   const std::int32_t* ids = nullptr;
   Matrix dtable;
   double scale = 1;
+};
+
+/// y[rows[t]] = x[t], converting between dtypes; no row comes twice, others keep what they hold.
+struct PutRowsArgs {
+  ConstMatrix x;
+  const std::int32_t* rows = nullptr;  // [x's rows]
+  Matrix y;
+};
+
+/// ids[t] = the column of row t's largest value, the first of equal ones; -1 where the row holds a NaN. x is f32 or f64.
+struct ArgmaxArgs {
+  ConstMatrix x;
+  std::int32_t* ids = nullptr;  // [x's rows]
 };
 
 /// A language model's head and its loss, over the tokens that have a target: with z_i = x[tokens[i]] headᵀ,
@@ -255,6 +277,8 @@ struct Kernel {
   KERNEL(attention_backward, AttentionBackwardArgs)   \
   KERNEL(embedding, EmbeddingArgs)                    \
   KERNEL(embedding_backward, EmbeddingBackwardArgs)   \
+  KERNEL(put_rows, PutRowsArgs)                       \
+  KERNEL(argmax, ArgmaxArgs)                          \
   KERNEL(head_loss, HeadLossArgs)                     \
   KERNEL(adamw, AdamWArgs)
 

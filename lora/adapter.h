@@ -1,6 +1,7 @@
 #pragma once
 // Threads: one at a time for each device (engine/device.h).
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -39,11 +40,12 @@ struct Adapter {
   std::vector<std::pair<std::string, Tensor>> tensors() const;
 };
 
-/// An adapter, how much of it, and for which rows of a batch.
+/// An adapter, how much of it, and for which rows of a batch: those of this name alone ("": those that name no adapter),
+/// or without a name for all.
 struct WeightedAdapter {
   Adapter adapter;
   double weight = 1;
-  IndexRange rows = {};
+  std::optional<std::string> name = {};
 };
 
 /// The modules of `all` (in their order) that the targets select. UsageError when a name or the pattern matches

@@ -1,35 +1,15 @@
 #include "models/blocks.h"
 
-#include <string>
-
-#include "engine/error.h"
 #include "models/pass.h"
 #include "ops/rope.h"
 
 namespace loragrad {
-namespace {
-
-void append_rows(const Tensor& from, Tensor& to, std::int64_t at) {
-  Matrix target = row_range(to.mutable_matrix(), at, from.rows());
-  from.device()->kernels().accumulate(*from.device(), {from.matrix(), 1, target, 0});
-}
-
-}  // namespace
-
 Tensor attend(const Tensor& q, const Tensor& k, const Tensor& v, const Pass& pass, const AttentionConfig& config,
               std::size_t layer) {
   const Batch& batch = pass.batch;
-  if (!pass.cache) return attention(q, k, v, batch.offsets, config);
-  KeyValueCache& cache = *pass.cache;
-  std::int64_t keys = cache.length + batch.tokens;
-  if (batch.offsets->rows() != 1)
-    throw UsageError("attention: a cache holds one row, found " + std::to_string(batch.offsets->rows()));
-  if (keys > cache.capacity)
-    throw UsageError("attention: the cache holds " + std::to_string(cache.capacity) + " tokens, found " +
-                     std::to_string(keys));
-  append_rows(k, cache.k.at(layer), cache.length);
-  append_rows(v, cache.v.at(layer), cache.length);
-  return attention(q, cache.k[layer].rows(0, keys), cache.v[layer].rows(0, keys), batch.offsets, config);
+  if (!pass.cache) return attention(q, k, v, batch.spans, config);
+  pass.cache->put(layer, k, v, batch.cache_rows);
+  return attention(q, pass.cache->keys(layer), pass.cache->values(layer), batch.spans, config);
 }
 
 Tensor RmsNorm::of_heads(const Tensor& x) const {

@@ -7,10 +7,8 @@
 namespace loragrad {
 namespace {
 
-IndexRange tokens_of(const IndexRange& rows, const RowOffsets& offsets) {
-  auto token = [&](std::int64_t row) {
-    return offsets.query[static_cast<std::size_t>(std::clamp<std::int64_t>(row, 0, offsets.rows()))];
-  };
+IndexRange tokens_of(const IndexRange& rows, const RowSpans& spans) {
+  auto token = [&](std::int64_t row) { return spans.first_token(std::clamp<std::int64_t>(row, 0, spans.rows())); };
   return {token(rows.begin), token(rows.end)};
 }
 
@@ -30,13 +28,14 @@ std::vector<Tensor> LinearLayer::together(std::initializer_list<const LinearLaye
 
 /// The map with the adapters that are active on it.
 LoraMap LinearLayer::map(const Pass& pass) const {
-  LoraMap map{*weight_, bias_ ? *bias_ : Parameter(), {}};
+  LoraMap map{*weight_, bias_ ? *bias_ : Parameter(), {}, pass.rows_alone && !pass.record};
   for (const ActiveModule& a : pass.adapters.of(name_)) {
     Dropout dropout;
     if (pass.training && a.dropout > 0)
       dropout = {a.dropout, mix(pass.dropout_key, hash_name(name_.data(), name_.size())), pass.batch.dropout_tokens};
-    map.terms.push_back(
-        {a.module.a, a.module.b, a.module.scale * a.weight, dropout, tokens_of(a.rows, *pass.batch.offsets)});
+    for (const IndexRange& rows : pass.adapters.rows_of(a))
+      map.terms.push_back({a.module.a, a.module.b, a.module.scale * a.weight, dropout,
+                           tokens_of(rows, *pass.batch.spans), pass.rows_alone});
   }
   return map;
 }

@@ -15,21 +15,43 @@ std::optional<Unrecorded> mode_of(const Pass& pass) {
 }
 }  // namespace
 
+Tensor CausalLm::run(const Pass& pass) const {
+  const Batch& batch = pass.batch;
+  pass.adapters.check_rows(batch.spans->rows());
+  if (!pass.cache) {
+    if (!batch.places.empty()) throw UsageError("pass: expected the cache that the batch was made for, found none");
+    return forward(pass);
+  }
+  bool fits = static_cast<std::int64_t>(batch.places.size()) == batch.spans->rows();
+  for (std::size_t i = 0; fits && i < batch.places.size(); ++i) {
+    const RowSpan& span = batch.spans->spans[i];
+    std::int64_t place = batch.places[i];
+    fits = place < pass.cache->places() && span.key == pass.cache->first_key(place) &&
+           span.keys - span.queries == pass.cache->length(place);
+  }
+  if (!fits) throw UsageError("pass: expected a batch made for the cache as it is, found another");
+  Tensor hidden = forward(pass);
+  for (std::size_t i = 0; i < batch.places.size(); ++i)
+    pass.cache->advance(batch.places[i], batch.spans->spans[i].queries);
+  return hidden;
+}
+
 Tensor CausalLm::hidden(const Pass& pass) const {
   auto mode = mode_of(pass);
-  return forward(pass);
+  return run(pass);
 }
 
 CrossEntropy CausalLm::loss(const Pass& pass, double denominator) const {
   auto mode = mode_of(pass);
-  return cross_entropy(forward(pass), *head_, pass.batch.targets, denominator);
+  return cross_entropy(run(pass), *head_, pass.batch.targets, denominator);
 }
 
-Tensor CausalLm::logits(const Tensor& hidden) const {
+Tensor CausalLm::logits(const Tensor& hidden, bool rows_alone) const {
   DType dtype = accumulation_type(hidden.dtype());
   WeightView head = head_->view();
   Tensor z = Tensor::empty(device_, {hidden.rows(), head.rows}, dtype);
-  gemm(*device_, {.c = z.mutable_matrix(), .a = hidden.matrix(), .b = head, .transpose_b = true});
+  gemm(*device_,
+       {.c = z.mutable_matrix(), .a = hidden.matrix(), .b = head, .transpose_b = true, .rows_alone = rows_alone});
   return z;
 }
 
@@ -85,13 +107,9 @@ std::vector<std::pair<std::string, Tensor>> CausalLm::trainable() const {
   return tensors;
 }
 
-KeyValueCache CausalLm::make_cache(std::int64_t capacity) const {
-  KeyValueCache cache;
-  cache.capacity = capacity;
-  for (std::int64_t i = 0; i < config_.num_hidden_layers; ++i)
-    for (auto* list : {&cache.k, &cache.v})
-      list->push_back(Tensor::empty(device_, {capacity, config_.num_key_value_heads * config_.head_dim}, dtype_));
-  return cache;
+KeyValueCache CausalLm::make_cache(std::int64_t capacity, std::int64_t places) const {
+  std::int64_t width = config_.num_key_value_heads * config_.head_dim;
+  return {device_, config_.num_hidden_layers, width, dtype_, places, capacity};
 }
 
 }  // namespace loragrad

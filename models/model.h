@@ -31,12 +31,14 @@ class CausalLm {
   /// The dtype most of the file's bytes have.
   DType stored_dtype() const { return stored_dtype_; }
 
-  /// Final hidden states (after the last norm and projection), [tokens, d].
+  /// Final hidden states (after the last norm and projection), [tokens, d]. UsageError where the pass's adapters are
+  /// named for another number of rows.
   Tensor hidden(const Pass& pass) const;
   /// Sum over supervised tokens / denominator.
   CrossEntropy loss(const Pass& pass, double denominator) const;
   /// Logits of every token, [tokens, vocab] f32 (f64 when computing in f64); for evaluation only, no tape.
-  Tensor logits(const Tensor& hidden) const;
+  /// rows_alone as in a Pass.
+  Tensor logits(const Tensor& hidden, bool rows_alone = false) const;
 
   /// The linear maps an adapter may target, in the order of the forward pass; the head is not among them.
   std::vector<LinearShape> linear_shapes() const;
@@ -57,10 +59,13 @@ class CausalLm {
   /// The trainable ones (none for a frozen base).
   std::vector<std::pair<std::string, Tensor>> trainable() const;
 
-  KeyValueCache make_cache(std::int64_t capacity) const;
+  /// Room for `places` rows of up to `capacity` tokens.
+  KeyValueCache make_cache(std::int64_t capacity, std::int64_t places = 1) const;
 
  protected:
   virtual Tensor forward(const Pass& pass) const = 0;
+  /// The same, after which a cache has the batch's tokens. UsageError for a batch that was not made for it as it is.
+  Tensor run(const Pass& pass) const;
 
   friend class ModelAssembly;
   ModelConfig config_;

@@ -1,6 +1,7 @@
 #include "ops/attention.h"
 
 #include <algorithm>
+#include <cstring>
 #include <string>
 
 #include "engine/error.h"
@@ -12,8 +13,8 @@ namespace {
 
 struct AttentionNode final : Node {
   AttentionNode(const Tensor& q, const Tensor& k, const Tensor& v, const Tensor& out, const Tensor& logsumexp,
-                const RowOffsetsPtr& offsets, const AttentionArgs& args)
-      : offsets(offsets), args(args) {
+                const RowSpansPtr& rows, const AttentionArgs& args)
+      : rows(rows), args(args) {
     set_inputs({q, k, v});
     for (const Tensor& kept : {q, k, v, out, logsumexp}) save(kept);
   }
@@ -26,17 +27,20 @@ struct AttentionNode final : Node {
     args.out = {const_cast<void*>(o.data), o.dtype, o.rows, o.cols, o.stride};  // read, not written
     args.logsumexp = const_cast<void*>(logsumexp.matrix().data);
     AttentionBackwardArgs back{.forward = args, .dout = dy.matrix(), .dq = {}, .dk = {}, .dv = {}};
+    Device& device = *dy.device();
     Matrix* targets[] = {&back.dq, &back.dk, &back.dv};
     double* betas[] = {&back.beta_q, &back.beta_k, &back.beta_v};
-    bool shared = false;
+    bool shared = false, all_keys = rows->keys() == args.k.rows;
     for (std::size_t i = 0; i < 3; ++i) {
       if (!sink.needs(i)) continue;
       GradSink::Into into = sink.into(i);
       for (std::size_t j = 0; j < i; ++j) shared = shared || may_overlap(*targets[j], into.matrix);
       *targets[i] = into.matrix;
       *betas[i] = into.beta;
+      if (i == 0 || all_keys) continue;
+      zeroed(device, into.matrix, into.beta);
+      *betas[i] = 1;
     }
-    Device& device = *dy.device();
     if (!shared) return device.kernels().attention_backward(device, back);
     // One tensor, or views of it, plays several parts: their gradients go to one buffer, one after the other.
     for (std::size_t i = 0; i < 3; ++i) {
@@ -48,32 +52,20 @@ struct AttentionNode final : Node {
     }
   }
 
-  RowOffsetsPtr offsets;
+  RowSpansPtr rows;
   AttentionArgs args;
 };
 
-void check_offsets(const Tensor& q, const Tensor& k, const RowOffsetsPtr& offsets) {
-  if (!offsets || offsets->query.empty() || offsets->key.size() != offsets->query.size())
-    throw ShapeError("attention: offsets: expected as many for queries as for keys, at least one, found " +
-                     (offsets ? std::to_string(offsets->query.size()) + " and " + std::to_string(offsets->key.size())
-                              : std::string("none")));
-  auto check = [](const std::string& what, const std::vector<std::int64_t>& ends, const Tensor& t) {
-    if (ends.front() != 0 || ends.back() != t.rows() || !std::is_sorted(ends.begin(), ends.end()))
-      throw ShapeError("attention: " + what + " offsets: expected an ascending list from 0 to " +
-                       std::to_string(t.rows()) + " for " + t.shape().text() + ", found " +
-                       std::to_string(ends.front()) + " to " + std::to_string(ends.back()) +
-                       (std::is_sorted(ends.begin(), ends.end()) ? "" : ", not ascending"));
-  };
-  check_indices("attention", "offsets on the device", offsets->on_device, {2, offsets->rows() + 1}, q.shape());
-  check_one_device("attention", q.device(), offsets->on_device.device());
-  check("query", offsets->query, q);
-  check("key", offsets->key, k);
-  for (std::size_t i = 0; i + 1 < offsets->query.size(); ++i) {
-    std::int64_t queries = offsets->query[i + 1] - offsets->query[i], keys = offsets->key[i + 1] - offsets->key[i];
-    if (queries > keys)
-      throw ShapeError("attention: row " + std::to_string(i) + ": expected at least as many keys as queries, found " +
-                       std::to_string(queries) + " queries, " + std::to_string(keys) + " keys");
-  }
+void check_rows(const Tensor& q, const Tensor& k, const RowSpansPtr& rows) {
+  if (!rows) throw ShapeError("attention: rows: expected their spans, found none");
+  check_indices("attention", "rows on the device", rows->on_device, {rows->rows(), 5}, q.shape());
+  check_one_device("attention", q.device(), rows->on_device.device());
+  if (std::int64_t tokens = rows->first_token(rows->rows()); tokens != q.rows())
+    throw ShapeError("attention: rows: expected as many queries as q " + q.shape().text() + " has, found " +
+                     std::to_string(tokens));
+  if (rows->key_end() > k.rows())
+    throw ShapeError("attention: rows: expected keys of k " + k.shape().text() + ", found some up to " +
+                     std::to_string(rows->key_end()));
 }
 
 void check_shapes(const Tensor& q, const Tensor& k, const Tensor& v, const AttentionConfig& config) {
@@ -98,20 +90,61 @@ void check_shapes(const Tensor& q, const Tensor& k, const Tensor& v, const Atten
   check_equal_shapes("attention", "k", k.shape(), "v", v.shape());
 }
 
-}  // namespace
-
-RowOffsetsPtr make_row_offsets(const DevicePtr& device, std::vector<std::int64_t> query,
-                               std::vector<std::int64_t> key) {
-  std::vector<std::int32_t> both(query.begin(), query.end());
-  both.insert(both.end(), key.begin(), key.end());
-  Tensor copy = Tensor::from(device, {2, static_cast<std::int64_t>(query.size())}, std::move(both));
-  return std::make_shared<const RowOffsets>(RowOffsets{std::move(query), std::move(key), copy});
+void check_own_keys(const std::vector<RowSpan>& rows) {
+  std::vector<const RowSpan*> order;
+  for (const RowSpan& row : rows)
+    if (row.keys > 0) order.push_back(&row);
+  std::sort(order.begin(), order.end(), [](auto* a, auto* b) { return a->key < b->key; });
+  for (std::size_t i = 1; i < order.size(); ++i) {
+    const auto [first, second] = std::minmax(order[i - 1], order[i]);
+    if (order[i - 1]->key + order[i - 1]->keys > order[i]->key)
+      throw ShapeError("rows: expected keys of their own, found rows " + std::to_string(first - rows.data()) + " and " +
+                       std::to_string(second - rows.data()) + " with some in common");
+  }
 }
 
-Tensor attention(const Tensor& q, const Tensor& k, const Tensor& v, const RowOffsetsPtr& offsets,
+}  // namespace
+
+std::int64_t RowSpans::first_token(std::int64_t row) const {
+  if (row < rows()) return spans[static_cast<std::size_t>(row)].query;
+  return spans.empty() ? 0 : spans.back().query + spans.back().queries;
+}
+
+std::int64_t RowSpans::keys() const { return spans.empty() ? 0 : spans.back().keys_before + spans.back().keys; }
+
+std::int64_t RowSpans::key_end() const {
+  std::int64_t end = 0;
+  for (const RowSpan& row : spans) end = std::max<std::int64_t>(end, row.key + row.keys);
+  return end;
+}
+
+RowSpansPtr make_row_spans(const DevicePtr& device, std::vector<RowSpan> spans) {
+  std::int32_t query = 0, keys = 0;
+  for (std::size_t i = 0; i < spans.size(); ++i) {
+    RowSpan& row = spans[i];
+    auto fail = [i](const std::string& text) { throw ShapeError("rows: row " + std::to_string(i) + ": " + text); };
+    if (row.query != query)
+      fail("expected queries from " + std::to_string(query) + " on, found them from " + std::to_string(row.query));
+    if (row.queries < 0 || row.queries > row.keys)
+      fail("expected at least as many keys as queries, found " + std::to_string(row.queries) + " queries, " +
+           std::to_string(row.keys) + " keys");
+    if (row.key < 0) fail("expected keys from 0 or later on, found them from " + std::to_string(row.key));
+    row.keys_before = keys;
+    query += row.queries;
+    keys += row.keys;
+  }
+  check_own_keys(spans);
+  static_assert(sizeof(RowSpan) == 5 * sizeof(std::int32_t));
+  std::vector<std::int32_t> numbers(5 * spans.size());
+  if (!spans.empty()) std::memcpy(numbers.data(), spans.data(), spans.size() * sizeof(RowSpan));
+  Tensor copy = Tensor::from(device, {static_cast<std::int64_t>(spans.size()), 5}, std::move(numbers));
+  return std::make_shared<const RowSpans>(RowSpans{std::move(spans), copy});
+}
+
+Tensor attention(const Tensor& q, const Tensor& k, const Tensor& v, const RowSpansPtr& rows,
                  const AttentionConfig& config) {
   check_shapes(q, k, v, config);
-  check_offsets(q, k, offsets);
+  check_rows(q, k, rows);
   const DevicePtr& device = q.device();
   bool record = needs_grad({&q, &k, &v});
   Tensor out = Tensor::empty(device, q.shape(), q.dtype()), logsumexp;
@@ -120,13 +153,12 @@ Tensor attention(const Tensor& q, const Tensor& k, const Tensor& v, const RowOff
     logsumexp = Tensor::empty(device, {q.rows(), config.n_head}, accumulation_type(q.dtype()));
     args.logsumexp = logsumexp.mutable_matrix().data;
   }
-  args.rows = offsets->rows();
-  args.query_offsets = offsets->query.data(), args.key_offsets = offsets->key.data();
-  args.device_offsets = offsets->on_device.data<std::int32_t>();
+  args.rows = rows->spans;
+  args.device_rows = reinterpret_cast<const RowSpan*>(rows->on_device.data<std::int32_t>());
   args.n_head = config.n_head, args.n_kv_head = config.n_kv_head, args.head_dim = config.head_dim;
   args.window = config.window, args.scale = config.scale;
   device->kernels().attention(*device, args);
-  return record ? attach(out, std::make_shared<AttentionNode>(q, k, v, out, logsumexp, offsets, args)) : out;
+  return record ? attach(out, std::make_shared<AttentionNode>(q, k, v, out, logsumexp, rows, args)) : out;
 }
 
 }  // namespace loragrad

@@ -25,6 +25,17 @@ std::vector<std::size_t> evaluation_batches(const Dataset& data, const EvalOptio
   return ends;
 }
 
+namespace {
+
+/// What rows `begin` .. `end` have chosen.
+std::vector<std::string> adapters_of(const StepRows& rows, std::size_t begin, std::size_t end) {
+  std::vector<std::string> names;
+  for (std::size_t row = begin; row < end; ++row) names.push_back(rows[row]->adapter);
+  return names;
+}
+
+}  // namespace
+
 Dataset heaviest_part(const Dataset& data, const EvalOptions& options) {
   Dataset heaviest;
   std::size_t begin = 0;
@@ -50,7 +61,9 @@ EvalReport evaluate(const CausalLm& model, const Dataset& data, const EvalOption
   bool stopped = false;
   std::size_t begin = 0;
   for (std::size_t end : evaluation_batches(data, options)) {
-    Pass pass{.batch = batch_of(model, rows, begin, end), .adapters = options.adapters, .record = false};
+    Pass pass{.batch = batch_of(model, rows, begin, end),
+              .adapters = options.adapters.for_rows(adapters_of(rows, begin, end)),
+              .record = false};
     const Batch& batch = pass.batch;
     if (options.logits) options.logits(static_cast<std::int64_t>(begin), model.logits(model.hidden(pass)));
     if (batch.supervised > 0) {

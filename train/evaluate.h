@@ -26,7 +26,7 @@ struct EvalOptions {
   /// Called for every row in order with its logits, [tokens, vocab] f32 (f64 when computing in f64). Rows then go one
   /// by one.
   std::function<void(std::int64_t row, const Tensor& logits)> logits = {};
-  ActiveAdapters adapters = {};
+  ActiveAdapters adapters = {};  ///< those with a name in the rows that chose it (Row::adapter)
   /// Polled after each batch; true ends early, and the report is of the rows so far.
   std::function<bool()> stop = {};
 };

@@ -103,7 +103,7 @@ StepRows step_of(const std::vector<Row>& batch, const TrainOptions& options) {
 
 /// Runs on the model's meta device, which has seen nothing but the loading of the model and the adapter.
 Forecast forecast_steps(const CausalLm& model, const Adapter* adapter, const TrainOptions& options, const Dataset& data,
-                        const Dataset* eval) {
+                        const Dataset* eval, const std::vector<WeightedAdapter>& eval_adapters) {
   options.check();
   if (data.rows.empty()) throw UsageError("forecast: expected at least one row, found none");
   Device& meta = *model.device();
@@ -126,7 +126,8 @@ Forecast forecast_steps(const CausalLm& model, const Adapter* adapter, const Tra
     for (Tensor& tensor : trained) tensor.clear_grad();
   }
   if (eval && !eval->rows.empty()) {
-    EvalOptions evaluation{.tokens_per_batch = options.eval_tokens_at_once(), .adapters = passes.adapters};
+    EvalOptions evaluation{.tokens_per_batch = options.eval_tokens_at_once(),
+                           .adapters = adapters_in_evaluation(model, adapter, eval_adapters)};
     evaluate(model, heaviest_part(*eval, evaluation), evaluation);
   }
   forecast.optimiser = optimizer.state_bytes();
@@ -168,8 +169,8 @@ std::string memory_lack(const Forecast& forecast, std::size_t available) {
 }
 
 Forecast forecast_training(const std::string& model_folder, LoadOptions load, const LoraConfig* lora,
-                           const TrainOptions& options, const Dataset& data, const DevicePtr& like,
-                           const Dataset* eval) {
+                           const TrainOptions& options, const Dataset& data, const DevicePtr& like, const Dataset* eval,
+                           const AdapterOutlines& eval_adapters) {
   DevicePtr meta = meta_device(like);
   load.trainable = lora == nullptr;
   std::unique_ptr<CausalLm> model = load_model(model_folder, meta, load);
@@ -182,7 +183,8 @@ Forecast forecast_training(const std::string& model_folder, LoadOptions load, co
     adapter =
         make_adapter(meta, config, model->linear_shapes(), options.seed, accumulation_type(model->compute_dtype()));
   }
-  Forecast forecast = forecast_steps(*model, lora ? &adapter : nullptr, options, data, eval);
+  Forecast forecast = forecast_steps(*model, lora ? &adapter : nullptr, options, data, eval,
+                                     eval_adapters ? eval_adapters(*model) : std::vector<WeightedAdapter>());
   if (forecast.own_memory) {
     forecast.weights = placed;
     forecast.trained -= placed;
@@ -196,7 +198,7 @@ Forecast forecast_training(const std::string& model_folder, LoadOptions load, co
 Forecast forecast_pretraining(const std::string& config_json_file, const TrainOptions& options, const Dataset& data,
                               const DevicePtr& like, const Dataset* eval) {
   std::unique_ptr<CausalLm> model = new_model(config_json_file, meta_device(like), options.seed);
-  return forecast_steps(*model, nullptr, options, data, eval);
+  return forecast_steps(*model, nullptr, options, data, eval, {});
 }
 
 }  // namespace loragrad

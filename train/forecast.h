@@ -1,6 +1,8 @@
 #pragma once
 #include <cstddef>
+#include <functional>
 #include <string>
+#include <vector>
 
 #include "data/dataset.h"
 #include "models/model.h"
@@ -47,13 +49,16 @@ std::string memory_lack(const Forecast& forecast, std::size_t available);
 /// What is there before the first pass of a model on a meta device, tensors not counted.
 Forecast forecast_before(const CausalLm& outline, std::size_t batch_shapes);
 
+/// Adapters on the meta device of a model's outline.
+using AdapterOutlines = std::function<std::vector<WeightedAdapter>(const CausalLm& outline)>;
+
 /// Runs steps of the micro-batch with the most tokens that comes (of the longest rows, in a run of very many), and if
 /// there is `eval` its largest part, on a meta device like `like`: nothing is computed and no weight is read. `lora`
-/// null: all parameters are trained. Call it before the model itself has been used, so that its pages are not counted
-/// twice.
+/// null: all parameters are trained. `eval_adapters` gives the outlines of those that rows of `eval` choose. Call it
+/// before the model itself has been used, so that its pages are not counted twice.
 Forecast forecast_training(const std::string& model_folder, LoadOptions load, const LoraConfig* lora,
                            const TrainOptions& options, const Dataset& data, const DevicePtr& like,
-                           const Dataset* eval = nullptr);
+                           const Dataset* eval = nullptr, const AdapterOutlines& eval_adapters = {});
 
 /// The same for a new model, all of whose parameters are trained.
 Forecast forecast_pretraining(const std::string& config_json_file, const TrainOptions& options, const Dataset& data,

@@ -33,13 +33,14 @@ std::vector<Tensor> tensors_of(const NamedTensors& named) {
 class Run {
  public:
   Run(const CausalLm& model, const Adapter* adapter, const Dataset& data, const TrainOptions& options,
-      const Dataset* eval_data, const TrainObserver& observer)
+      const Dataset* eval_data, const TrainObserver& observer, const std::vector<WeightedAdapter>& eval_adapters)
       : model_(model),
         data_(data),
         eval_data_(eval_data),
         options_(options),
         observer_(observer),
         adapters_(adapter ? model.activate(*adapter) : ActiveAdapters()),
+        eval_adapters_(adapters_in_evaluation(model, adapter, eval_adapters)),
         named_(adapter ? adapter->tensors() : model.trainable()),
         trained_(tensors_of(named_)),
         optimizer_(trained_, {options.beta1, options.beta2, options.eps, options.weight_decay}),
@@ -138,7 +139,7 @@ class Run {
   }
 
   void evaluate_now() {
-    EvalOptions evaluation{.tokens_per_batch = options_.eval_tokens_at_once(), .adapters = adapters_};
+    EvalOptions evaluation{.tokens_per_batch = options_.eval_tokens_at_once(), .adapters = eval_adapters_};
     evaluation.stop = [this] { return result_.stopped = stop_asked(); };
     EvalReport report = evaluate(model_, *eval_data_, evaluation);
     // An evaluation cut short is not one of the whole data set.
@@ -154,7 +155,7 @@ class Run {
   const Dataset* eval_data_;
   const TrainOptions& options_;
   const TrainObserver& observer_;
-  ActiveAdapters adapters_;
+  ActiveAdapters adapters_, eval_adapters_;
   NamedTensors named_;
   std::vector<Tensor> trained_;
   AdamW optimizer_;
@@ -166,6 +167,13 @@ class Run {
 
 }  // namespace
 
+ActiveAdapters adapters_in_evaluation(const CausalLm& model, const Adapter* trained,
+                                      const std::vector<WeightedAdapter>& named) {
+  std::vector<WeightedAdapter> all = named;
+  if (trained) all.push_back({*trained, 1, ""});
+  return model.activate(all);
+}
+
 RowStream row_stream(const TrainOptions& options, std::size_t rows) {
   std::optional<std::uint64_t> end;
   if (!options.steps) end = static_cast<std::uint64_t>(options.epochs) * rows;
@@ -173,10 +181,11 @@ RowStream row_stream(const TrainOptions& options, std::size_t rows) {
 }
 
 TrainResult train(const CausalLm& model, const Adapter* adapter, const Dataset& data, const TrainOptions& options,
-                  const Dataset* eval_data, const TrainObserver& observer) {
+                  const Dataset* eval_data, const TrainObserver& observer,
+                  const std::vector<WeightedAdapter>& eval_adapters) {
   options.check();
   options.highest_lr(static_cast<std::int64_t>(data.rows.size()));
-  return Run(model, adapter, data, options, eval_data, observer)();
+  return Run(model, adapter, data, options, eval_data, observer, eval_adapters)();
 }
 
 }  // namespace loragrad

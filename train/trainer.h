@@ -77,6 +77,11 @@ struct TrainResult {
   std::optional<EvalReport> eval;                ///< the last
 };
 
+/// What evaluations in a training are made with: a row that chooses one of `named` has that alone, any other the one in
+/// training (null with a trained base: none).
+ActiveAdapters adapters_in_evaluation(const CausalLm& model, const Adapter* trained,
+                                      const std::vector<WeightedAdapter>& named);
+
 /// The order in which train takes the rows of a data set of `rows`.
 RowStream row_stream(const TrainOptions& options, std::size_t rows);
 
@@ -87,7 +92,9 @@ RowStream row_stream(const TrainOptions& options, std::size_t rows);
 /// NaN or Inf in the loss or the gradients, before anything is updated, naming the first module of the forward pass
 /// that gives one, or where the loss is finite the first (in the model's order) with such a gradient; and when the
 /// first step with a learning rate leaves a module of the adapter without a gradient or unchanged (train/first_step.h).
+/// `eval_adapters` are those that rows of `eval_data` choose.
 TrainResult train(const CausalLm& model, const Adapter* adapter, const Dataset& data, const TrainOptions& options,
-                  const Dataset* eval_data = nullptr, const TrainObserver& observer = {});
+                  const Dataset* eval_data = nullptr, const TrainObserver& observer = {},
+                  const std::vector<WeightedAdapter>& eval_adapters = {});
 
 }  // namespace loragrad

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "lora/merge.h"
+#include "ops/argmax.h"
 
 namespace loragrad {
 namespace {
@@ -20,14 +21,21 @@ Forecast forecast_passes(const CausalLm& outline, const std::vector<WeightedAdap
   return forecast;
 }
 
-/// One row of `tokens`, of which `cache` may have some already: logits of the last, or of all.
-void run_row(const CausalLm& outline, const ActiveAdapters& adapters, std::int64_t tokens, KeyValueCache* cache) {
+/// Rows of `tokens` each: logits of each token or, with a cache, of each row's last. Those are rows of one token, or one
+/// row.
+void run_rows(const CausalLm& outline, const ActiveAdapters& adapters, std::int64_t rows, std::int64_t tokens,
+              KeyValueCache* cache) {
   std::vector<std::int32_t> ids(static_cast<std::size_t>(tokens));
-  BatchRow row{.ids = ids, .labels = {}};
-  if (cache) row.first_position = static_cast<std::int32_t>(cache->length);
-  Batch batch = make_batch(outline.device(), {row}, outline.config().vocab_size, 0);
-  Tensor hidden = outline.hidden({.batch = batch, .adapters = adapters, .record = false, .cache = cache});
-  outline.logits(cache ? hidden.rows(hidden.rows() - 1, 1) : hidden);
+  std::vector<BatchRow> list;
+  for (std::int64_t row = 0; row < rows; ++row) list.push_back({.ids = ids, .labels = {}, .place = row});
+  Pass pass{.batch = make_batch(outline.device(), list, outline.config().vocab_size, 0, cache),
+            .adapters = adapters,
+            .record = false,
+            .rows_alone = cache && tokens == 1,
+            .cache = cache};
+  Tensor hidden = outline.hidden(pass);
+  Tensor logits = outline.logits(cache ? hidden.rows(hidden.rows() - rows, rows) : hidden, cache != nullptr);
+  if (cache) argmax(logits);
 }
 
 }  // namespace
@@ -42,16 +50,25 @@ Forecast forecast_evaluation(const CausalLm& outline, const std::vector<Weighted
 }
 
 Forecast forecast_generation(const CausalLm& outline, const std::vector<WeightedAdapter>& adapters,
-                             std::int64_t prompt_tokens, std::int64_t max_tokens) {
+                             std::int64_t prompt_tokens, std::int64_t max_tokens, std::int64_t rows) {
   return forecast_passes(outline, adapters, [&] {
     // A prompt that leaves no position is refused when it is run.
     std::int64_t positions = outline.config().max_position_embeddings;
     if (prompt_tokens >= positions) return;
     ActiveAdapters active = outline.activate(adapters);
-    KeyValueCache cache = outline.make_cache(std::min(positions, prompt_tokens + max_tokens));
-    run_row(outline, active, prompt_tokens, &cache);
-    cache.length = cache.capacity - 1;
-    run_row(outline, active, 1, &cache);
+    KeyValueCache cache = outline.make_cache(std::min(positions, prompt_tokens + max_tokens), rows);
+    std::vector<std::string> names{""}, of_rows;
+    for (const WeightedAdapter& adapter : adapters)
+      if (std::count(names.begin(), names.end(), adapter.name.value_or("")) == 0) names.push_back(*adapter.name);
+    for (const std::string& name : names) {
+      cache.clear(0);
+      run_rows(outline, active.for_rows({name}), 1, prompt_tokens, &cache);
+    }
+    for (std::int64_t row = 0; row < rows; ++row) {
+      cache.advance(row, cache.capacity() - 1 - cache.length(row));
+      of_rows.push_back(names[static_cast<std::size_t>(row) % names.size()]);
+    }
+    run_rows(outline, active.for_rows(of_rows), rows, 1, &cache);
   });
 }
 
@@ -67,9 +84,9 @@ Forecast forecast_merge(const CausalLm& outline, const std::string& model_folder
       Tensor blocks = Tensor::empty(meta, {3, block / 4}, DType::f32);
     }
     std::int64_t sample = std::min<std::int64_t>(32, outline.config().max_position_embeddings);
-    run_row(outline, outline.activate(adapters), sample, nullptr);
+    run_rows(outline, outline.activate(adapters), 1, sample, nullptr);
     Precision precision = outline.compute_dtype() == DType::bf16 ? Precision::bf16 : Precision::f32;
-    run_row(*load_model(model_folder, meta, {.precision = precision}), {}, sample, nullptr);
+    run_rows(*load_model(model_folder, meta, {.precision = precision}), {}, 1, sample, nullptr);
   });
 }
 

@@ -16,9 +16,10 @@ namespace loragrad {
 Forecast forecast_evaluation(const CausalLm& outline, const std::vector<WeightedAdapter>& adapters, const Dataset& data,
                              const EvalOptions& options);
 
-/// The prompt's pass, and that of the last token that may come, with the cache of all of them.
+/// The pass of the longest prompt, and that of the last token that may come in each of `rows` rows at once, with the
+/// cache of all of them.
 Forecast forecast_generation(const CausalLm& outline, const std::vector<WeightedAdapter>& adapters,
-                             std::int64_t prompt_tokens, std::int64_t max_tokens);
+                             std::int64_t prompt_tokens, std::int64_t max_tokens, std::int64_t rows = 1);
 
 /// A merge of the largest weight, and the comparison of the result, a second model, with the first.
 Forecast forecast_merge(const CausalLm& outline, const std::string& model_folder,

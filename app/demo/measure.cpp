@@ -30,11 +30,10 @@ std::vector<Tensor> tensors_of(const CausalLm& model, const Adapter& adapter) {
 void decode(const CausalLm& model, const ActiveAdapters& adapters, const Row& row) {
   KeyValueCache cache = model.make_cache(static_cast<std::int64_t>(row.input_ids.size()));
   for (const TokenId& id : row.input_ids) {
-    BatchRow one{.ids = {&id, 1}, .labels = {}, .first_position = static_cast<std::int32_t>(cache.length)};
-    Batch batch = make_batch(model.device(), {one}, model.config().vocab_size, model.config().max_position_embeddings);
-    Tensor hidden = model.hidden({.batch = batch, .adapters = adapters, .record = false, .cache = &cache});
-    ++cache.length;
-    model.logits(hidden);
+    BatchRow one{.ids = {&id, 1}, .labels = {}};
+    Batch batch =
+        make_batch(model.device(), {one}, model.config().vocab_size, model.config().max_position_embeddings, &cache);
+    model.logits(model.hidden({.batch = batch, .adapters = adapters, .record = false, .cache = &cache}));
   }
 }
 
@@ -85,7 +84,7 @@ double largest_difference(const std::vector<float>& a, const std::vector<float>&
 
 std::string continuation(const CausalLm& model, const ActiveAdapters& adapters, const Tokenizer& tokenizer,
                          const std::string& prompt, std::int64_t most) {
-  return tokenizer.decode(generate(model, tokenizer.encode(prompt), {.max_tokens = most, .adapters = adapters}));
+  return tokenizer.decode(generate(model, adapters, tokenizer.encode(prompt), {.max_tokens = most}));
 }
 
 StepMeter::StepMeter(const std::string& base_folder, const LoraConfig* lora, int threads)

@@ -13,19 +13,20 @@ constexpr std::int64_t few_rows = 8;  // up to here packing the keys costs more 
 
 /// A block of query rows of one key/value head.
 struct Item {
-  std::int64_t row, head, first, last;  // tokens of the row
+  const RowSpan* span;
+  std::int64_t head, first, last;  // tokens of the row
   double cost;
 };
 
 std::vector<Item> cut(const AttentionArgs& args) {
   std::vector<Item> items;
-  for (std::int64_t i = 0; i < args.rows; ++i) {
-    AttentionRow row(args, i);
+  for (const RowSpan& span : args.rows) {
+    AttentionRow row(args, span);
     for (std::int64_t first = 0; first < row.queries; first += block_tokens(args)) {
       std::int64_t last = std::min(row.queries, first + block_tokens(args));
       double cost =
           static_cast<double>(last - first) * static_cast<double>(row.end_key(last - 1) - row.first_key(first));
-      for (std::int64_t head = 0; head < args.n_kv_head; ++head) items.push_back({i, head, first, last, cost});
+      for (std::int64_t head = 0; head < args.n_kv_head; ++head) items.push_back({&span, head, first, last, cost});
     }
   }
   return items;
@@ -141,7 +142,7 @@ void run(Device& device, const AttentionArgs& args, void* workspace) {
   run_items(device, items, slot_bytes<X>(args), workspace, [&](const Item& item, char* memory) {
     Scratch scratch(memory);
     Slot<X> slot(args, scratch);
-    AttentionRow row(args, item.row);
+    AttentionRow row(args, *item.span);
     std::int64_t dim = args.head_dim, step = padded<T>(dim), rows = (item.last - item.first) * row.group;
     auto at = [&](std::int64_t r) {  // the token and column of a query row
       return std::pair(row.query + item.first + r / row.group, (item.head * row.group + r % row.group) * dim);

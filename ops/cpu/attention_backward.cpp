@@ -9,8 +9,9 @@ namespace {
 
 /// A part of a row and key/value head: its keys' dk and dv if `keys`, its queries' dq if `queries`.
 struct Item {
-  std::int64_t row, head, first, last;  // query rows, `first` at the beginning of a strip
-  std::int64_t first_key, last_key;     // `first_key` at the beginning of a tile
+  const RowSpan* span;
+  std::int64_t head, first, last;    // query rows, `first` at the beginning of a strip
+  std::int64_t first_key, last_key;  // `first_key` at the beginning of a tile
   bool queries, keys;
   double cost;
 };
@@ -27,16 +28,16 @@ std::vector<Item> cut(const AttentionBackwardArgs& args, int threads) {
   const AttentionArgs& f = args.forward;
   bool queries = wanted(args.dq), keys = wanted(args.dk) || wanted(args.dv);
   std::vector<Item> items;
-  for (std::int64_t i = 0; i < f.rows; ++i) {
-    AttentionRow row(f, i);
+  for (const RowSpan& span : f.rows) {
+    AttentionRow row(f, span);
     std::int64_t rows = row.queries * row.group;
     auto add = [&](std::int64_t first, std::int64_t last, std::int64_t first_key, std::int64_t last_key, bool q,
                    bool k) {
       double cost = static_cast<double>(last - first) * static_cast<double>(last_key - first_key);
       for (std::int64_t head = 0; (q || k) && head < f.n_kv_head; ++head)
-        items.push_back({i, head, first, last, first_key, last_key, q, k, cost});
+        items.push_back({&span, head, first, last, first_key, last_key, q, k, cost});
     };
-    if (f.rows * f.n_kv_head >= threads || row.keys <= key_tile) {
+    if (static_cast<std::int64_t>(f.rows.size()) * f.n_kv_head >= threads || row.keys <= key_tile) {
       add(0, rows, 0, row.keys, queries, keys);
       continue;
     }
@@ -99,7 +100,7 @@ class Worker {
         f_(args.forward),
         item_(item),
         slot_(slot),
-        row_(f_, item.row),
+        row_(f_, *item.span),
         dim_(f_.head_dim),
         step_(padded<T>(dim_)),
         rows_(item.last - item.first),

@@ -126,11 +126,11 @@ void strip_scatter(const Strip& strip, const U* p, const U* x, std::int64_t x_st
 
 /// One row of the batch: its queries and keys, and who sees whom. A query row is a (token, head of the group) pair.
 struct AttentionRow {
-  AttentionRow(const AttentionArgs& args, std::int64_t row)
-      : query(args.query_offsets[row]),
-        key(args.key_offsets[row]),
-        queries(args.query_offsets[row + 1] - query),
-        keys(args.key_offsets[row + 1] - key),
+  AttentionRow(const AttentionArgs& args, const RowSpan& row)
+      : query(row.query),
+        key(row.key),
+        queries(row.queries),
+        keys(row.keys),
         group(args.n_head / args.n_kv_head),
         window(args.window) {}
   std::int64_t query, key, queries, keys, group, window;

@@ -32,4 +32,15 @@ void embedding_backward(Device& device, const EmbeddingBackwardArgs& args, void*
   });
 }
 
+void put_rows(Device& device, const PutRowsArgs& args, void*) {
+  with_scalar({args.x, args.y}, [&](auto scalar) {
+    using C = decltype(scalar);
+    for_blocks(device, args.x.rows, args.x.cols, [&](std::int64_t row, std::int64_t col, std::int64_t n) {
+      Block<C> values;
+      load(args.x, row, col, n, values);
+      store(values, 0, args.y, args.rows[row], col, n);
+    });
+  });
+}
+
 }  // namespace loragrad::cpu

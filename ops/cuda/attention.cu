@@ -23,7 +23,7 @@ struct Forward {
 
 /// A block's work: query rows from `first` on against keys.
 struct Item {
-  AttentionRow row;
+  RowSpan row;
   int head, first;
   Range keys;
   std::int64_t chunk = -1;  // where the result goes, or to `out`
@@ -34,8 +34,8 @@ template <class E, class X>
 __device__ Item query_tile(const Forward<X>& args) {
   const AttentionShape& shape = args.shape;
   auto block = static_cast<std::int64_t>(gridDim.x - 1 - blockIdx.x);
-  Place place = find_place<E::rows>(shape.offsets, shape.rows, shape.group, block / shape.kv_heads);
-  AttentionRow row = shape.row(place.row);
+  Place place = find_query_rows<E::rows>(shape, block / shape.kv_heads);
+  RowSpan row = shape.row(place.row);
   int first = place.tile * E::rows, last = min(first + E::rows, row.queries * shape.group) - 1;
   Item item{row, static_cast<int>(block % shape.kv_heads), first, {0, 0}};
   if (is_few(row) || last < first) return item;
@@ -51,8 +51,8 @@ __device__ Item key_chunk(const Forward<X>& args) {
   int head = static_cast<int>(block % shape.kv_heads), tiles = args.chunks.tiles(E::rows);
   block /= shape.kv_heads;
   std::int64_t number = block / tiles;
-  Place place = find_place<chunk_keys>(shape.key_offsets(), shape.rows, 1, number);
-  AttentionRow row = shape.row(place.row);
+  Place place = find_keys<chunk_keys>(shape, number);
+  RowSpan row = shape.row(place.row);
   Item item{row, head, static_cast<int>(block % tiles) * E::rows, {0, 0}};
   Range seen = shape.chunks_seen(row);
   bool here = place.tile >= seen.begin && place.tile < seen.end;
@@ -77,7 +77,7 @@ __global__ void __launch_bounds__(E::threads, 1) attention_kernel(Forward<typena
     else
       return query_tile<E>(args);
   }();
-  const AttentionRow& row = item.row;
+  const RowSpan& row = item.row;
   if (item.keys.size() == 0) return;
 
   int count = min(E::rows, row.queries * shape.group - item.first), dim = shape.head_dim;
@@ -144,9 +144,7 @@ struct Products<bf16, dim> {
 /// How a call is cut: which kernels it takes, and the scratch space of what is cut by keys.
 struct Plan {
   explicit Plan(const AttentionArgs& args) {
-    for (std::int64_t i = 0; i < args.rows; ++i) {
-      auto length = [&](const std::int64_t* offsets) { return static_cast<int>(offsets[i + 1] - offsets[i]); };
-      AttentionRow row{0, 0, length(args.query_offsets), length(args.key_offsets)};
+    for (const RowSpan& row : args.rows) {
       if (row.queries == 0) continue;
       if (!is_few(row)) {
         many = true;
@@ -155,7 +153,7 @@ struct Plan {
       few_rows = std::max(few_rows, row.queries * static_cast<int>(args.n_head / args.n_kv_head));
       merged = merged || AttentionShape(args).chunks_seen(row).size() > 1;
     }
-    if (merged) places = first_place<chunk_keys>(args.key_offsets[args.rows], static_cast<int>(args.rows));
+    if (merged) places = first_place<chunk_keys>(AttentionTotals(args).keys, static_cast<int>(args.rows.size()));
   }
   template <class C>
   Chunks<C> chunks(const AttentionArgs& args, Scratch& scratch) const {
@@ -190,15 +188,16 @@ void run(Device& device, const AttentionArgs& args, void* scratch) {
                      args.scale < 0,
                      plan.chunks<C>(args, memory)};
   const AttentionShape& shape = forward.shape;
+  AttentionTotals totals(args);
   auto grid = [&](std::int64_t places) { return dim3(static_cast<unsigned>(places * shape.kv_heads)); };
   if (plan.many)
     launch(device, attention_kernel<Many, false>,
-           grid(first_place<Many::rows>(args.query_offsets[args.rows] * shape.group, shape.rows)), dim3(Many::threads),
+           grid(first_place<Many::rows>(totals.tokens * shape.group, shape.rows)), dim3(Many::threads),
            AttentionMemory<Many, 1>::bytes, forward);
   if (plan.few_rows > 0)
     launch(device, attention_kernel<Few, true>,
-           grid(first_place<chunk_keys>(args.key_offsets[args.rows], shape.rows) * forward.chunks.tiles(Few::rows)),
-           dim3(Few::threads), AttentionMemory<Few, 1>::bytes, forward);
+           grid(first_place<chunk_keys>(totals.keys, shape.rows) * forward.chunks.tiles(Few::rows)), dim3(Few::threads),
+           AttentionMemory<Few, 1>::bytes, forward);
   if (plan.merged) merge_chunks(device, shape, forward.chunks, forward.out, forward.logsumexp);
 }
 

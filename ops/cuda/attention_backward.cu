@@ -77,8 +77,8 @@ __global__ void __launch_bounds__(E::threads, 1) queries_kernel(Backward<typenam
   using Memory = AttentionMemory<E, 2>;
   const AttentionShape& shape = args.shape;
   auto block = static_cast<std::int64_t>(gridDim.x - 1 - blockIdx.x);  // late tiles see the most keys
-  Place place = find_place<E::rows>(shape.offsets, shape.rows, shape.group, block / shape.kv_heads);
-  AttentionRow row = shape.row(place.row);
+  Place place = find_query_rows<E::rows>(shape, block / shape.kv_heads);
+  RowSpan row = shape.row(place.row);
   int kv_head = static_cast<int>(block % shape.kv_heads), dim = shape.head_dim;
   int first = place.tile * E::rows, count = min(E::rows, row.queries * shape.group - first);
   if (count <= 0) return;
@@ -126,8 +126,8 @@ __global__ void __launch_bounds__(E::threads, 1) keys_kernel(Backward<typename E
   using Memory = AttentionMemory<E, 2>;
   const AttentionShape& shape = args.shape;
   auto block = static_cast<std::int64_t>(blockIdx.x);  // early tiles are seen by the most queries
-  Place place = find_place<E::rows>(shape.key_offsets(), shape.rows, 1, block / shape.kv_heads);
-  AttentionRow row = shape.row(place.row);
+  Place place = find_keys<E::rows>(shape, block / shape.kv_heads);
+  RowSpan row = shape.row(place.row);
   int kv_head = static_cast<int>(block % shape.kv_heads), dim = shape.head_dim;
   int first = place.tile * E::rows, count = min(E::rows, row.keys - first);
   if (count <= 0) return;
@@ -213,7 +213,7 @@ void run(Device& device, const AttentionBackwardArgs& args, void* scratch) {
   using P = Products<X, dim>;
   using C = SumOf<X>;
   const AttentionArgs& f = args.forward;
-  std::int64_t tokens = f.query_offsets[f.rows], keys = f.key_offsets[f.rows];
+  auto [tokens, keys] = AttentionTotals(f);
   auto heads = [&](const ConstMatrix& m) { return HeadMatrix<const X>(m, f); };
   auto target = [&](const Matrix& m) { return HeadMatrix<X>(m, f); };
   Backward<X> backward{AttentionShape(f),
@@ -255,7 +255,7 @@ void run(Device& device, const AttentionBackwardArgs& args, void* scratch) {
 
 std::size_t scratch_bytes(Device&, const AttentionBackwardArgs& args) {
   Scratch count(nullptr);
-  count.take(accumulation_type(args.forward.q.dtype), args.forward.query_offsets[args.forward.rows],
+  count.take(accumulation_type(args.forward.q.dtype), AttentionTotals(args.forward).tokens,
              args.dq.rows > 0 || args.dk.rows > 0 ? args.forward.n_head : 0);
   return count.used();
 }

@@ -27,11 +27,11 @@ __global__ void __launch_bounds__(merge_threads)
   int r = static_cast<int>(blockIdx.x) % chunks.rows,
       head = static_cast<int>(blockIdx.x) / chunks.rows % shape.kv_heads;
   int index = static_cast<int>(blockIdx.x) / chunks.rows / shape.kv_heads;
-  AttentionRow row = shape.row(index);
+  RowSpan row = shape.row(index);
   if (!is_few(row) || r >= row.queries * shape.group) return;
   Range seen = shape.chunks_seen(row);
   if (seen.size() < 2) return;
-  std::int64_t place = first_place<chunk_keys>(row.key, index);
+  std::int64_t place = first_place<chunk_keys>(row.keys_before, index);
   auto part = [&](int chunk) { return chunks.row(place + chunk, head, r); };
 
   int lane = static_cast<int>(threadIdx.x) % warp_size, warp = static_cast<int>(threadIdx.x) / warp_size;

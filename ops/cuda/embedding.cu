@@ -36,6 +36,29 @@ struct Lookup {
   }
 };
 
+/// y[rows[t]] = x[t]
+template <class X>
+struct Put {
+  using C = Computing<X>;
+  static constexpr int unit = unit_of<X>, batch = 2;
+  Operand<X> x, y;
+  const std::int32_t* rows;
+  using Loaded = Unit<Held<X>, unit>;
+  template <class At>
+  __device__ Loaded load(const At& at) const {
+    return x.template load<unit>(at);
+  }
+  template <class At>
+  __device__ void finish(const At& at, const Loaded& loaded) const {
+    C values[unit];
+#pragma unroll
+    for (int i = 0; i < unit; ++i) values[i] = loaded.template get<C>(i);
+    At to = at;
+    to.row = rows[at.row];
+    y.store(to, values);
+  }
+};
+
 constexpr int threads = 256;
 
 /// dtable[ids[t]] += scale dout[t] for all tokens of one id, by the block of the first of them, and of the columns that
@@ -118,6 +141,14 @@ void embedding_backward(Device& device, const EmbeddingBackwardArgs& args, void*
       launch(device, scatter_kernel<X, Y>, grid, threads, shared, Operand<X>(dout), Operand<Y>(dtable), args.ids,
              dout.rows, dout.cols, args.scale, all_aligned({dout, dtable}, n));
     });
+  });
+}
+
+void put_rows(Device& device, const PutRowsArgs& args, void*) {
+  with_common_type({args.x, args.y}, [&](auto type) {
+    using X = decltype(type);
+    for_units(device, args.x.rows, args.x.cols, {args.x, args.y},
+              Put<X>{Operand<X>(args.x), Operand<X>(args.y), args.rows});
   });
 }
 

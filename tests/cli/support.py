@@ -20,9 +20,9 @@ def on_processor(words):
     return words[:1] + ["--device", "cpu"] + words[1:] if words and words[0] in COMPUTES and not named else words
 
 
-def run(*words, stdin=None, env=None, binary=BINARY):
+def run(*words, stdin=None, env=None, binary=BINARY, cwd=None):
     """The finished process; stdout and stderr as text."""
-    return subprocess.run([binary, *on_processor(words)], input=stdin, capture_output=True, text=True, timeout=600 if binary == EMULATED else 120,
+    return subprocess.run([binary, *on_processor(words)], input=stdin, capture_output=True, text=True, cwd=cwd, timeout=600 if binary == EMULATED else 120,
                           env={**os.environ, **(env or {})})
 
 

@@ -74,6 +74,32 @@ TEST_CASE("prompt and completion: loss on the completion and the end token") {
   CHECK(data.read().rows[0].input_ids == expected);
 }
 
+TEST_CASE("a row chooses an adapter by its name, where there are adapters to choose") {
+  Data data(
+      "{\"text\": \"a\", \"adapter\": \"sql\"}\n{\"text\": \"b\"}\n{\"adapter\": null, \"text\": \"c\"}\n"
+      "{\"text\": \"d\", \"adapter\": \"chat-2\"}\n");
+  data.options.adapters = {"chat-2", "sql"};
+  Dataset read = data.read();
+  CHECK(read.unread_columns.empty());
+  std::vector<std::string> chosen;
+  for (const Row& row : read.rows) chosen.push_back(row.adapter);
+  CHECK(chosen == std::vector<std::string>{"sql", "", "", "chat-2"});
+  data.options.adapters->pop_back();
+  CHECK(data.refusal() == ":1: adapter: expected null or the name of an adapter (chat-2), found \"sql\"");
+  data.options.adapters->clear();
+  CHECK(data.refusal() == ":1: adapter: expected null, as no adapter has a name (--adapter NAME=DIR), found \"sql\"");
+  // Without any it is a column as others are, and told.
+  data.options.adapters.reset();
+  CHECK(data.read().unread_columns == std::set<std::string>{"adapter"});
+  CHECK(data.read().rows[0].adapter == "");
+  for (const char* value : {"1", "true", "\"\"", "[\"a\"]"}) {
+    CAPTURE(value);
+    Data other("{\"input_ids\": [1, 2]}\n{\"input_ids\": [1, 2], \"adapter\": " + std::string(value) + "}");
+    other.options.adapters = {"a"};
+    CHECK(other.refusal() == ":2: adapter: expected null or the name of an adapter (a), found " + std::string(value));
+  }
+}
+
 TEST_CASE("input_ids and labels need no tokenizer and get no end token") {
   Data data("{\"input_ids\": [1, 2, 3]}\n{\"input_ids\": [4, 5], \"labels\": [-100, 6]}\n");
   data.tokenizer.reset();

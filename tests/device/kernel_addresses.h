@@ -51,13 +51,16 @@ struct Addresses {
   void of(const RotationsArgs& a) { of_all(a.positions, a.frequencies, a.y); }
   void of(const RopeArgs& a) { of_all(a.x, a.y, a.rotations); }
   void of(const AttentionArgs& a) {
-    of_all(a.q, a.k, a.v, a.out, a.logsumexp, a.device_offsets);
-    on_host(a.query_offsets);
-    on_host(a.key_offsets);
+    of_all(a.q, a.k, a.v, a.out, a.logsumexp);
+    if (a.rows.empty()) return;
+    on_device(a.device_rows);
+    on_host(a.rows.data());
   }
   void of(const AttentionBackwardArgs& a) { of_all(a.forward, a.dout, a.dq, a.dk, a.dv); }
   void of(const EmbeddingArgs& a) { of_all(a.table, a.ids, a.out); }
   void of(const EmbeddingBackwardArgs& a) { of_all(a.dout, a.ids, a.dtable); }
+  void of(const PutRowsArgs& a) { of_all(a.x, a.rows, a.y); }
+  void of(const ArgmaxArgs& a) { of_all(a.x, a.ids); }
   void of(const HeadLossArgs& a) { of_all(a.x, a.head, a.tokens, a.ids, a.sum, a.loss, a.dx, a.dhead); }
   void of(const AdamWArgs& a) {
     for (const AdamWTensor& t : a.tensors) of_all(t.parameter, t.m, t.v, t.gradient);

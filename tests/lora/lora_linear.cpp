@@ -36,7 +36,36 @@ OpCase two_adapters(WeightLayout layout, double p, bool bias) {
           .bf16_tolerance = 6e-2};
 }
 
+/// One adapter in two parts of the tokens and another in two that meet the first's, as rows have them that chose theirs.
+OpCase parts_of_the_tokens(double p) {
+  auto run = [=](const std::vector<Tensor>& v, const Setting& s) {
+    auto first = [&](std::int64_t begin, std::int64_t end) {
+      return LoraTerm{v[1], v[2], 2.5, dropout_of(s, p, 7), {begin, end}};
+    };
+    auto second = [&](std::int64_t begin, std::int64_t end) {
+      return LoraTerm{v[3], v[4], -0.75, dropout_of(s, p / 2, 8), {begin, end}};
+    };
+    return lora_linear(s.compute(v[0]), Weight(s.constant({out, in}, 1)), Weight(),
+                       {first(0, 1), first(2, 4), second(1, 3), second(3, 3)});
+  };
+  return {.name = "parts of the tokens",
+          .inputs = {{tokens, in}, {3, in}, {out, 3}, {2, in}, {out, 2}},
+          .run = run,
+          .f32_tolerance = 1e-5,
+          .bf16_tolerance = 6e-2};
+}
+
 }  // namespace
+
+TEST_CASE("adapters in some of the tokens: gradients for every mask, with and without dropout") {
+  for (double p : {0.0, 0.4}) {
+    OpCase op_case = parts_of_the_tokens(p);
+    INFO("p ", p);
+    CHECK(gradient_failure(op_case) == "");
+    CHECK(precision_failure(op_case, DType::f32) == "");
+    CHECK(precision_failure(op_case, DType::bf16) == "");
+  }
+}
 
 TEST_CASE("two adapters: gradients for every mask, with and without dropout and bias, in both layouts") {
   for (WeightLayout layout : {WeightLayout::out_in, WeightLayout::in_out})

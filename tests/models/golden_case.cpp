@@ -34,9 +34,9 @@ double GoldenCase::logit_difference(const CausalLm& model, const std::string& na
   std::vector<float> ours = model.logits(model.hidden({.batch = all, .adapters = adapters})).values<float>();
   double worst = 0;
   for (std::size_t r = 0; r < rows.size(); ++r)
-    for (std::int64_t t = 0; t < all.offsets->query[r + 1] - all.offsets->query[r]; ++t)
+    for (std::int64_t t = 0; t < all.spans->spans[r].queries; ++t)
       for (std::int64_t v = 0; v < vocab; ++v) {
-        double a = ours[static_cast<std::size_t>((all.offsets->query[r] + t) * vocab + v)];
+        double a = ours[static_cast<std::size_t>((all.spans->spans[r].query + t) * vocab + v)];
         double b = expected[(static_cast<std::int64_t>(r) * longest + t) * vocab + v];
         worst = std::max(worst, std::abs(a - b));
       }

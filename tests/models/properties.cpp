@@ -14,6 +14,7 @@
 #include "tests/device/bf16_device.h"
 #include "tests/device/test_device.h"
 #include "tests/io/support.h"
+#include "tests/models/full_adapter.h"
 #include "tests/models/golden_case.h"
 
 using namespace loragrad;
@@ -22,24 +23,6 @@ using namespace loragrad::test;
 namespace {
 
 std::string folder_of(const std::string& family) { return "tests/models/golden/" + family; }
-
-/// An adapter on every linear map, with B != 0 and alpha != r.
-Adapter full_adapter(const CausalLm& model, double dropout) {
-  LoraConfig config{
-      .r = 3, .lora_alpha = 7, .target_modules = TargetModules::parse("all-linear"), .lora_dropout = dropout};
-  DType dtype = accumulation_type(model.compute_dtype());
-  Adapter adapter = make_adapter(model.device(), config, model.linear_shapes(), 5, dtype);
-  for (LoraModule& module : adapter.modules) {
-    Random random(9, hash_name(module.name.data(), module.name.size()));
-    std::vector<double> values(static_cast<std::size_t>(module.b.numel()));
-    for (double& value : values) value = random.normal() * 0.1;
-    if (dtype == DType::f64)
-      module.b.set_values(values);
-    else
-      module.b.set_values(std::vector<float>(values.begin(), values.end()));
-  }
-  return adapter;
-}
 
 }  // namespace
 
@@ -105,12 +88,12 @@ TEST_CASE("decoding with a cache equals the full forward, and a batch equals its
       // A prefill of half the row, then token by token.
       for (std::size_t t = 0; t < ids.size();) {
         std::size_t count = t == 0 ? std::max<std::size_t>(1, ids.size() / 2) : 1;
-        BatchRow row{std::span(ids).subspan(t, count), {}, 0, static_cast<std::int32_t>(t)};
-        Batch part = make_batch(model->device(), {row}, vocab, limit);
+        BatchRow row{std::span(ids).subspan(t, count), {}};
+        Batch part = make_batch(model->device(), {row}, vocab, limit, &cache);
         std::vector<float> some =
             model->logits(model->hidden({.batch = part, .adapters = adapters, .cache = &cache})).values<float>();
-        cache.length += static_cast<std::int64_t>(count);
-        auto offset = static_cast<std::size_t>((together.offsets->query[r] + static_cast<std::int64_t>(t)) * vocab);
+        auto offset = static_cast<std::size_t>(
+            (together.spans->first_token(static_cast<std::int64_t>(r)) + static_cast<std::int64_t>(t)) * vocab);
         for (std::size_t i = 0; i < some.size(); ++i)
           worst = std::max(worst, static_cast<double>(std::abs(some[i] - all[offset + i])));
         t += count;

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 #include <vector>
 
 #include "engine/backward.h"
@@ -15,14 +16,24 @@ namespace loragrad::attention_test {
 
 using Lengths = std::vector<std::int64_t>;
 
-inline Lengths ends_of(const Lengths& lengths) {
-  Lengths ends{0};
-  for (std::int64_t n : lengths) ends.push_back(ends.back() + n);
-  return ends;
+/// Rows one behind the other, with `gap` keys that nobody has before each row's; their keys in the opposite order where
+/// `turned`.
+inline std::vector<RowSpan> spans_of(const Lengths& queries, const Lengths& keys, std::int64_t gap = 0,
+                                     bool turned = false) {
+  std::vector<RowSpan> rows(queries.size());
+  std::int64_t query = 0, key = 0;
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    std::size_t of_keys = turned ? rows.size() - 1 - i : i;
+    auto number = [](std::int64_t n) { return static_cast<std::int32_t>(n); };
+    rows[i].query = number(query), rows[i].queries = number(queries[i]);
+    rows[of_keys].key = number(key + gap), rows[of_keys].keys = number(keys[of_keys]);
+    query += queries[i], key += gap + keys[of_keys];
+  }
+  return rows;
 }
 
-inline RowOffsetsPtr offsets_of(const DevicePtr& device, const Lengths& queries, const Lengths& keys) {
-  return make_row_offsets(device, ends_of(queries), ends_of(keys));
+inline RowSpansPtr rows_of(const DevicePtr& device, const Lengths& queries, const Lengths& keys) {
+  return make_row_spans(device, spans_of(queries, keys));
 }
 
 inline AttentionConfig heads(std::int64_t n_head, std::int64_t n_kv_head, std::int64_t head_dim,
@@ -35,16 +46,24 @@ struct Case {
   Lengths queries, keys;
   AttentionConfig config;
   bool finite_differences = true;
+  std::int64_t gap = 0;  // keys that no row has, before each row's and behind the last one's
+  bool turned = false;   // the rows' keys in the opposite order
+
+  std::vector<RowSpan> spans() const { return spans_of(queries, keys, gap, turned); }
+  RowSpansPtr rows(const DevicePtr& device) const { return make_row_spans(device, spans()); }
+  std::int64_t tokens() const { return std::accumulate(queries.begin(), queries.end(), std::int64_t{0}); }
+  std::int64_t cached() const {
+    return std::accumulate(keys.begin(), keys.end(), static_cast<std::int64_t>(keys.size() + 1) * gap);
+  }
 
   OpCase op_case() const {
-    std::int64_t tokens = ends_of(queries).back(), cached = ends_of(keys).back(), dim = config.head_dim;
+    std::int64_t dim = config.head_dim;
     auto run = [c = *this](const std::vector<Tensor>& in, const Setting& s) {
-      return attention(s.compute(in[0]), s.compute(in[1]), s.compute(in[2]), offsets_of(s.device, c.queries, c.keys),
-                       c.config);
+      return attention(s.compute(in[0]), s.compute(in[1]), s.compute(in[2]), c.rows(s.device), c.config);
     };
-    Shape kv{cached, config.n_kv_head * dim};
+    Shape kv{cached(), config.n_kv_head * dim};
     return {.name = name,
-            .inputs = {{tokens, config.n_head * dim}, kv, kv},
+            .inputs = {{tokens(), config.n_head * dim}, kv, kv},
             .run = run,
             .finite_differences = finite_differences,
             .f32_tolerance = 2e-5,
@@ -59,17 +78,17 @@ struct Naive {
         const std::vector<double>& dout)
       : out(q.size()), dq(q.size()), dk(k.size()), dv(v.size()) {
     const AttentionConfig& config = c.config;
-    RowOffsets rows{ends_of(c.queries), ends_of(c.keys), {}};
+    std::vector<RowSpan> rows = c.spans();
     std::int64_t dim = config.head_dim;
     for (std::size_t i = 0; i < c.queries.size(); ++i)
       for (std::int64_t j = 0; j < c.queries[i]; ++j)
         for (std::int64_t h = 0; h < config.n_head; ++h) {
           std::int64_t last = c.keys[i] - c.queries[i] + j,
                        first = config.window ? std::max<std::int64_t>(0, last - config.window + 1) : 0;
-          auto at_q = static_cast<std::size_t>(((rows.query[i] + j) * config.n_head + h) * dim);
+          auto at_q = static_cast<std::size_t>(((rows[i].query + j) * config.n_head + h) * dim);
           auto at_k = [&](std::int64_t key) {
             return static_cast<std::size_t>(
-                ((rows.key[i] + key) * config.n_kv_head + h * config.n_kv_head / config.n_head) * dim);
+                ((rows[i].key + key) * config.n_kv_head + h * config.n_kv_head / config.n_head) * dim);
           };
           auto dot = [&](const std::vector<double>& a, std::size_t at, const std::vector<double>& b, std::size_t to) {
             double sum = 0;

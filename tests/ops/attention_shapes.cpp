@@ -30,6 +30,7 @@ std::vector<Case> cases() {
       {"decoding, window", {2, 8}, {300, 270}, heads(2, 1, 16, 140)},
       {"decoding, group of 20", {1, 3}, {150, 40}, heads(20, 1, 8)},
       {"decoding beside a long row", {1, 40, 8}, {200, 60, 8}, heads(4, 2, 8)},
+      {"decoding, gaps of a chunk and more", {1, 2, 90, 1}, {300, 129, 150, 140}, heads(4, 2, 16), false, 200, true},
   };
   for (std::int64_t dim : {20, 64, 80, 96, 128, 192, 256})
     all.push_back({"width of heads", {40, 1}, {40, 140}, heads(2, 1, dim)});
@@ -40,7 +41,7 @@ std::vector<Case> cases() {
 OpCase columns(std::int64_t k, std::int64_t v) {
   auto run = [k, v](const std::vector<Tensor>& in, const Setting& s) {
     Tensor x = s.compute(in[0]);
-    return attention(x.cols(8, 128), x.cols(k, 64), x.cols(v, 64), offsets_of(s.device, {20, 4}, {20, 4}),
+    return attention(x.cols(8, 128), x.cols(k, 64), x.cols(v, 64), rows_of(s.device, {20, 4}, {20, 4}),
                      heads(2, 1, 64));
   };
   return {.name = "columns from " + std::to_string(k) + " and " + std::to_string(v),
@@ -53,18 +54,17 @@ OpCase columns(std::int64_t k, std::int64_t v) {
 /// The kernels on tensors of their own.
 struct Call {
   Call(const Case& c, const DevicePtr& device, DType dtype)
-      : offsets(offsets_of(device, c.queries, c.keys)), device(device), sum(accumulation_type(dtype)) {
+      : rows(c.rows(device)), device(device), sum(accumulation_type(dtype)) {
     Setting s{device, dtype, 5};
-    Shape q_shape{offsets->query.back(), c.config.n_head * c.config.head_dim},
-        k_shape{offsets->key.back(), c.config.n_kv_head * c.config.head_dim};
+    Shape q_shape{c.tokens(), c.config.n_head * c.config.head_dim},
+        k_shape{c.cached(), c.config.n_kv_head * c.config.head_dim};
     tensors = {s.constant(q_shape, 1), s.constant(k_shape, 2), s.constant(k_shape, 3)};
     out = Tensor::empty(device, q_shape, dtype), dout = s.constant(q_shape, 4);
     logsumexp = Tensor::empty(device, {q_shape.rows, c.config.n_head}, sum);
     args.q = tensors[0].matrix(), args.k = tensors[1].matrix(), args.v = tensors[2].matrix();
     args.out = out.mutable_matrix(), args.logsumexp = logsumexp.mutable_matrix().data;
-    args.rows = offsets->rows();
-    args.query_offsets = offsets->query.data(), args.key_offsets = offsets->key.data();
-    args.device_offsets = offsets->on_device.data<std::int32_t>();
+    args.rows = rows->spans;
+    args.device_rows = reinterpret_cast<const RowSpan*>(rows->on_device.data<std::int32_t>());
     args.n_head = c.config.n_head, args.n_kv_head = c.config.n_kv_head, args.head_dim = c.config.head_dim;
     args.window = c.config.window, args.scale = c.config.scale;
     device->kernels().attention(*device, args);
@@ -85,7 +85,7 @@ struct Call {
     device->kernels().attention_backward(*device, back);
     return result;
   }
-  RowOffsetsPtr offsets;
+  RowSpansPtr rows;
   DevicePtr device;
   DType sum;
   std::array<Tensor, 3> tensors;

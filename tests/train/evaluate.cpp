@@ -29,6 +29,32 @@ TEST_CASE("evaluation does not depend on how rows are batched") {
           doctest::Approx(report.loss).epsilon(1e-6));
 }
 
+TEST_CASE("rows are evaluated with the adapters that they chose") {
+  TinyModel folder;
+  std::unique_ptr<CausalLm> model = load_model(folder.path(), test_device(1));
+  Adapter one = tiny_adapter(*model, {"q_proj", "v_proj"}, 0, false), other = tiny_adapter(*model, {"_proj"}, 0, false);
+  ActiveAdapters adapters = model->activate({{one, 1, "one"}, {other, -2, "other"}});
+  Dataset data = tiny_data(9);
+  std::vector<std::string> names{"", "one", "other"};
+  for (std::size_t row = 0; row < data.rows.size(); ++row) data.rows[row].adapter = names[row % 3];
+  double sum = 0;
+  for (const std::string& name : names) {
+    Dataset part;
+    for (Row row : data.rows)
+      if (std::exchange(row.adapter, "") == name) part.rows.push_back(row);
+    std::vector<WeightedAdapter> own;
+    if (name == "one") own = {{one}};
+    if (name == "other") own = {{other, -2}};
+    EvalReport report = evaluate(*model, part, {.adapters = model->activate(own)});
+    sum += report.loss * static_cast<double>(report.supervised_tokens);
+  }
+  for (std::int64_t tokens : {1, 30, 2048})
+    CHECK(evaluate(*model, data, {.tokens_per_batch = tokens, .adapters = adapters}).loss ==
+          doctest::Approx(sum / static_cast<double>(data.supervised_tokens)).epsilon(1e-6));
+  CHECK(evaluate(*model, data, {.adapters = model->activate(one)}).loss !=
+        doctest::Approx(sum / static_cast<double>(data.supervised_tokens)).epsilon(1e-4));
+}
+
 TEST_CASE("logits come row by row and agree with the loss") {
   TinyModel folder;
   std::unique_ptr<CausalLm> model = load_model(folder.path(), test_device(1));

@@ -64,7 +64,7 @@ TEST_CASE("two adapters trained in turn over one model are the two trained alone
   for (std::uint64_t step = 0; step < 4; ++step) {
     a.step(one, 1 + step);
     b.step(other, 2 + step);
-    generate(*model, std::vector<TokenId>{3, 4}, {.max_tokens = 2, .adapters = step % 2 ? a.active() : b.active()});
+    generate(*model, step % 2 ? a.active() : b.active(), std::vector<TokenId>{3, 4}, {.max_tokens = 2});
   }
   CHECK(std::pair(a.values(), a.losses) == alone({"q_proj", "v_proj"}, 1, one));
   CHECK(std::pair(b.values(), b.losses) == alone({"v_proj", "down_proj"}, 2, other));
@@ -75,13 +75,15 @@ TEST_CASE("an adapter may be active in some rows of a batch") {
   std::unique_ptr<CausalLm> model = load_model(folder.path(), test_device(1));
   Adapter adapter = tiny_adapter(*model, {"_proj"}, 0, false), other = tiny_adapter(*model, {"v_proj"}, 0, false);
   Batch batch = batch_of_all(*model, tiny_data(4));
-  ActiveAdapters all = model->activate(adapter), some = model->activate({{adapter, 1, {1, 3}}, {other, -0.5, {3, 9}}});
+  ActiveAdapters all = model->activate(adapter),
+                 some = model->activate({{adapter, 1, "a"}, {other, -0.5, "b"}}).for_rows({"", "a", "a", "b"});
   std::vector<float> base = logits(*model, batch, {}), with = logits(*model, batch, all),
                      with_other = logits(*model, batch, model->activate(other, -0.5)),
                      found = logits(*model, batch, some);
   std::size_t vocab = found.size() / static_cast<std::size_t>(batch.tokens), row = 0;
   for (std::size_t token = 0; token < static_cast<std::size_t>(batch.tokens); ++token) {
-    while (batch.offsets->query[row + 1] <= static_cast<std::int64_t>(token)) ++row;
+    const RowSpan* span = &batch.spans->spans[row];
+    while (span->query + span->queries <= static_cast<std::int64_t>(token)) span = &batch.spans->spans[++row];
     const std::vector<float>& wanted = row == 0 ? base : row < 3 ? with : with_other;
     double worst = 0;
     for (std::size_t i = token * vocab; i < (token + 1) * vocab; ++i)

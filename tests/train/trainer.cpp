@@ -353,6 +353,34 @@ TEST_CASE("a run can be stopped, and evaluates as it goes") {
   CHECK(evaluated.size() == 4);
 }
 
+TEST_CASE("rows of the evaluation data that chose an adapter have it in place of the one in training") {
+  TinyModel folder;
+  std::unique_ptr<CausalLm> model = load_model(folder.path(), test_device(1));
+  Adapter adapter = tiny_adapter(*model, {"q_proj"}), fixed = tiny_adapter(*model, {"v_proj"}, 0, false);
+  Dataset valid = tiny_data(6, 77);
+  auto choose = [&](const std::vector<std::size_t>& rows) {
+    for (std::size_t row : rows) valid.rows[row].adapter = "fixed";
+  };
+  std::vector<double> losses;
+  TrainObserver observer;
+  observer.on_eval = [&](std::int64_t, const EvalReport& report) { losses.push_back(report.loss); };
+  auto run = [&] {
+    losses.clear();
+    train(*model, &adapter, tiny_data(4), {.lr = 1e-2, .batch_size = 2, .steps = 2, .eval_every = 1}, &valid, observer,
+          {{fixed, 0.5, "fixed"}});
+  };
+  choose({1, 4});
+  run();
+  CHECK(losses[0] != losses[1]);
+  CHECK(losses[1] ==
+        evaluate(*model, valid, {.adapters = model->activate({{fixed, 0.5, "fixed"}, {adapter, 1, ""}})}).loss);
+  choose({0, 2, 3, 5});
+  run();
+  CHECK(losses[0] == losses[1]);
+  for (Row& row : valid.rows) row.adapter = "";
+  CHECK(losses[1] == evaluate(*model, valid, {.adapters = model->activate(fixed, 0.5)}).loss);
+}
+
 TEST_CASE("a step waits once for its device, but for the one that is proved") {
   TinyModel folder;
   DevicePtr device = test_device(1);

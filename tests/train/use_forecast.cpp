@@ -75,10 +75,15 @@ TEST_CASE("the forecast of a generation is how far the device's memory reaches")
   std::iota(prompt.begin(), prompt.end(), 3);
   auto forecast = [&](const Used& used) { return forecast_generation(*used.model, used.adapters, 20, 30); };
   check_forecast(folder, forecast, [&](const Used& used) {
-    generate(*used.model, prompt,
-             {.max_tokens = 30, .adapters = used.model->activate(used.adapters), .end_tokens = {31}});
+    generate(*used.model, used.model->activate(used.adapters), prompt, {.max_tokens = 30, .end_tokens = {31}});
   });
   Used outline(folder, meta_device(test_device(1)));
+  Used outline_of_rows(folder, meta_device(test_device(1)));
+  auto rows = [&](std::int64_t count) {
+    return forecast_generation(*outline_of_rows.model, outline_of_rows.adapters, 20, 30, count).activations;
+  };
+  // Keys and values of 50 tokens in 2 layers, 8 wide, in f32.
+  CHECK(rows(8) >= rows(1) + 7 * 2 * 2 * 50 * 8 * 4);
   // A prompt beyond the model's positions is the generation's to refuse.
   CHECK(forecast_generation(*outline.model, outline.adapters, 64, 1).activations < 1000);
 }

@@ -1,0 +1,61 @@
+#include "app/prompts.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "data/jsonl.h"
+#include "data/row_adapter.h"
+#include "data/unknown_id.h"
+#include "engine/error.h"
+
+namespace loragrad {
+namespace {
+
+constexpr const char* no_beginning = "a text, as the model has no bos_token_id in its vocabulary";
+
+/// `place` is for messages. Empty where the text is and the model has no beginning of a text.
+std::vector<TokenId> ids_of(const Tokenizer& tokenizer, const std::string& text, const ModelConfig& config,
+                            const std::string& place) {
+  std::vector<TokenId> ids = tokenizer.encode_prompt(text);
+  try {
+    expect_in_vocabulary(ids, config.vocab_size, place);
+  } catch (const UnknownId& error) {
+    throw blame_tokenizer(tokenizer, error);
+  }
+  if (ids.empty() && config.bos_token_id) ids.push_back(*config.bos_token_id);
+  return ids;
+}
+
+}  // namespace
+
+std::vector<TokenId> prompt_ids(const Tokenizer& tokenizer, const std::string& text, const ModelConfig& config) {
+  std::vector<TokenId> ids = ids_of(tokenizer, text, config, "--prompt");
+  if (ids.empty()) throw UsageError(fmt::format("--prompt: expected {}, found \"\"", no_beginning));
+  return ids;
+}
+
+std::vector<Prompt> read_prompts(const std::string& path, const Tokenizer& tokenizer, const ModelConfig& config,
+                                 const std::vector<std::string>& adapters) {
+  std::vector<Prompt> prompts;
+  for_each_line(read_data_text(path), path, [&](const JsonRef& row, std::string_view) {
+    JsonRef text = row.at("prompt");
+    std::string place = fmt::format("{}: {}", row.where(), text.path());
+    Prompt prompt{ids_of(tokenizer, text.string(), config, place), row_adapter(row, adapters)};
+    if (prompt.ids.empty()) text.fail(no_beginning);
+    if (auto count = static_cast<std::int64_t>(prompt.ids.size()); count >= config.max_position_embeddings)
+      throw InputError(fmt::format("{}: expected fewer tokens than the model's {} positions, found {}", place,
+                                   config.max_position_embeddings, count));
+    prompts.push_back(std::move(prompt));
+  });
+  if (prompts.empty()) throw InputError(path + ": expected at least one row, found none");
+  return prompts;
+}
+
+std::int64_t longest_prompt(const std::vector<Prompt>& prompts) {
+  std::size_t longest = 0;
+  for (const Prompt& prompt : prompts) longest = std::max(longest, prompt.ids.size());
+  return static_cast<std::int64_t>(longest);
+}
+
+}  // namespace loragrad

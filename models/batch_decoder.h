@@ -1,0 +1,63 @@
+#pragma once
+// Threads: one at a time for each device (engine/device.h).
+#include <cstdint>
+#include <deque>
+#include <vector>
+
+#include "models/model.h"
+#include "models/sampling.h"
+
+namespace loragrad {
+
+/// Continues many rows, several at a time: a step gives each of them a token. A row that has ended leaves its place to
+/// the next one that waits. On a processor a row's tokens, and the logits that they were chosen by, do not depend on
+/// which rows stand beside it: its prompt goes through the model by itself, the steps' products are summed row by row,
+/// and its draws are keyed by (seed, row number).
+class BatchDecoder {
+ public:
+  /// At most `places` rows at a time, of at most `capacity` tokens each, prompts included. `adapters` are of all rows
+  /// that may come; GenerateOptions::adapter says which a row has. The model stays where it is while this lives.
+  BatchDecoder(const CausalLm& model, std::int64_t places, std::int64_t capacity, ActiveAdapters adapters = {});
+
+  /// The row waits for a place. InputError for an empty prompt, one that leaves no position free, or an id outside the
+  /// vocabulary; UsageError for options out of range, a number that is there already, or more tokens than the capacity.
+  void add(std::int64_t row, std::vector<std::int32_t> prompt, const GenerateOptions& options);
+
+  struct Token {
+    std::int64_t row = 0;
+    std::int32_t id = 0;
+    bool last = false;  ///< an end token, or max_tokens or the model's last position are reached: the row is gone
+  };
+  /// The next token of every row that has a place; free places are taken first come, first served. NumericError naming
+  /// the row where logits are NaN.
+  std::vector<Token> step();
+
+  /// The row ends here. Nothing where it has ended, or never was.
+  void cancel(std::int64_t row);
+  /// No row is left.
+  bool done() const { return waiting_.empty() && running_.empty(); }
+
+ private:
+  struct Row {
+    std::int64_t number, wanted;  // tokens that may come
+    std::vector<std::int32_t> prompt;
+    GenerateOptions options;
+    Random random;
+    std::int64_t place = 0, made = 0;
+    std::int32_t last = 0;  // the token that goes in next
+  };
+  Tensor next_logits(const std::vector<BatchRow>& rows, const std::vector<std::string>& adapters, bool decoding);
+  void choose(const Tensor& logits, std::vector<Row*> rows, std::vector<Token>& tokens);
+  void decode(std::vector<Token>& tokens);
+  void start(Row row, std::vector<Token>& tokens);
+  void give_up_place(std::int64_t place);
+
+  const CausalLm& model_;
+  KeyValueCache cache_;
+  ActiveAdapters adapters_;
+  std::deque<Row> waiting_;
+  std::vector<Row> running_;  // those of one adapter side by side: they are one range of the batch
+  std::vector<std::int64_t> free_;
+};
+
+}  // namespace loragrad
