@@ -4,6 +4,7 @@
 #include "ops/rope.h"
 
 namespace loragrad {
+
 Tensor attend(const Tensor& q, const Tensor& k, const Tensor& v, const Pass& pass, const AttentionConfig& config,
               std::size_t layer) {
   const Batch& batch = pass.batch;
