@@ -175,7 +175,7 @@ struct AttentionArgs {
   ConstMatrix q, k, v;        // q [tokens, n_head * head_dim]; k, v [keys, n_kv_head * head_dim]
   Matrix out;                 // like q
   void* logsumexp = nullptr;  // [tokens, n_head] f32 (f64 for f64), may be null when no backward follows
-  std::span<const RowSpan> rows;
+  std::span<const RowSpan> rows = {};
   const RowSpan* device_rows = nullptr;
   std::int64_t n_head = 0, n_kv_head = 0, head_dim = 0, window = 0;
   double scale = 1;
