@@ -75,15 +75,20 @@ void add_gated(OpCases& cases, std::int64_t n, std::int64_t width, DType dtype) 
 
 /// Backward turns the other way: the same kernel.
 void add_rope(OpCases& cases, const OpShape& s, DType dtype) {
-  std::int64_t n = s.tokens(), length = s.length;
+  std::int64_t n = s.tokens(), length = s.length, head_dim = s.head_dim();
+  cases.push_back({"rotations", [=](Operands& o) -> std::function<void()> {
+                     RotationsArgs args{
+                         .positions = o.indices(n, 1, [=](auto i, auto) { return i % length; }),
+                         .frequencies = o.numbers(head_dim / 2, [](auto i) { return 1 / static_cast<double>(1 + i); }),
+                         .y = o.written(n, head_dim, DType::f32)};
+                     return [args, &d = o.device()] { d.kernels().rotations(d, args); };
+                   }});
   for (bool inverse : {false, true})
     cases.push_back({inverse ? "rope/backward" : "rope/forward", [=](Operands& o) -> std::function<void()> {
                        RopeArgs args{.x = o.read(n, s.width, dtype),
                                      .y = o.written(n, s.width, dtype),
-                                     .positions = o.indices(n, 1, [=](auto i, auto) { return i % length; }),
-                                     .frequencies = o.numbers(s.head_dim() / 2,
-                                                              [](auto i) { return 1 / static_cast<double>(1 + i); }),
-                                     .head_dim = s.head_dim(),
+                                     .rotations = o.read(n, head_dim, DType::f32),
+                                     .head_dim = head_dim,
                                      .inverse = inverse};
                        return [args, &d = o.device()] { d.kernels().rope(d, args); };
                      }});

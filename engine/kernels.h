@@ -139,13 +139,20 @@ struct NormBackwardArgs {
   Matrix dweight, dbias;  // one row, f32, or f64 when x is f64
 };
 
-/// Rotary positions in halves: for head dimension D and i < D/2, (y_i, y_{i+D/2}) is (x_i, x_{i+D/2}) rotated by
-/// position * frequency_i; `inverse` rotates back (the backward).  y = rotation + beta y; y may be x itself.
+/// y = [cos θ_0, cos θ_1, ..., sin θ_0, sin θ_1, ...] of each token's angles θ_i = position * frequency_i. y is dense,
+/// [tokens, 2 n] in f32 or f64; angles are formed in f64.
+struct RotationsArgs {
+  const std::int32_t* positions = nullptr;  // [tokens]
+  const double* frequencies = nullptr;      // [n]
+  Matrix y;
+};
+/// Rotary positions in halves, over the first R of each head's dimensions, R = rotations.cols <= head_dim: for i < R/2,
+/// (y_i, y_{i+R/2}) is (x_i, x_{i+R/2}) rotated by θ_i; the others stay. `inverse` rotates back (the backward).
+/// y = rotation + beta y; y may be x itself.
 struct RopeArgs {
   ConstMatrix x;
   Matrix y;
-  const std::int32_t* positions = nullptr;  // [tokens]
-  const double* frequencies = nullptr;      // [head_dim / 2]
+  ConstMatrix rotations;  // [tokens, R] as RotationsArgs has it, f64 where x or y is
   std::int64_t head_dim = 0;
   bool inverse = false;
   double beta = 0;
@@ -242,6 +249,7 @@ struct Kernel {
   KERNEL(gated_backward, GatedBackwardArgs)           \
   KERNEL(norm, NormArgs)                              \
   KERNEL(norm_backward, NormBackwardArgs)             \
+  KERNEL(rotations, RotationsArgs)                    \
   KERNEL(rope, RopeArgs)                              \
   KERNEL(attention, AttentionArgs)                    \
   KERNEL(attention_backward, AttentionBackwardArgs)   \

@@ -45,15 +45,28 @@ void add_values(Fnv1a& hash, const StoredTensor& tensor) {
   }
 }
 
+/// Details that every base's hash has said from the first on, where it does not say otherwise.
+constexpr std::array flags{std::pair{"do_layer_norm_before", 1.0}, std::pair{"_remove_final_layer_norm", 0.0},
+                           std::pair{"scale_attn_weights", 1.0}, std::pair{"scale_attn_by_inverse_layer_idx", 0.0}};
+
 /// What the same parameters can be used in different ways by. Six digits: the last ones of a frequency are the maths
 /// library's.
 std::string config_text(const ModelConfig& c) {
   constexpr std::array activations{"relu", "gelu", "gelu_tanh", "silu"};
-  std::string text = fmt::format(
-      "{} {} {} {} {:.6g} {} {} {} {} {}", c.model_type, c.num_attention_heads, c.num_key_value_heads, c.head_dim,
-      c.norm_eps, activations.at(static_cast<std::size_t>(c.activation)), int{c.do_layer_norm_before},
-      int{c.remove_final_layer_norm}, int{c.scale_attn_weights}, int{c.scale_attn_by_inverse_layer_idx});
-  for (double frequency : c.rope_frequencies) text += fmt::format(" {:.6g}", frequency);
+  std::string text = fmt::format("{} {} {} {} {:.6g} {}", c.model_type, c.num_attention_heads, c.num_key_value_heads,
+                                 c.head_dim, c.norm_eps, activations.at(static_cast<std::size_t>(c.activation)));
+  auto is_flag = [](const std::string& name) {
+    return std::any_of(flags.begin(), flags.end(), [&](const auto& flag) { return name == flag.first; });
+  };
+  for (const auto& [name, otherwise] : flags) {
+    const std::vector<double>* said = c.detail(name);
+    text += fmt::format(" {}", said ? said->at(0) : otherwise);
+  }
+  for (const auto& [name, values] : c.details) {
+    if (is_flag(name)) continue;
+    if (name != "rope_frequencies") text += " " + name;
+    for (double value : values) text += fmt::format(" {:.6g}", value);
+  }
   return text;
 }
 

@@ -23,6 +23,16 @@ std::int64_t ConfigReader::size_or_null(const char* key, std::int64_t fallback) 
   return value && !value->is_null() ? size(key, fallback) : fallback;
 }
 
+std::int64_t ConfigReader::size_or_zero(const char* key, std::int64_t fallback) {
+  auto value = find(key);
+  return value && value->is_null() ? 0 : size(key, fallback);
+}
+
+std::int64_t ConfigReader::count(const char* key, std::int64_t fallback) {
+  auto value = find(key);
+  return value ? value->integer(0, std::numeric_limits<std::int32_t>::max()) : fallback;
+}
+
 double ConfigReader::positive(const char* key, double fallback) {
   auto value = find(key);
   return value ? value->number(std::numeric_limits<double>::min(), 1e30) : fallback;
@@ -83,10 +93,12 @@ void read_special_ids(ModelConfig& config, const JsonRef& root) {
 void read_common_keys(ConfigReader& read, ModelConfig& c) {
   read.require("is_causal", true);
   for (const char* key : {"quantization_config", "per_layer_config", "configuration_files"}) read.refuse(key);
-  for (const char* key : {"sliding_window", "attention_chunk_size"})
+  for (const char* key : {"sliding_window", "attention_chunk_size"}) {
+    if (read.keys().contains(key)) continue;  // the family's own
     if (auto value = read.find(key); value && !value->is_null())
       c.warnings.push_back(value->where() + ": " + key +
                            ": has no effect on this family: attention reaches all tokens");
+  }
 }
 
 void finish_config(ModelConfig& c, const JsonRef& root, const std::string& folder) {

@@ -21,6 +21,10 @@ class ConfigReader {
   std::int64_t size(const char* key, std::int64_t fallback);
   /// The same; null is the default as well.
   std::int64_t size_or_null(const char* key, std::int64_t fallback);
+  /// The same, where null says that there is none of it: 0.
+  std::int64_t size_or_zero(const char* key, std::int64_t fallback);
+  /// A number of things in [0, 2^31).
+  std::int64_t count(const char* key, std::int64_t fallback);
   double positive(const char* key, double fallback);
   bool flag(const char* key, bool fallback);
   Activation activation(const char* key, const char* fallback);
@@ -41,8 +45,8 @@ class ConfigReader {
   std::set<std::string> keys_;
 };
 
-/// Keys of any family that change the model in transformers and here nothing: refused, or told in c.warnings where only
-/// long generations differ.
+/// Keys of any family that change the model in transformers and here nothing: refused, or, where only long generations
+/// differ, told in c.warnings. What the family itself has read is its own.
 void read_common_keys(ConfigReader& read, ModelConfig& c);
 
 /// Fields of every family: head counts that must divide, end tokens of config.json and (`folder` not empty)

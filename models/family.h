@@ -1,4 +1,5 @@
 #pragma once
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -17,18 +18,29 @@ struct ModelParts {
   ParameterSource* source = nullptr;
 };
 
+/// A config.json as its family has read it: what all code may know, and how the model is built of it, with what only
+/// the family knows.
+struct FamilyConfig {
+  ModelConfig config;
+  std::function<std::unique_ptr<CausalLm>(const ModelParts& parts)> build;
+};
+
 /// One model family: how its config is read and its model built.
 struct Family {
   std::string model_type;   ///< config.json's
   std::string base_prefix;  ///< of the stored names, which some files leave out
   TargetModules targets;    ///< PEFT's default
-  ModelConfig (*read_config)(ConfigReader& read);
-  std::unique_ptr<CausalLm> (*build)(const ModelParts& parts);
+  FamilyConfig (*read_config)(ConfigReader& read);
+  /// Ends of names of tensors that old files carry and nobody needs: masks, rotary frequencies.
+  std::vector<std::string> ignored_buffers = {};
 };
 
 Family opt_family();
 Family gpt2_family();
 Family llama_family();
+Family mistral_family();
+Family qwen2_family();
+Family qwen3_family();
 /// The model types that there is a family for.
 std::vector<std::string> model_types();
 /// UsageError for a model type that is none of these.

@@ -13,6 +13,15 @@ LinearLayer ParameterSource::linear(const std::string& name, std::int64_t in, st
   return LinearLayer(name, w, bias ? vector(name + ".bias", out, Start::zero) : nullptr);
 }
 
+LayerNorm ParameterSource::layer_norm(const std::string& name, std::int64_t n, double eps) {
+  ParameterSlot weight = vector(name + ".weight", n, Start::one);
+  return {weight, vector(name + ".bias", n, Start::zero), eps};
+}
+
+RmsNorm ParameterSource::rms_norm(const std::string& name, std::int64_t n, double eps) {
+  return {vector(name + ".weight", n, Start::one), eps};
+}
+
 namespace {
 
 class FreshSource final : public ParameterSource {

@@ -4,7 +4,7 @@
 #include <vector>
 
 #include "io/safetensors.h"
-#include "models/linear_layer.h"
+#include "models/blocks.h"
 #include "models/model.h"
 
 namespace loragrad {
@@ -32,6 +32,9 @@ class ParameterSource {
   /// A linear map named `name` ("....q_proj"), with or without a bias.
   LinearLayer linear(const std::string& name, std::int64_t in, std::int64_t out, bool bias, Start start = Start::matrix,
                      WeightLayout layout = WeightLayout::out_in);
+  /// A norm's parameters of width n: NAME.weight and, of a LayerNorm, NAME.bias.
+  LayerNorm layer_norm(const std::string& name, std::int64_t n, double eps);
+  RmsNorm rms_norm(const std::string& name, std::int64_t n, double eps);
   /// What is not as config.json says, though it can be computed: a line each.
   virtual std::vector<std::string> warnings() const { return {}; }
   std::vector<NamedParameter> take() { return std::move(parameters_); }
@@ -43,11 +46,12 @@ class ParameterSource {
   std::vector<NamedParameter> parameters_;
 };
 
-/// From the tensors of a model folder. `base_prefix` ("model.", "transformer.") may be missing from names in the file,
-/// or be before those that have none. `compute`: the type of products.
+struct Family;
+
+/// From the tensors of a model folder. The family's base prefix ("model.", "transformer.") may be missing from names in
+/// the file, or be before those that have none; its ignored buffers may be there. `compute`: the type of products.
 std::unique_ptr<ParameterSource> stored_source(const std::string& folder, SafetensorsFile file, const DevicePtr& device,
-                                               const LoadOptions& options, DType compute,
-                                               const std::string& base_prefix);
+                                               const LoadOptions& options, DType compute, const Family& family);
 /// The dtype most bytes of a folder's tensors have.
 DType stored_dtype(const SafetensorsFile& file);
 /// Fresh trainable parameters: normal(0, 0.02), residual projections divided by sqrt(2 layers), each from its own

@@ -6,7 +6,8 @@ namespace loragrad {
 namespace {
 
 const std::vector<Family>& families() {
-  static const std::vector<Family> all{opt_family(), gpt2_family(), llama_family()};
+  static const std::vector<Family> all{opt_family(),     gpt2_family(),  llama_family(),
+                                       mistral_family(), qwen2_family(), qwen3_family()};
   return all;
 }
 
@@ -20,12 +21,13 @@ const Family& family_of(const JsonRef& root) {
   root.at("model_type").fail("one of: " + known);
 }
 
-ModelConfig read_config(const Family& family, const JsonRef& root, const std::string& folder) {
+FamilyConfig read_config(const Family& family, const JsonRef& root, const std::string& folder) {
   ConfigReader read(root);
-  ModelConfig config = family.read_config(read);
-  read_common_keys(read, config);
-  finish_config(config, root, folder);
-  return config;
+  FamilyConfig found = family.read_config(read);
+  found.config.model_type = family.model_type;
+  read_common_keys(read, found.config);
+  finish_config(found.config, root, folder);
+  return found;
 }
 
 DType resolve(Precision precision, DType stored, const Device& device) {
@@ -50,10 +52,9 @@ DType resolve(Precision precision, DType stored, const Device& device) {
 /// Fills what the families do not know of: CausalLm's own fields.
 class ModelAssembly {
  public:
-  static std::unique_ptr<CausalLm> assemble(const Family& family, ModelConfig config, const DevicePtr& device,
-                                            DType compute, DType stored, ParameterSource& source) {
-    config.model_type = family.model_type;
-    std::unique_ptr<CausalLm> model = family.build({std::move(config), device, compute, &source});
+  static std::unique_ptr<CausalLm> assemble(const FamilyConfig& family, const DevicePtr& device, DType compute,
+                                            DType stored, ParameterSource& source) {
+    std::unique_ptr<CausalLm> model = family.build({family.config, device, compute, &source});
     source.finish();
     model->parameters_ = source.take();
     std::vector<std::string> warnings = source.warnings();
@@ -69,21 +70,21 @@ std::unique_ptr<CausalLm> load_model(const std::string& folder, const DevicePtr&
   Json json = read_json_file(config_file);
   JsonRef root(json, config_file);
   const Family& family = family_of(root);
-  ModelConfig config = read_config(family, root, folder);
+  FamilyConfig found = read_config(family, root, folder);
   SafetensorsFile file = open_model_folder(folder);
   DType stored = stored_dtype(file);
   DType compute = resolve(options.precision, stored, *device);
-  auto source = stored_source(folder, std::move(file), device, options, compute, family.base_prefix);
-  return ModelAssembly::assemble(family, config, device, compute, stored, *source);
+  auto source = stored_source(folder, std::move(file), device, options, compute, family);
+  return ModelAssembly::assemble(found, device, compute, stored, *source);
 }
 
 std::unique_ptr<CausalLm> new_model(const std::string& config_json_file, const DevicePtr& device, std::uint64_t seed) {
   Json json = read_json_file(config_json_file);
   JsonRef root(json, config_json_file);
   const Family& family = family_of(root);
-  ModelConfig config = read_config(family, root, "");
-  auto source = fresh_source(device, seed, config.num_hidden_layers);
-  return ModelAssembly::assemble(family, config, device, DType::f32, DType::f32, *source);
+  FamilyConfig found = read_config(family, root, "");
+  auto source = fresh_source(device, seed, found.config.num_hidden_layers);
+  return ModelAssembly::assemble(found, device, DType::f32, DType::f32, *source);
 }
 
 std::vector<std::string> model_types() {

@@ -72,6 +72,11 @@ void scale_as_llama3(std::vector<double>& frequencies, const JsonRef& object, Co
 }  // namespace
 
 std::vector<double> read_rope(ConfigReader& read, ModelConfig& c, double default_theta) {
+  // Before the frequencies are made: a size that no model has is not worth its memory.
+  if (c.head_dim % 2 || c.head_dim > 65536) {
+    if (read.root().find("head_dim")) read.fail("head_dim", c.head_dim, "an even number up to 65536");
+    read.fail("hidden_size", c.hidden_size, "num_attention_heads times an even number up to 65536");
+  }
   std::optional<JsonRef> object = rope_object(read);
   auto theta_at = read.find("rope_theta");
   if (auto nested = member(object, "rope_theta")) theta_at = nested;

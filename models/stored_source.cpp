@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <cstring>
 #include <map>
 #include <set>
@@ -7,27 +8,24 @@
 #include "io/safetensors.h"
 #include "io/tensor_complaints.h"
 #include "models/base_tensors.h"
+#include "models/family.h"
 #include "models/parameter_source.h"
 
 namespace loragrad {
 namespace {
 
-/// Buffers that old files carry and nobody needs: GPT-2's masks, rotary frequencies.
-bool is_known_buffer(const std::string& name) {
-  return name.ends_with(".attn.bias") || name.ends_with(".attn.masked_bias") || name.ends_with(".rotary_emb.inv_freq");
-}
-
 class StoredSource final : public ParameterSource {
  public:
   StoredSource(const std::string& folder, SafetensorsFile file, DevicePtr device, const LoadOptions& options,
-               DType compute, std::string prefix)
+               DType compute, const Family& family)
       : folder_(folder),
         file_(std::move(file)),
         device_(std::move(device)),
         trainable_(options.trainable),
         compute_(compute),
         vectors_(accumulation_type(compute)),
-        prefix_(std::move(prefix)) {}
+        prefix_(family.base_prefix),
+        buffers_(family.ignored_buffers) {}
 
   ParameterSlot matrix(const std::string& name, Shape shape, WeightLayout layout, Start) override {
     return matrix_from(find(name), name, shape, layout);
@@ -60,12 +58,15 @@ class StoredSource final : public ParameterSource {
 
   void finish() override {
     for (const StoredTensor& tensor : file_.tensors)
-      if (!used_.contains(tensor.name) && !is_known_buffer(tensor.name)) complaints_.unexpected(tensor.name);
+      if (!used_.contains(tensor.name) && !is_ignored(tensor.name)) complaints_.unexpected(tensor.name);
     if (std::string wrong = complaints_.text(); !wrong.empty())
       throw InputError(folder_ + ": expected the tensors that config.json calls for, found " + wrong);
   }
 
  private:
+  bool is_ignored(const std::string& name) const {
+    return std::any_of(buffers_.begin(), buffers_.end(), [&](const auto& end) { return name.ends_with(end); });
+  }
   const StoredTensor* find(const std::string& name) {
     const StoredTensor* stored = find_stored(file_, name, prefix_);
     if (stored) used_.insert(stored->name);
@@ -117,6 +118,7 @@ class StoredSource final : public ParameterSource {
   bool trainable_;
   DType compute_, vectors_;
   std::string prefix_;
+  std::vector<std::string> buffers_;
   std::set<std::string> used_;
   TensorComplaints complaints_;
   std::vector<std::string> warnings_;
@@ -125,9 +127,8 @@ class StoredSource final : public ParameterSource {
 }  // namespace
 
 std::unique_ptr<ParameterSource> stored_source(const std::string& folder, SafetensorsFile file, const DevicePtr& device,
-                                               const LoadOptions& options, DType compute,
-                                               const std::string& base_prefix) {
-  return std::make_unique<StoredSource>(folder, std::move(file), device, options, compute, base_prefix);
+                                               const LoadOptions& options, DType compute, const Family& family) {
+  return std::make_unique<StoredSource>(folder, std::move(file), device, options, compute, family);
 }
 
 DType stored_dtype(const SafetensorsFile& file) {

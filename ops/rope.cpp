@@ -9,45 +9,53 @@
 namespace loragrad {
 namespace {
 
-RopeArgs arguments(const ConstMatrix& x, const Matrix& y, const Tensor& positions, const Tensor& frequencies) {
-  return {.x = x,
-          .y = y,
-          .positions = positions.data<std::int32_t>(),
-          .frequencies = frequencies.data<double>(),
-          .head_dim = 2 * frequencies.cols()};
-}
-
 struct RopeNode final : Node {
-  RopeNode(const Tensor& x, const Tensor& positions, const Tensor& frequencies) : frequencies(frequencies) {
+  RopeNode(const Tensor& x, const Tensor& turns, std::int64_t head_dim) : head_dim(head_dim) {
     set_inputs({x});
-    saved_positions = save(positions);
+    saved_turns = save(turns);
   }
   std::string_view name() const override { return "rope"; }
   void backward(const Tensor& dy, GradSink& sink) override {
     auto dx = sink.into(0, dy);
-    RopeArgs args = arguments(dy.matrix(), dx.matrix, saved(saved_positions), frequencies);
-    args.inverse = true;
-    args.beta = dx.beta;
-    dy.device()->kernels().rope(*dy.device(), args);
+    dy.device()->kernels().rope(*dy.device(), {.x = dy.matrix(),
+                                               .y = dx.matrix,
+                                               .rotations = saved(saved_turns).matrix(),
+                                               .head_dim = head_dim,
+                                               .inverse = true,
+                                               .beta = dx.beta});
   }
-  Tensor frequencies;  // the model's, no activation
-  std::size_t saved_positions;
+  std::int64_t head_dim;
+  std::size_t saved_turns;
 };
 
 }  // namespace
 
-Tensor rope(const Tensor& x, const Tensor& positions, const Tensor& frequencies) {
+Tensor rotations(const Tensor& positions, const Tensor& frequencies, DType dtype) {
+  check_indices("rotations", "positions", positions, {positions.rows(), 1}, positions.shape());
+  if (!frequencies.defined() || frequencies.rows() != 1 || frequencies.dtype() != DType::f64)
+    throw ShapeError("rotations: expected frequencies [1, n] in f64, found " + frequencies.shape().text());
+  check_one_device("rotations", positions.device(), frequencies.device());
+  Device& device = *positions.device();
+  Tensor y = Tensor::empty(positions.device(), {positions.rows(), 2 * frequencies.cols()}, accumulation_type(dtype));
+  device.kernels().rotations(device, {.positions = positions.data<std::int32_t>(),
+                                      .frequencies = frequencies.data<double>(),
+                                      .y = y.mutable_matrix()});
+  return y;
+}
+
+Tensor rope(const Tensor& x, const Tensor& turns, std::int64_t head_dim) {
   check_real("rope", "x", x.dtype());
-  check_indices("rope", "positions", positions, {x.rows(), 1}, x.shape());
-  check_one_device("rope", x.device(), positions.device());
-  bool usable = frequencies.defined() && frequencies.rows() == 1 && frequencies.dtype() == DType::f64;
-  std::int64_t head_dim = usable ? 2 * frequencies.cols() : 0;
-  if (head_dim > 0) check_one_device("rope", x.device(), frequencies.device());
-  if (head_dim == 0 || x.cols() % head_dim != 0)
+  check_one_device("rope", x.device(), turns.device());
+  if (head_dim < 1 || x.cols() % head_dim != 0)
     throw ShapeError("rope: x " + x.shape().text() + " is not made of heads of " + std::to_string(head_dim));
+  if (turns.rows() != x.rows() || turns.cols() > head_dim || turns.cols() % 2 != 0 ||
+      turns.dtype() != accumulation_type(x.dtype()))
+    throw ShapeError("rope: rotations " + turns.shape().text() + " do not fit x " + x.shape().text() + " of heads of " +
+                     std::to_string(head_dim));
   Tensor y = Tensor::empty(x.device(), x.shape(), x.dtype());
-  x.device()->kernels().rope(*x.device(), arguments(x.matrix(), y.mutable_matrix(), positions, frequencies));
-  return needs_grad({&x}) ? attach(y, std::make_shared<RopeNode>(x, positions, frequencies)) : y;
+  x.device()->kernels().rope(
+      *x.device(), {.x = x.matrix(), .y = y.mutable_matrix(), .rotations = turns.matrix(), .head_dim = head_dim});
+  return needs_grad({&x}) ? attach(y, std::make_shared<RopeNode>(x, turns, head_dim)) : y;
 }
 
 }  // namespace loragrad

@@ -4,11 +4,15 @@
 
 namespace loragrad {
 
+/// cos θ_i and sin θ_i of every token, θ_i = position f_i, for all layers of a pass: [tokens, 2 n] in f32 (f64 where
+/// `dtype` is), the n cosines first. positions [tokens, 1] i32; frequencies [1, n] f64: f_i = base^(-2i/D), possibly
+/// rescaled by the model's config.
+Tensor rotations(const Tensor& positions, const Tensor& frequencies, DType dtype);
+
 /// Rotary positions in halves (not interleaved).                                    Su et al. 2021, section 3.2
-/// For each head of x [tokens, heads * D], with θ = position f_i:
-///   (y_i, y_{i+D/2}) = (x_i cos θ - x_{i+D/2} sin θ,  x_{i+D/2} cos θ + x_i sin θ)
-/// positions [tokens, 1] i32; frequencies [1, D/2] f64: f_i = base^(-2i/D), possibly rescaled by the model's config.
-/// Backward is the inverse rotation; keeps the positions only.
-Tensor rope(const Tensor& x, const Tensor& positions, const Tensor& frequencies);
+/// For each head of x [tokens, heads * head_dim], over its first R dimensions, R = turns.cols():
+///   (y_i, y_{i+R/2}) = (x_i cos θ_i - x_{i+R/2} sin θ_i,  x_{i+R/2} cos θ_i + x_i sin θ_i)
+/// The other dimensions stay. Backward is the inverse rotation; keeps `turns` (rotations()) only.
+Tensor rope(const Tensor& x, const Tensor& turns, std::int64_t head_dim);
 
 }  // namespace loragrad

@@ -195,23 +195,27 @@ TEST_CASE("norm beside the processor") {
 TEST_CASE("rope beside the processor") {
   each_round([](Comparison& c) {
     std::int64_t half = std::vector<std::int64_t>{1, 2, 3, 4, 8, 16, 32, 64, 12}[static_cast<std::size_t>(c.below(9))],
-                 rows = c.size() % 40;
+                 rows = c.size() % 40, head_dim = 2 * half + (c.flip() ? 0 : c.below(20));
     std::int64_t heads = 1 + c.below(c.flip() ? 4 : 40);
-    DType dx = c.real(), dy = c.below(4) ? dx : c.real();
+    DType dx = c.real(), dy = c.below(4) ? dx : c.real(),
+          dt = dx == DType::f64 || dy == DType::f64 ? DType::f64 : DType::f32;
     double beta = c.beta();
-    Pair x = c.make(rows, 2 * half * heads, dx), y = c.make(rows, 2 * half * heads, dy, beta == 0);
+    Pair x = c.make(rows, head_dim * heads, dx), y = c.make(rows, head_dim * heads, dy, beta == 0);
     if (dx == dy && c.flip()) y = x, beta = 0;
-    Pair positions = c.integers(rows, 1, 131072), f = c.dense(1, half, DType::f64);
+    Pair positions = c.integers(rows, 1, 131072), f = c.dense(1, half, DType::f64), turns = c.dense(rows, 2 * half, dt);
     bool inverse = c.flip();
     c.run([&](Device& d, int i) {
+      d.kernels().rotations(d, {.positions = positions.tensors[i].data<std::int32_t>(),
+                                .frequencies = f.tensors[i].data<double>(),
+                                .y = turns.matrix(i)});
       d.kernels().rope(d, {.x = x.matrix(i),
                            .y = y.matrix(i),
-                           .positions = positions.tensors[i].data<std::int32_t>(),
-                           .frequencies = f.tensors[i].data<double>(),
-                           .head_dim = 2 * half,
+                           .rotations = turns.matrix(i),
+                           .head_dim = head_dim,
                            .inverse = inverse,
                            .beta = beta});
     });
+    CHECK(c.differ("rotations", turns, dt == DType::f64 ? 1e-9 : 1e-6) == "");
     CHECK(c.differ("y", y, std::max(1e-9, c.tolerance({dx, dy}))) == "");
   });
 }

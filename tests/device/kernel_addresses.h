@@ -48,7 +48,8 @@ struct Addresses {
   void of(const GatedBackwardArgs& a) { of_all(a.gate, a.up, a.dy, a.dgate, a.dup); }
   void of(const NormArgs& a) { of_all(a.x, a.weight, a.bias, a.y, a.mean, a.rstd); }
   void of(const NormBackwardArgs& a) { of_all(a.x, a.dy, a.weight, a.mean, a.rstd, a.dx, a.dweight, a.dbias); }
-  void of(const RopeArgs& a) { of_all(a.x, a.y, a.positions, a.frequencies); }
+  void of(const RotationsArgs& a) { of_all(a.positions, a.frequencies, a.y); }
+  void of(const RopeArgs& a) { of_all(a.x, a.y, a.rotations); }
   void of(const AttentionArgs& a) {
     of_all(a.q, a.k, a.v, a.out, a.logsumexp, a.device_offsets);
     on_host(a.query_offsets);

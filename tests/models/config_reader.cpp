@@ -3,8 +3,12 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
+
 #include "engine/error.h"
 #include "models/family.h"
+#include "ops/meta_device.h"
+#include "tests/device/test_device.h"
 #include "tests/models/config_golden.h"
 
 using namespace loragrad;
@@ -12,23 +16,33 @@ using namespace loragrad::test;
 
 namespace {
 
-Family family_named(const std::string& name) {
-  for (const Family& family : {opt_family(), gpt2_family(), llama_family()})
-    if (family.model_type == name) return family;
-  throw InputError("no family " + name);
+FamilyConfig read_all(const std::string& family, ConfigReader& read) {
+  FamilyConfig found = family_named(family).read_config(read);
+  read_common_keys(read, found.config);
+  finish_config(found.config, read.root(), "");
+  return found;
 }
 
-ModelConfig read_all(const std::string& family, ConfigReader& read) {
-  ModelConfig config = family_named(family).read_config(read);
-  read_common_keys(read, config);
-  finish_config(config, read.root(), "");
-  return config;
+/// Whether the model that is built has a parameter with such an end to its name.
+bool has_parameter(const FamilyConfig& family, const std::string& end) {
+  DevicePtr device = meta_device(test_device(1));
+  auto source = fresh_source(device, 1, family.config.num_hidden_layers);
+  family.build({family.config, device, DType::f32, source.get()});
+  std::vector<NamedParameter> parameters = source->take();
+  return std::any_of(parameters.begin(), parameters.end(), [&](const auto& p) { return p.first.ends_with(end); });
 }
 
 /// In the words of the golden.
-Json computed(const ModelConfig& c) {
-  Json::Array frequencies;
-  for (double f : c.rope_frequencies) frequencies.emplace_back(f);
+Json computed(const FamilyConfig& family) {
+  const ModelConfig& c = family.config;
+  auto flag = [&](const char* name) {
+    const std::vector<double>* said = c.detail(name);
+    return said && said->at(0) == 1;
+  };
+  auto list = [&](const char* name) {
+    const std::vector<double>* said = c.detail(name);
+    return said ? Json::Array(said->begin(), said->end()) : Json::Array();
+  };
   return Json::Object{{"vocab_size", c.vocab_size},
                       {"hidden_size", c.hidden_size},
                       {"intermediate_size", c.intermediate_size},
@@ -40,22 +54,25 @@ Json computed(const ModelConfig& c) {
                       {"word_embed_proj_dim", c.word_embed_proj_dim},
                       {"norm_eps", c.norm_eps},
                       {"tie_word_embeddings", c.tie_word_embeddings},
-                      {"do_layer_norm_before", c.do_layer_norm_before},
-                      {"final_layer_norm", c.do_layer_norm_before && !c.remove_final_layer_norm},
-                      {"attention_bias", c.attention_bias},
-                      {"mlp_bias", c.mlp_bias},
-                      {"scale_attn_weights", c.scale_attn_weights},
-                      {"scale_attn_by_inverse_layer_idx", c.scale_attn_by_inverse_layer_idx},
-                      {"rope_frequencies", frequencies}};
+                      {"do_layer_norm_before", flag("do_layer_norm_before")},
+                      {"final_layer_norm", flag("do_layer_norm_before") && !flag("_remove_final_layer_norm")},
+                      {"attention_bias", has_parameter(family, "q_proj.bias")},
+                      {"output_bias", has_parameter(family, "o_proj.bias")},
+                      {"mlp_bias", has_parameter(family, "up_proj.bias") || has_parameter(family, "fc1.bias")},
+                      {"head_norms", has_parameter(family, "q_norm.weight")},
+                      {"scale_attn_weights", flag("scale_attn_weights")},
+                      {"scale_attn_by_inverse_layer_idx", flag("scale_attn_by_inverse_layer_idx")},
+                      {"rope_frequencies", list("rope_frequencies")},
+                      {"windows", list("windows")}};
 }
 
 /// Frequencies come from f32 and are written with six digits.
 void check_same(const std::string& key, const JsonRef& ours, const JsonRef& expected) {
   CAPTURE(key);
-  if (key == "rope_frequencies") {
+  if (key == "rope_frequencies" || key == "windows") {
     REQUIRE(ours.size() == expected.size());
     for (std::size_t i = 0; i < ours.size(); ++i)
-      CHECK(ours[i].number(0, 1) == doctest::Approx(expected[i].number(0, 1)).epsilon(1e-5));
+      CHECK(ours[i].number(0, 1e6) == doctest::Approx(expected[i].number(0, 1e6)).epsilon(1e-5));
   } else if (expected.is_number()) {
     CHECK(ours.number(0, 1e12) == expected.number(0, 1e12));
   } else {
@@ -63,13 +80,13 @@ void check_same(const std::string& key, const JsonRef& ours, const JsonRef& expe
   }
 }
 
-void check_computes(const ModelConfig& config, const JsonRef& base, const std::optional<JsonRef>& change) {
-  Json ours = computed(config);
+void check_computes(const FamilyConfig& found, const JsonRef& base, const std::optional<JsonRef>& change) {
+  Json ours = computed(found);
   for (const auto& [key, of_base] : base.members()) {
     auto changed = change ? change->find(key) : std::nullopt;
     JsonRef expected = changed ? *changed : of_base;
     if (key == "activation")
-      CHECK(config.activation == activation_named(expected.string()));
+      CHECK(found.config.activation == activation_named(expected.string()));
     else
       check_same(key, JsonRef(ours, "ours").at(key), expected);
   }
@@ -95,7 +112,7 @@ TEST_CASE("every key of config.json means what it means to transformers, or is r
       bool refused = change.find("error") || change.find("unsupported");
       std::string message;
       try {
-        ModelConfig found = read_all(family, read);
+        FamilyConfig found = read_all(family, read);
         if (!refused) check_computes(found, keys.at("computes"), change.find("computes"));
       } catch (const InputError& error) {
         message = error.what();
@@ -149,7 +166,7 @@ TEST_CASE("what counts for nothing in config.json is told") {
   auto warnings = [](const std::string& family, const char* text) {
     Json json = parse_json(text, "config.json");
     ConfigReader read(JsonRef(json, "config.json"));
-    return read_all(family, read).warnings;
+    return read_all(family, read).config.warnings;
   };
   using Lines = std::vector<std::string>;
   CHECK(warnings("llama", "{}") == Lines{});

@@ -66,7 +66,24 @@ NESTED = dict(full_attention=dict(rope_type="default", rope_theta=50.0))
 LLAMA_ROPE += several("layer_types", ["full_attention"] * 2, None) + several("rope_parameters", NESTED) + several("rope_scaling", NESTED) + \
     [dict(set={"layer_types": ["full_attention"] * 2, key: NESTED}) for key in ("rope_parameters", "rope_scaling")]
 
+LLAMAS = ("llama", "mistral", "qwen2", "qwen3")  # of one layout
+SMALL = dict(vocab_size=53, hidden_size=24, intermediate_size=36, num_hidden_layers=3, num_attention_heads=4, num_key_value_heads=2, max_position_embeddings=40, rms_norm_eps=1e-4,
+             hidden_act="silu", tie_word_embeddings=True, rope_parameters=dict(rope_type="default", rope_theta=5000.0))
+SMALL_CASES = alternatives(dict(vocab_size=54, hidden_size=32, intermediate_size=35, num_hidden_layers=2, num_attention_heads=2, num_key_value_heads=1, head_dim=8, max_position_embeddings=41,
+                                rms_norm_eps=1e-3, hidden_act="gelu", tie_word_embeddings=False, rope_parameters=dict(rope_type="linear", factor=2.0, rope_theta=50.0))) + \
+    several("num_key_value_heads", 3) + several("head_dim", 9) + [dict(set=dict(num_attention_heads=5, head_dim=8))] + \
+    [dict(set=dict(rope_theta=7.0), drop=["rope_parameters"]), dict(set=dict(rope_scaling=dict(type="linear", factor=2.0))), dict(set=dict(rope_scaling=YARN)),
+     dict(set=dict(partial_rotary_factor=0.5)), dict(set=dict(rope_scaling=dict(rope_type="llama3", **LLAMA3), original_max_position_embeddings=12))]
+WINDOWS = several("use_sliding_window", False, None, 1) + several("sliding_window", 2, 0, "3") + several("max_window_layers", 0, 2, 3, 28, -1, None) + \
+    several("layer_types", None, ["sliding_attention", "full_attention", "sliding_attention"], ["full_attention"] * 3, ["full_attention"], ["full_attention"] * 2 + ["chunked"], "full_attention") + \
+    [dict(drop=[key]) for key in ("use_sliding_window", "sliding_window", "max_window_layers")] + \
+    [dict(set=dict(use_sliding_window=False, layer_types=["full_attention"] * 3))]
+
 FAMILIES = {
+    "mistral": (dict(SMALL, head_dim=6, sliding_window=3), SMALL_CASES + several("sliding_window", 2, 0, -1, "3") + [dict(drop=["sliding_window"])]),
+    "qwen2": (dict(SMALL, use_sliding_window=True, sliding_window=3, max_window_layers=1), SMALL_CASES + WINDOWS),
+    "qwen3": (dict(SMALL, head_dim=6, attention_bias=True, use_sliding_window=True, sliding_window=3, max_window_layers=1),
+              SMALL_CASES + WINDOWS + alternatives(dict(attention_bias=False))),
     "llama": (dict(vocab_size=53, hidden_size=24, intermediate_size=36, num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=2, head_dim=6,
                    max_position_embeddings=40, rms_norm_eps=1e-4, hidden_act="gelu", tie_word_embeddings=True, attention_bias=True, mlp_bias=True,
                    rope_parameters=dict(rope_type="default", rope_theta=5000.0)),
@@ -90,7 +107,8 @@ FAMILIES = {
 }
 # What transformers computes and loragrad refuses: stated here, so that a refusal is never mistaken for agreement.
 UNSUPPORTED = [("*", "is_causal", (False, None)), ("*", "quantization_config", ({"quant_method": "x"},)), ("*", "per_layer_config", ({"0": {"intermediate_size": 20}},)),
-               ("*", "configuration_files", (["config.4.0.0.json"],)), ("opt", "layer_norm_elementwise_affine", (False,)), ("gpt2", "add_cross_attention", (True,))]
+               ("*", "configuration_files", (["config.4.0.0.json"],)), ("opt", "layer_norm_elementwise_affine", (False,)), ("gpt2", "add_cross_attention", (True,)),
+               ("mistral", "sliding_window", (-1,)), ("qwen2", "max_window_layers", (-1,)), ("qwen3", "max_window_layers", (-1,))]
 
 
 def write_config(folder, config):
@@ -99,7 +117,7 @@ def write_config(folder, config):
 
 def changed(config, case):
     config = {**copy.deepcopy(config), **copy.deepcopy(case.get("set", {}))}
-    for key in case.get("drop", []): del config[key]
+    for key in case.get("drop", []): config.pop(key, None)
     return config
 
 
@@ -108,7 +126,6 @@ def computes(config):
     with tempfile.TemporaryDirectory() as folder:
         write_config(pathlib.Path(folder), config)
         config = transformers.AutoConfig.from_pretrained(folder)
-    rope = transformers.models.llama.modeling_llama.LlamaRotaryEmbedding(config).inv_freq.tolist() if config.model_type == "llama" else None
     with torch.device("meta"):
         config.dtype = torch.float32
         model = transformers.AutoModelForCausalLM.from_config(config, attn_implementation="eager").eval()
@@ -116,13 +133,17 @@ def computes(config):
     embedding, head = model.get_input_embeddings(), model.get_output_embeddings()
     found = dict(vocab_size=embedding.num_embeddings, tie_word_embeddings=head.weight is embedding.weight)
     name = lambda module: re.sub(r"Activation|\(.*", "", str(module)).lower()
-    if config.model_type == "llama":
+    if config.model_type in LLAMAS:
+        rope = [cls for name, cls in vars(sys.modules[type(model).__module__]).items() if name.endswith("RotaryEmbedding")][0](config).inv_freq.tolist()
         layers, layer = model.model.layers, model.model.layers[0]
         attention, d = layer.self_attn, embedding.embedding_dim
         found |= dict(hidden_size=d, intermediate_size=layer.mlp.up_proj.out_features, head_dim=attention.head_dim, num_attention_heads=attention.q_proj.out_features // attention.head_dim,
                       num_key_value_heads=attention.k_proj.out_features // attention.head_dim, norm_eps=model.model.norm.variance_epsilon, activation=config.hidden_act,
                       attention_bias=attention.q_proj.bias is not None, mlp_bias=layer.mlp.up_proj.bias is not None, max_position_embeddings=config.max_position_embeddings,
                       rope_frequencies=[float(f"{f:.6g}") for f in rope])
+        if config.model_type != "llama":
+            windows = [(config.sliding_window if config.model_type == "mistral" else layer.self_attn.sliding_window) or 0 for layer in layers]
+            found |= dict(output_bias=attention.o_proj.bias is not None, head_norms=hasattr(attention, "q_norm"), windows=windows if any(windows) else [])
     elif config.model_type == "opt":
         decoder = model.model.decoder
         layers, layer = decoder.layers, decoder.layers[0]
@@ -142,7 +163,7 @@ def computes(config):
 
 def unsupported(family, config, found):
     rope = config.get("rope_scaling") or config.get("rope_parameters") or {}
-    if family == "llama" and (rope.get("rope_type") or rope.get("type") or "default") not in ("default", "linear", "llama3"): return True
+    if family in LLAMAS and (rope.get("rope_type") or rope.get("type") or "default") not in ("default", "linear", "llama3"): return True
     return any(f in ("*", family) and key in config and config[key] in values for f, key, values in UNSUPPORTED)
 
 

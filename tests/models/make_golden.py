@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """What transformers and PEFT compute for tiny random models, in float64: the goldens that tests/models and tests/cli read.
 
-    make_golden.py [OUT]        (default: golden/ beside this file; needs torch, transformers, peft, safetensors)
+    make_golden.py [OUT [CASE ...]]     (default: golden/ beside this file, all; needs torch, transformers, peft, safetensors)
 
 A case is a folder: model/ (float32), adapter/ (a PEFT adapter with B != 0), adapter_trained/ (after STEPS AdamW steps),
 rows.jsonl, golden.safetensors (base_logits, adapted_logits, merged_logits [rows, longest, vocab], zero-padded;
@@ -29,6 +29,11 @@ CASES = {
     "llama3": (transformers.LlamaConfig(**{**LLAMA, "num_key_value_heads": 1}, tie_word_embeddings=True, rope_theta=5000.0,
                                         rope_scaling=LLAMA3, attention_bias=True, mlp_bias=True),
                dict(target_modules=["q_proj", "k_proj", "down_proj"], use_rslora=True)),
+    "mistral": (transformers.MistralConfig(**LLAMA, head_dim=8, sliding_window=5), dict(target_modules=["q_proj", "v_proj", "up_proj"])),
+    "qwen2": (transformers.Qwen2Config(**LLAMA, tie_word_embeddings=True, use_sliding_window=True, sliding_window=5, max_window_layers=1),
+              dict(target_modules=["q_proj", "v_proj"])),
+    "qwen3": (transformers.Qwen3Config(**LLAMA, head_dim=10, attention_bias=True, use_sliding_window=True, sliding_window=4,
+                                       layer_types=["sliding_attention", "full_attention"]), dict(target_modules="all-linear")),
 }
 
 
@@ -116,4 +121,4 @@ def save_adapter(model, folder):
 if __name__ == "__main__":
     out = pathlib.Path(sys.argv[1]) if len(sys.argv) > 1 else pathlib.Path(__file__).parent / "golden"
     torch.set_num_threads(1)
-    for case, (config, lora) in CASES.items(): make_case(out / case, config, lora)
+    for case in sys.argv[2:] or CASES: make_case(out / case, *CASES[case])

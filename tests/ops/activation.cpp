@@ -167,11 +167,11 @@ TEST_CASE("gradients written over dy have the bits of those that are not") {
     Weight w(s.parameter({1, cols}, 3)), b(s.parameter({1, cols}, 6));
     std::vector<std::int32_t> places;
     for (std::int32_t t = 0; t < rows; ++t) places.insert(places.end(), {0, t});
-    Tensor frequencies = Tensor::from(s.device, {1, 2}, std::vector<double>{1, 0.3});
+    Tensor turns = rotations(positions, Tensor::from(s.device, {1, 2}, std::vector<double>{1, 0.3}), dtype);
     std::vector<std::function<Tensor(const Tensor&)>> ops{
         [](const Tensor& x) { return activation(Activation::relu, x); },
         [](const Tensor& x) { return activation(Activation::gelu_tanh, x); },
-        [&](const Tensor& x) { return rope(x, positions, frequencies); },
+        [&](const Tensor& x) { return rope(x, turns, 4); },
         [&](const Tensor& x) { return rms_norm(x, w, 1e-5, dtype); },
         [&](const Tensor& x) { return layer_norm(x, w, b, 1e-5, dtype); },
         [&](const Tensor& x) {

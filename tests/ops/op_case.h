@@ -8,7 +8,7 @@
 
 namespace loragrad {
 
-/// Where and in which type a op_case runs, and its source of constants. Every number drawn is exact in bf16, so that a
+/// Where and in which type an op_case runs, and its source of constants. Every number drawn is exact in bf16, so that a
 /// op_case computes with the same numbers in every type.
 struct Setting {
   DevicePtr device;

@@ -108,8 +108,8 @@ TEST_CASE("a peak in backward counts what is still kept then, and the gradients 
   const MemoryProfile& profile = forecast.profile;
   // With 3 tokens a workspace is the largest thing there is: the first layer's attention's, the last to be needed.
   CHECK(profile.peak_in == "the backward of attention");
-  // Left are its own values, the positions, the first norm's x and statistics, and the ids.
-  CHECK(profile.peak_kept == 3 * 4 * ((16 + 8 + 8 + 16 + 4) + 1 + (16 + 1) + 1));
+  // Left are its own values, the rotations, the first norm's x and statistics, and the ids.
+  CHECK(profile.peak_kept == 3 * 4 * ((16 + 8 + 8 + 16 + 4) + 4 + (16 + 1) + 1));
   // No gradient yet of the first layer's q, k and v and its first norm; none ever of the rotation's frequencies.
   constexpr std::size_t frequencies = 2 * sizeof(double);
   CHECK(profile.peak_gradients == forecast.trained - 4 * (16 * 16 + 2 * 8 * 16 + 16) - frequencies);

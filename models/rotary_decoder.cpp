@@ -1,0 +1,127 @@
+#include "models/rotary_decoder.h"
+
+#include <algorithm>
+
+#include "ops/elementwise.h"
+#include "ops/embedding.h"
+#include "ops/rope.h"
+
+namespace loragrad {
+namespace {
+
+struct Layer {
+  AttentionBlock self_attn;
+  GatedMlp mlp;
+  RmsNorm input_layernorm, post_attention_layernorm;
+};
+
+class RotaryDecoder final : public Decoder {
+ public:
+  RotaryDecoder(const ModelParts& parts, const RotaryConfig& own) : Decoder(parts), layers_(layer_count()) {
+    ParameterSource& source = *parts.source;
+    frequencies_ = Tensor::from(device_, {1, config_.head_dim / 2}, own.frequencies);
+    std::int64_t d = config_.hidden_size, f = config_.intermediate_size, head = config_.head_dim;
+    std::int64_t q = config_.num_attention_heads * head, kv = config_.num_key_value_heads * head;
+    auto norm = [&](const std::string& name, std::int64_t n) { return source.rms_norm(name, n, config_.norm_eps); };
+    embed_tokens_ = source.embedding("model.embed_tokens.weight", {config_.vocab_size, d}, "lm_head.weight",
+                                     config_.tie_word_embeddings);
+    for (std::size_t i = 0; i < layers_.size(); ++i) {
+      std::string name = "model.layers." + std::to_string(i) + ".", attn = name + "self_attn.";
+      auto& [self_attn, mlp, input_layernorm, post_attention_layernorm] = layers_[i];
+      self_attn = {source.linear(attn + "q_proj", d, q, own.qkv_bias),
+                   source.linear(attn + "k_proj", d, kv, own.qkv_bias),
+                   source.linear(attn + "v_proj", d, kv, own.qkv_bias),
+                   source.linear(attn + "o_proj", q, d, own.o_bias, Start::residual_matrix),
+                   config_.attention(),
+                   i};
+      if (!own.windows.empty()) self_attn.config.window = own.windows[i];
+      if (own.head_norms) {
+        self_attn.q_norm = norm(attn + "q_norm", head);
+        self_attn.k_norm = norm(attn + "k_norm", head);
+      }
+      mlp = {source.linear(name + "mlp.gate_proj", d, f, own.mlp_bias),
+             source.linear(name + "mlp.up_proj", d, f, own.mlp_bias),
+             source.linear(name + "mlp.down_proj", f, d, own.mlp_bias, Start::residual_matrix), config_.activation};
+      input_layernorm = norm(name + "input_layernorm", d);
+      post_attention_layernorm = norm(name + "post_attention_layernorm", d);
+      adaptable(self_attn.linears());
+      adaptable(mlp.linears());
+    }
+    norm_ = norm("model.norm", d);
+    head_ = source.head("lm_head.weight", {config_.vocab_size, d}, embed_tokens_, "model.embed_tokens.weight",
+                        config_.tie_word_embeddings);
+  }
+
+  Tensor forward(const Pass& pass) const override {
+    Tensor turns = rotations(pass.batch.positions, frequencies_, dtype_);
+    Tensor x = embedding(pass.batch.ids, *embed_tokens_, residual());
+    x = through_blocks(std::move(x), pass, [this, turns](const Tensor& y, std::size_t layer, const Pass& p) {
+      return block(layers_[layer], y, p, turns);
+    });
+    return norm_(x, dtype_);
+  }
+
+ private:
+  Tensor block(const Layer& layer, const Tensor& x, const Pass& pass, const Tensor& turns) const {
+    Tensor middle = add(x, layer.self_attn(layer.input_layernorm(x, dtype_), pass, turns));
+    return add(middle, layer.mlp(layer.post_attention_layernorm(middle, dtype_), pass));
+  }
+
+  Tensor frequencies_;
+  ParameterSlot embed_tokens_;
+  std::vector<Layer> layers_;
+  RmsNorm norm_;
+};
+
+}  // namespace
+
+ModelConfig read_rotary_sizes(ConfigReader& read, const RotarySizes& defaults) {
+  ModelConfig c;
+  c.vocab_size = read.size("vocab_size", defaults.vocab_size);
+  c.hidden_size = c.word_embed_proj_dim = read.size("hidden_size", 4096);
+  c.intermediate_size = read.size("intermediate_size", defaults.intermediate_size);
+  c.num_hidden_layers = read.size("num_hidden_layers", 32);
+  c.num_attention_heads = read.size("num_attention_heads", 32);
+  c.max_position_embeddings = read.size("max_position_embeddings", defaults.max_position_embeddings);
+  c.norm_eps = read.positive("rms_norm_eps", 1e-6);
+  c.activation = read.activation("hidden_act", "silu");
+  c.tie_word_embeddings = read.flag("tie_word_embeddings", false);
+  return c;
+}
+
+std::int64_t head_dim_or_share(ConfigReader& read, const ModelConfig& c) {
+  if (auto given = read.find("head_dim"); given && !given->is_null()) return read.size("head_dim", 0);
+  read.require_divisor("num_attention_heads", c.num_attention_heads, c.hidden_size);
+  return c.hidden_size / c.num_attention_heads;
+}
+
+std::vector<std::int64_t> read_layer_windows(ConfigReader& read, const ModelConfig& c) {
+  std::vector<std::int64_t> windows(static_cast<std::size_t>(c.num_hidden_layers), 0);
+  bool used = read.flag("use_sliding_window", false);
+  std::int64_t window = used ? read.size_or_zero("sliding_window", 4096) : (read.find("sliding_window"), 0);
+  std::int64_t first = read.count("max_window_layers", 28);
+  auto types = read.find("layer_types");
+  if (types && !types->is_null()) {
+    std::vector<std::string> of_layers = types->strings();
+    if (of_layers.size() != windows.size())
+      types->fail("a list of num_hidden_layers (" + std::to_string(windows.size()) + ") types");
+    for (std::size_t i = 0; i < windows.size(); ++i) {
+      if (of_layers[i] == "sliding_attention")
+        windows[i] = window;
+      else if (of_layers[i] != "full_attention")
+        (*types)[i].fail("full_attention or sliding_attention");
+    }
+  } else {
+    for (std::int64_t i = first; i < c.num_hidden_layers; ++i) windows[static_cast<std::size_t>(i)] = window;
+  }
+  return windows;
+}
+
+FamilyConfig rotary_decoder(ModelConfig c, const RotaryConfig& own) {
+  c.details.emplace_back("rope_frequencies", own.frequencies);
+  if (std::any_of(own.windows.begin(), own.windows.end(), [](std::int64_t window) { return window > 0; }))
+    c.details.emplace_back("windows", std::vector<double>(own.windows.begin(), own.windows.end()));
+  return {c, [own](const ModelParts& parts) { return std::make_unique<RotaryDecoder>(parts, own); }};
+}
+
+}  // namespace loragrad

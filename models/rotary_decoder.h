@@ -1,0 +1,30 @@
+#pragma once
+#include "models/decoder.h"
+
+namespace loragrad {
+
+/// What decides, beside ModelConfig, between Llama and the families that came after it.
+struct RotaryConfig {
+  bool qkv_bias = false, o_bias = false, mlp_bias = false;
+  bool head_norms = false;                 ///< RMSNorm over each head of q and of k, before they are rotated
+  std::vector<std::int64_t> windows = {};  ///< by layer, 0 for none; empty: no layer has one
+  std::vector<double> frequencies;         ///< of the rotation, for half a head
+};
+
+/// Their keys of the same name and meaning; the defaults that differ are a family's.
+struct RotarySizes {
+  std::int64_t vocab_size, intermediate_size, max_position_embeddings;
+};
+ModelConfig read_rotary_sizes(ConfigReader& read, const RotarySizes& defaults);
+/// head_dim; where it is absent or null, each head's share of the width, which must be whole then.
+std::int64_t head_dim_or_share(ConfigReader& read, const ModelConfig& c);
+
+/// The windows of layers that layer_types calls "sliding_attention" (the others: "full_attention"), or, without that
+/// key, of those from the max_window_layers-th on; none unless use_sliding_window.
+std::vector<std::int64_t> read_layer_windows(ConfigReader& read, const ModelConfig& c);
+
+/// RMSNorm before each half of a block; rotary, grouped-query attention; gated MLP. Stored names are Llama's. Adds to
+/// the details of `c` what decides.
+FamilyConfig rotary_decoder(ModelConfig c, const RotaryConfig& own);
+
+}  // namespace loragrad
