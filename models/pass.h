@@ -15,7 +15,11 @@ namespace loragrad {
 struct Pass {
   Batch batch;
   ActiveAdapters adapters = {};
-  bool record = true;             ///< on the tape, for backward; evaluation keeps nothing
+  bool record = true;  ///< on the tape, for backward; evaluation keeps nothing
+  /// On a processor, a row's values are the same bits whatever rows are beside it and whichever adapters those have; on
+  /// a GPU, to rounding. A pass that is not recorded sees to it anyway for what adapters add, which takes little, and
+  /// with this for the model's own products too, which then take longer; one that is recorded, for adapters alone.
+  bool rows_alone = false;
   bool training = false;          ///< the adapters' dropout is on
   std::uint64_t dropout_key = 0;  ///< of the seed and the step
   bool recompute = false;         ///< blocks keep their input alone, and run again in backward (engine/recompute.h)
