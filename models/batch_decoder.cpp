@@ -25,6 +25,7 @@ BatchDecoder::BatchDecoder(const CausalLm& model, std::int64_t places, std::int6
 
 void BatchDecoder::add(std::int64_t row, std::vector<std::int32_t> prompt, const GenerateOptions& options) {
   options.check();
+  adapters_.for_rows({options.adapter});  // refuses a name that it does not have
   auto is_row = [row](const Row& other) { return other.number == row; };
   if (std::any_of(waiting_.begin(), waiting_.end(), is_row) || std::any_of(running_.begin(), running_.end(), is_row))
     throw UsageError("row " + std::to_string(row) + ": expected a number of its own, found one that is being decoded");

@@ -20,7 +20,8 @@ class BatchDecoder {
   BatchDecoder(const CausalLm& model, std::int64_t places, std::int64_t capacity, ActiveAdapters adapters = {});
 
   /// The row waits for a place. InputError for an empty prompt, one that leaves no position free, or an id outside the
-  /// vocabulary; UsageError for options out of range, a number that is there already, or more tokens than the capacity.
+  /// vocabulary; UsageError for options out of range, a name that no adapter has, a number that is there already, or
+  /// more tokens than the capacity.
   void add(std::int64_t row, std::vector<std::int32_t> prompt, const GenerateOptions& options);
 
   struct Token {

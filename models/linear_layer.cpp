@@ -35,7 +35,7 @@ LoraMap LinearLayer::map(const Pass& pass) const {
       dropout = {a.dropout, mix(pass.dropout_key, hash_name(name_.data(), name_.size())), pass.batch.dropout_tokens};
     for (const IndexRange& rows : pass.adapters.rows_of(a))
       map.terms.push_back({a.module.a, a.module.b, a.module.scale * a.weight, dropout,
-                           tokens_of(rows, *pass.batch.spans), pass.rows_alone});
+                           tokens_of(rows, *pass.batch.spans), pass.rows_alone || !pass.record});
   }
   return map;
 }

@@ -148,15 +148,19 @@ Tensor attention(const Tensor& q, const Tensor& k, const Tensor& v, const RowSpa
   const DevicePtr& device = q.device();
   bool record = needs_grad({&q, &k, &v});
   Tensor out = Tensor::empty(device, q.shape(), q.dtype()), logsumexp;
-  AttentionArgs args{.q = q.matrix(), .k = k.matrix(), .v = v.matrix(), .out = out.mutable_matrix()};
-  if (record) {
-    logsumexp = Tensor::empty(device, {q.rows(), config.n_head}, accumulation_type(q.dtype()));
-    args.logsumexp = logsumexp.mutable_matrix().data;
-  }
-  args.rows = rows->spans;
-  args.device_rows = reinterpret_cast<const RowSpan*>(rows->on_device.data<std::int32_t>());
-  args.n_head = config.n_head, args.n_kv_head = config.n_kv_head, args.head_dim = config.head_dim;
-  args.window = config.window, args.scale = config.scale;
+  if (record) logsumexp = Tensor::empty(device, {q.rows(), config.n_head}, accumulation_type(q.dtype()));
+  AttentionArgs args{.q = q.matrix(),
+                     .k = k.matrix(),
+                     .v = v.matrix(),
+                     .out = out.mutable_matrix(),
+                     .logsumexp = record ? logsumexp.mutable_matrix().data : nullptr,
+                     .rows = rows->spans,
+                     .device_rows = reinterpret_cast<const RowSpan*>(rows->on_device.data<std::int32_t>()),
+                     .n_head = config.n_head,
+                     .n_kv_head = config.n_kv_head,
+                     .head_dim = config.head_dim,
+                     .window = config.window,
+                     .scale = config.scale};
   device->kernels().attention(*device, args);
   return record ? attach(out, std::make_shared<AttentionNode>(q, k, v, out, logsumexp, rows, args)) : out;
 }

@@ -31,17 +31,6 @@ constexpr std::int64_t padded(std::int64_t n) {
   return (n + panel_width<U> - 1) / panel_width<U> * panel_width<U>;
 }
 
-/// sum + a b
-template <class T>
-typename Simd<T>::type multiply_add(T a, typename Simd<T>::type b, typename Simd<T>::type sum) {
-  return sum + a * b;
-}
-#ifdef __AVX512BF16__
-inline Simd<float>::type multiply_add(Pair a, Simd<Pair>::type b, Simd<float>::type sum) {
-  return fma((Simd<Pair>::type)_mm512_set1_epi32(static_cast<int>(a)), b, sum);
-}
-#endif
-
 // 6 x 2 accumulators, 2 of b, 1 of a: the 16 registers of AVX2; AVX-512 has 32.
 constexpr int micro_rows = simd_bytes < 64 ? 6 : 12;
 
@@ -56,9 +45,9 @@ void micro_product(std::int64_t k, const U* a, std::int64_t row_step, std::int64
   for (std::int64_t p = 0; p < k; ++p, a += step, b += b_step) {
     typename B::type b0 = B::load(b), b1 = B::load(b + B::width);
     for (int i = 0; i < M; ++i) {
-      U x = a[i * row_step];
-      sum[i][0] = multiply_add(x, b0, sum[i][0]);
-      sum[i][1] = multiply_add(x, b1, sum[i][1]);
+      typename B::type x = broadcast(a[i * row_step]);
+      sum[i][0] = fma(x, b0, sum[i][0]);
+      sum[i][1] = fma(x, b1, sum[i][1]);
     }
   }
   for (int i = 0; i < M; ++i, c += c_step) {

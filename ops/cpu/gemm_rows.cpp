@@ -1,7 +1,9 @@
 #include "ops/cpu/gemm_rows.h"
 
 #include <algorithm>
+#include <cstring>
 
+#include "ops/cpu/attention_products.h"
 #include "ops/cpu/gemm_rows_sums.h"
 #include "ops/cpu/kernels.h"
 #include "ops/cpu/processor.h"
@@ -14,6 +16,7 @@ using Index = std::int64_t;
 constexpr Index few_rows = 4;             // that it takes without being asked
 constexpr Index task_bytes = 64 << 10;    // of b, at least: less is not worth waking a thread for
 constexpr Index task_products = 1 << 20;  // or so many, where there are more rows
+constexpr Index short_row = 64;           // of b, in elements: as long as most adapters' ranks are
 constexpr Index converted_rows = 256;     // of a, at a time
 
 #ifdef __AVX512BF16__
@@ -61,12 +64,13 @@ class Result {
   template <class C>
   void write(C* to, Index count, Vector value) const {
     if (g_.beta != 0) value = fma(broadcast(static_cast<T>(g_.beta)), load(to, count), value);
-    T numbers[Simd<T>::width];
-    Simd<T>::store(numbers, value);
-    if (count == Simd<T>::width)
-      for (int i = 0; i < Simd<T>::width; ++i) to[i] = C(numbers[i]);
+    C some[Simd<T>::width];
+    C* whole = count == Simd<T>::width ? to : some;
+    if constexpr (std::is_same_v<C, bf16>)
+      store_bf16(whole, value);
     else
-      for (Index i = 0; i < count; ++i) to[i] = C(numbers[i]);
+      Simd<C>::store(whole, value);
+    if (whole != to) std::memcpy(to, some, static_cast<std::size_t>(count) * sizeof(C));
   }
   const GemmArgs& g_;
 };
@@ -88,6 +92,32 @@ void in_groups(Range rows, F f) {
   take(std::integral_constant<int, 1>());
 }
 
+/// b as [columns of c, k] with rows so short that the lanes' sums would be most of the work (an adapter's B): some of
+/// its rows are turned into columns first.
+template <class U, class B>
+void by_short_rows_of_b(const GemmArgs& g, Range rows, Range cols) {
+  using S = Simd<SumOf<U>>;
+  constexpr Index width = panel_width<U>;
+  Result<SumOf<U>> result(g);
+  auto a = rows_of<ElementOf<U>>(g.a);
+  auto b = rows_of<B>(g.b);
+  Index depth = units<U>(a.k);
+  alignas(simd_bytes) U panel[short_row * width];
+  for (Index col = cols.begin; col < cols.end; col += width) {
+    Index count = std::min(width, cols.end - col);
+    pack_transposed(b[col], b.stride, count, a.k, panel);
+    in_groups(rows, [&]<int size>(Index row) {
+      U some[size][short_row];
+      alignas(simd_bytes) SumOf<U> sums[size][width];
+      for (int r = 0; r < size; ++r) units_along(a[row + r], a.k, depth, some[r]);
+      micro_product<U, size>(depth, some[0], short_row, 1, panel, width, sums[0], width, false);
+      for (int r = 0; r < size; ++r)
+        for (Index at = 0; at < count; at += S::width)
+          result.put(row + r, col + at, std::min<Index>(S::width, count - at), S::load(sums[r] + at));
+    });
+  }
+}
+
 /// b as [columns of c, k]: dot products of rows.
 template <class U, class B>
 void by_rows_of_b(const GemmArgs& g, Range rows, Range cols) {
@@ -99,6 +129,7 @@ void by_rows_of_b(const GemmArgs& g, Range rows, Range cols) {
     Index count = std::min<Index>(S::width, cols.end - col);
     in_groups(rows, [&]<int size>(Index row) {
       typename S::type lanes[size][S::width];
+      if (count < S::width) std::fill_n(lanes[0], size * S::width, typename S::type{});
       dot_products<size, U>(a, row, b, col, count, lanes);
       for (int r = 0; r < size; ++r) result.put(row + r, col, count, add_lanes<SumOf<U>>(lanes[r]));
     });
@@ -127,6 +158,8 @@ void by_columns_of_b(const GemmArgs& g, Range rows, Range cols) {
 using Part = void (*)(const GemmArgs&, Range rows, Range cols);
 template <class U, class B>
 Part part_of(const GemmArgs& g) {
+  if constexpr (!std::is_same_v<U, double>)
+    if (g.transpose_b && g.a.cols <= short_row) return by_short_rows_of_b<U, B>;
   return g.transpose_b ? by_rows_of_b<U, B> : by_columns_of_b<U, B>;
 }
 Part part_for(const GemmArgs& g) {

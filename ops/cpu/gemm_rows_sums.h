@@ -6,8 +6,8 @@
 
 #include "ops/cpu/units.h"
 
-/// The inner loops of gemm_rows.cpp. An element of c is one chain of multiply-adds a lane, over k in its order, and
-/// then the lanes' sum: neither the number of rows and columns that are formed side by side nor their place is in it.
+/// The inner loops of gemm_rows.cpp. An element of c is a chain of multiply-adds over k, or one a lane and then the
+/// lanes' sum: neither the number of rows and columns that are formed side by side nor their place is in it.
 namespace loragrad::cpu {
 
 /// What rows of a consist of where U is the unit.
@@ -50,53 +50,55 @@ struct RowsOf {
   const T* operator[](std::int64_t row) const { return data + row * stride; }
 };
 
-/// x in every lane.
-template <class U>
-typename Simd<U>::type broadcast(U x) {
-  return x - typename Simd<U>::type{};
-}
-
 /// As many sums at once as hide an addition's latency and fit the registers.
 constexpr int sums_at_once = simd_bytes < 64 ? 8 : 16, most_rows_at_once = sums_at_once / 2;
 template <int rows>
 constexpr int columns_at_once = std::min(4, sums_at_once / rows);
 
-/// lanes[r][c] = the sums, lane by lane, of a[row + r] times b[col + c], c < count; others are left undefined. The
-/// columns behind are asked for.
+/// Asks for what lies so many bytes behind `from`, for the cache of a level: a core waits for more lines at once in the
+/// second than in the first.
+template <int level, class B>
+void prefetch(const B* from, std::int64_t bytes) {
+  __builtin_prefetch(reinterpret_cast<const char*>(from) + bytes, 0, level == 1 ? 3 : 2);
+}
+constexpr std::int64_t ahead = 32 << 10;  // bytes before its use that b is asked for
+
+/// lanes[r][c] = the sums, lane by lane, of a[row + r] times b[col + c], c < count; others are of no use. k is taken
+/// in pieces, so that a's rows stay in the first-level cache.
 template <int rows, class U, class B>
 void dot_products(const RowsOf<ElementOf<U>>& a, std::int64_t row, const RowsOf<B>& b, std::int64_t col,
                   std::int64_t count, typename Simd<SumOf<U>>::type (*lanes)[Simd<SumOf<U>>::width]) {
-  using Sum = typename Simd<SumOf<U>>::type;
   using Units = typename Simd<U>::type;
   constexpr int columns = columns_at_once<rows>;
-  for (std::int64_t c = 0; c < count; c += columns) {
-    const ElementOf<U>* x[rows];
-    const B* w[columns];
-    for (int r = 0; r < rows; ++r) x[r] = a[row + r];
-    for (int j = 0; j < columns; ++j) w[j] = b[col + std::min(c + j, count - 1)];
-    Sum sum[rows][columns] = {};
-    auto add = [&](const Units(&factor)[columns], auto load) {
-      for (int r = 0; r < rows; ++r) {
-        Units from_a = load(x[r]);
-        for (int j = 0; j < columns; ++j) sum[r][j] = fma(from_a, factor[j], sum[r][j]);
+  constexpr std::int64_t piece = (16 << 10) / (rows * sizeof(ElementOf<U>)) / step<U> * step<U>;
+  for (std::int64_t begin = 0; begin < a.k; begin += piece) {
+    std::int64_t end = std::min(begin + piece, a.k);
+    for (std::int64_t c = 0; c < count; c += columns) {
+      const ElementOf<U>* x[rows];
+      const B* w[columns];
+      for (int r = 0; r < rows; ++r) x[r] = a[row + r];
+      for (int j = 0; j < columns; ++j) w[j] = b[col + std::min(c + j, count - 1)];
+      typename Simd<SumOf<U>>::type sum[rows][columns] = {};
+      if (begin > 0)
+        for (int r = 0; r < rows; ++r)
+          for (int j = 0; j < columns; ++j) sum[r][j] = lanes[r][c + j];
+      auto add = [&](std::int64_t p, auto... number) {
+        Units from_b[columns];
+        for (int j = 0; j < columns; ++j) from_b[j] = load_units<U>(w[j] + p, number...);
+        for (int r = 0; r < rows; ++r) {
+          Units from_a = load_units<U>(x[r] + p, number...);
+          for (int j = 0; j < columns; ++j) sum[r][j] = fma(from_a, from_b[j], sum[r][j]);
+        }
+      };
+      std::int64_t p = begin;
+      for (; p + step<U> <= end; p += step<U>) {
+        for (int j = 0; j < columns; ++j) prefetch<2>(w[j] + p, ahead);
+        add(p);
       }
-    };
-    std::int64_t p = 0;
-    for (; p + step<U> <= a.k; p += step<U>) {
-      Units factor[columns];
-      for (int j = 0; j < columns; ++j) {
-        factor[j] = load_units<U>(w[j] + p);
-        __builtin_prefetch(w[j] + p + columns * b.stride);
-      }
-      add(factor, [&](const ElementOf<U>* from) { return load_units<U>(from + p); });
+      if (p < end) add(p, end - p);
+      for (int r = 0; r < rows; ++r)
+        for (int j = 0; j < columns; ++j) lanes[r][c + j] = sum[r][j];
     }
-    if (p < a.k) {
-      Units factor[columns];
-      for (int j = 0; j < columns; ++j) factor[j] = load_units<U>(w[j] + p, a.k - p);
-      add(factor, [&](const ElementOf<U>* from) { return load_units<U>(from + p, a.k - p); });
-    }
-    for (int r = 0; r < rows; ++r)
-      for (int j = 0; j < columns; ++j) lanes[r][c + j] = sum[r][j];
   }
 }
 
@@ -145,6 +147,9 @@ void add_columns(const RowsOf<ElementOf<U>>& a, std::int64_t row, const RowsOf<B
       for (int d = 0; d < depth; ++d) {
         const B* first = b[p + d * terms<U>] + col + at;
         w[d] = load_across<U>(first, is_last ? nullptr : first + b.stride, width...);
+        if (depth > 1)
+          for (int t = 0; t < terms<U>; ++t)
+            prefetch<1>(first + t * b.stride, depth * terms<U> * b.stride * static_cast<std::int64_t>(sizeof(B)));
       }
       for (int r = 0; r < rows; ++r) {
         typename S::type sum = S::load(sums[r] + at);

@@ -59,6 +59,16 @@ inline Simd<float>::type load_f32(const f16* from) {
 #endif
 }
 
+/// A vector of f32 as bf16(float) rounds them.
+inline void store_bf16(bf16* to, Simd<float>::type v) {
+  typedef std::uint16_t Halves __attribute__((vector_size(simd_bytes / 2)));
+  typedef std::uint32_t Words __attribute__((vector_size(simd_bytes)));
+  Words bits = (Words)v, upper = bits >> 16;
+  Words rounded = v == v ? (bits + 0x7fff + (upper & 1)) >> 16 : upper | 0x40;
+  Halves halves = __builtin_convertvector(rounded, Halves);
+  std::memcpy(static_cast<void*>(to), &halves, sizeof halves);
+}
+
 /// The halves of a0 b0 a1 b1 ...: `half` 0 or 1.
 template <int half, class V, std::size_t... I>
 V zip(V a, V b, std::index_sequence<I...>) {

@@ -20,6 +20,12 @@ constexpr std::int64_t units(std::int64_t n) {
   return (n + terms<U> - 1) / terms<U>;
 }
 
+/// x in every lane.
+template <class U>
+typename Simd<U>::type broadcast(U x) {
+  return x - typename Simd<U>::type{};
+}
+
 /// a b + sum, lane by lane: rounded once where the target can, and then everywhere. Left to the compiler it would be
 /// contracted in some loops and not in others, and the same numbers would have sums with other bits.
 inline Simd<float>::type fma(Simd<float>::type a, Simd<float>::type b, Simd<float>::type sum) {

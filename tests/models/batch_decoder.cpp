@@ -231,8 +231,7 @@ TEST_CASE("a batch decoder says what does not fit") {
   fails(3, {1}, {.max_tokens = 2}, "row 3: expected a number of its own, found one that is being decoded");
   decoder.step();
   CHECK(decoder.done());
-  decoder.add(3, {1}, {.max_tokens = 2, .adapter = "c"});
-  CHECK_THROWS_AS(decoder.step(), UsageError);
+  CHECK_THROWS_AS(decoder.add(3, {1}, {.max_tokens = 2, .adapter = "c"}), UsageError);
   CHECK_THROWS_AS(BatchDecoder(*loaded.model, 0, 10), UsageError);
 }
 
