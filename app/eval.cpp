@@ -14,8 +14,10 @@
 #include "app/model_to_load.h"
 #include "app/training.h"
 #include "engine/error.h"
+#include "engine/weight.h"
 #include "io/atomic.h"
 #include "io/safetensors.h"
+#include "io/safetensors_write.h"
 #include "train/evaluate.h"
 #include "train/use_forecast.h"
 
@@ -40,22 +42,17 @@ void require_logits_file(const std::string& path) {
   throw IoError(path + ": expected no file, or an earlier file of logits, found something else");
 }
 
-/// The logits of all rows, [tokens, vocab] f32 each.
-class LogitsFile {
- public:
-  void add(std::int64_t row, const Tensor& logits) {
-    rows_.push_back({fmt::format("row.{}", row), DType::f32, {logits.rows(), logits.cols()}, nullptr});
-    values_.push_back(logits.values<float>());
-  }
-  void write(const std::string& path) {
-    for (std::size_t i = 0; i < rows_.size(); ++i) rows_[i].data = values_[i].data();
-    write_safetensors(path, rows_);
-  }
+std::string row_name(std::int64_t row) { return fmt::format("row.{}", row); }
 
- private:
-  std::vector<TensorToWrite> rows_;
-  std::vector<std::vector<float>> values_;
-};
+/// The rows' logits as a file has them: [tokens, vocab] f32 each.
+std::vector<TensorOutline> logits_outlines(const Dataset& data, std::int64_t vocab) {
+  std::vector<TensorOutline> outlines;
+  for (const Row& row : data.rows)
+    outlines.push_back({row_name(static_cast<std::int64_t>(outlines.size())),
+                        DType::f32,
+                        {static_cast<std::int64_t>(row.input_ids.size()), vocab}});
+  return outlines;
+}
 
 }  // namespace
 
@@ -101,20 +98,25 @@ int run_eval(const Words& words) {
   warn_of_rows(data);
   warn_of_unused_adapters(adapter_arguments, chosen_adapters(data));
 
-  LogitsFile logits;
-  if (logits_path) options.logits = [&](std::int64_t row, const Tensor& values) { logits.add(row, values); };
+  std::optional<SafetensorsWriter> logits;
+  if (logits_path)
+    options.logits = [&](std::int64_t row, const Tensor& values) {
+      HostBytes bytes = Weight(values).on_host();
+      logits->add(row_name(row), bytes.data, bytes.size);
+    };
   auto forecast = [&](const CausalLm& outline, const std::vector<WeightedAdapter>& adapters) {
     return forecast_evaluation(outline, adapters, data, options);
   };
   std::unique_ptr<CausalLm> model = source.load(adapter_arguments, forecast);
   catch_interrupts();
+  if (logits_path) logits.emplace(*logits_path, logits_outlines(data, model->head().shape().rows));
   options.stop = [] { return interrupted_by() != 0; };
   EvalReport report = source.use([&] {
     options.adapters = model->activate(open_adapters(adapter_arguments, {*model, model_folder}));
     return evaluate(*model, data, options);
   });
   stop_if_interrupted();
-  if (logits_path) logits.write(*logits_path);
+  if (logits) logits->commit();
   if (json)
     print_json(eval_json(report));
   else

@@ -2,7 +2,7 @@
 """Writes a model folder of a real model's shape with random weights, and rows of random tokens: what speed and memory
 depend on, without a download. Needs the reference environment (bench/requirements.txt).
 
-    make_model.py SHAPE FOLDER [--dtype f32|bf16] [--rows 16] [--length 256] [--device cpu|cuda]
+    make_model.py SHAPE FOLDER [--dtype f32|bf16|f16] [--rows 16] [--length 256] [--device cpu|cuda]
 """
 import argparse, json, pathlib, random
 
@@ -26,7 +26,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("shape", choices=SHAPES)
     parser.add_argument("folder", type=pathlib.Path)
-    parser.add_argument("--dtype", choices=["f32", "bf16"], default="f32")
+    parser.add_argument("--dtype", choices=["f32", "bf16", "f16"], default="f32")
     parser.add_argument("--rows", type=int, default=16)
     parser.add_argument("--length", type=int, default=256, help="tokens of a row")
     parser.add_argument("--device", default="cpu", help="that draws the weights")
@@ -36,7 +36,7 @@ def main():
     kind, changes = SHAPES[args.shape]
     config = getattr(transformers, kind)(**changes)
     torch.manual_seed(0)
-    dtype = {"f32": torch.float32, "bf16": torch.bfloat16}[args.dtype]
+    dtype = {"f32": torch.float32, "bf16": torch.bfloat16, "f16": torch.float16}[args.dtype]
     with torch.device(args.device):
         model = transformers.AutoModelForCausalLM.from_config(config, dtype=dtype)
     model.save_pretrained(args.folder)

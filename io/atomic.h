@@ -22,6 +22,8 @@ class AtomicFile {
   /// that file.
   void write(const void* data, std::size_t size);
   void write(std::string_view text) { write(text.data(), text.size()); }
+  /// From the byte `offset` of the file on, before or behind its end; write() goes on behind it.
+  void write_at(std::size_t offset, const void* data, std::size_t size);
   void commit();
 
  private:

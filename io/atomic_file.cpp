@@ -36,6 +36,11 @@ void AtomicFile::write(const void* data, std::size_t size) {
   if (error != 0) throw IoError(system_message(path_, "write", error));
 }
 
+void AtomicFile::write_at(std::size_t offset, const void* data, std::size_t size) {
+  if (::lseek(fd_, static_cast<off_t>(offset), SEEK_SET) < 0) throw IoError(system_message(path_, "write", errno));
+  write(data, size);
+}
+
 void AtomicFile::commit() {
   if (::fsync(fd_) != 0) throw IoError(system_message(path_, "write", errno));
   int fd = fd_;

@@ -53,9 +53,9 @@ struct TensorToWrite {
   std::vector<std::int64_t> shape;
   const void* data = nullptr;
 };
-/// Writes a file as the reference library does, byte for byte (header padded with spaces to 8 bytes; tensors F64, F32,
-/// I32, BF16, F16, then by name), through a temporary sibling that is fsynced and renamed. Throws IoError, and
-/// UsageError for a name given twice, a negative dimension or missing data; the old file stays whole.
+/// Writes a file of tensors that are all in memory (io/safetensors_write.h takes them one by one): the reference
+/// library's bytes, complete or not at all. Throws IoError, and UsageError for what SafetensorsWriter refuses and for
+/// missing data.
 void write_safetensors(const std::string& path, const std::vector<TensorToWrite>& tensors,
                        const std::map<std::string, std::string>& metadata = {{"format", "pt"}});
 

@@ -10,7 +10,7 @@
 #include "engine/random.h"
 #include "io/atomic.h"
 #include "io/mapped_file.h"
-#include "io/safetensors.h"
+#include "io/safetensors_write.h"
 #include "lora/merge.h"
 #include "models/base_tensors.h"
 #include "models/model_files.h"
@@ -61,6 +61,47 @@ void add_kept(MergeReport& report, const std::string& name, DType dtype, const C
   report.lost_to = dtype;
 }
 
+/// model.safetensors, and what of the report is known by it. One merged weight at a time is in memory.
+MergeReport write_tensors(const CausalLm& model, const std::string& model_folder,
+                          const std::vector<WeightedAdapter>& adapters, const std::string& path) {
+  BaseTensors base(model, model_folder);
+  std::map<std::string, std::vector<MergeTerm>> terms;
+  for (const WeightedAdapter& a : adapters)
+    for (const LoraModule& module : a.adapter.modules) terms[module.name].push_back({&module, a.weight});
+  std::map<std::string, WeightLayout> layouts;
+  for (const LinearShape& linear : model.linear_shapes()) layouts[linear.name] = linear.layout;
+
+  std::map<std::string, const StoredTensor*> unchanged;
+  std::vector<TensorOutline> outlines;
+  for (const StoredTensor& tensor : base.file().tensors) {
+    if (!is_parameter_dtype(tensor)) continue;  // readers make buffers anew
+    outlines.push_back({tensor.name, tensor.dtype(), tensor.shape});
+    unchanged[tensor.name] = &tensor;
+  }
+  SafetensorsWriter file(path, outlines);
+  MergeReport report;
+  ChangeKept all;
+  for (const auto& [name, list] : terms) {
+    const StoredTensor* tensor = base.find(name + ".weight");
+    if (!tensor || !layouts.contains(name))
+      throw InputError(model_folder + ": " + name + ".weight: expected a tensor, found none");
+    Weight weight = place(model.device(), tensor->host_bytes(), tensor->dtype(),
+                          {tensor->shape.at(0), tensor->shape.at(1)}, tensor->dtype(), layouts[name]);
+    ChangeKept kept;
+    std::vector<std::byte> merged = merge_weight(name, weight, list, &kept);
+    file.add(tensor->name, merged.data(), merged.size());
+    unchanged.erase(tensor->name);
+    add_kept(report, name, weight.dtype(), kept);
+    all += kept;
+  }
+  for (const auto& [name, tensor] : unchanged) file.add(name, tensor->bytes, tensor->byte_count);
+  file.commit();
+  report.kept = all.share();
+  report.tensors = static_cast<std::int64_t>(outlines.size());
+  report.merged = static_cast<std::int64_t>(terms.size());
+  return report;
+}
+
 }  // namespace
 
 void copy_companions(const std::string& from, const std::string& to) {
@@ -71,39 +112,7 @@ void copy_companions(const std::string& from, const std::string& to) {
 MergeReport write_merged_model(const CausalLm& model, const std::string& model_folder,
                                const std::vector<WeightedAdapter>& adapters, const std::string& output) {
   require_finite(model, model_folder);
-  BaseTensors base(model, model_folder);
-  std::map<std::string, std::vector<MergeTerm>> terms;
-  for (const WeightedAdapter& a : adapters)
-    for (const LoraModule& module : a.adapter.modules) terms[module.name].push_back({&module, a.weight});
-
-  MergeReport report;
-  ChangeKept all;
-  std::map<std::string, WeightLayout> layouts;
-  for (const LinearShape& linear : model.linear_shapes()) layouts[linear.name] = linear.layout;
-  std::map<std::string, std::vector<std::byte>> merged;  // by the file's name
-  for (const auto& [name, list] : terms) {
-    const StoredTensor* tensor = base.find(name + ".weight");
-    if (!tensor || !layouts.contains(name))
-      throw InputError(model_folder + ": " + name + ".weight: expected a tensor, found none");
-    Weight weight = place(model.device(), tensor->host_bytes(), tensor->dtype(),
-                          {tensor->shape.at(0), tensor->shape.at(1)}, tensor->dtype(), layouts[name]);
-    ChangeKept kept;
-    merged[tensor->name] = merge_weight(name, weight, list, &kept);
-    add_kept(report, name, weight.dtype(), kept);
-    all += kept;
-  }
-  report.kept = all.share();
-
-  std::vector<TensorToWrite> tensors;
-  for (const StoredTensor& tensor : base.file().tensors) {
-    if (!is_parameter_dtype(tensor)) continue;  // readers make buffers anew
-    auto replaced = merged.find(tensor.name);
-    const void* data = replaced == merged.end() ? tensor.bytes : replaced->second.data();
-    tensors.push_back({tensor.name, tensor.dtype(), tensor.shape, data});
-  }
-  report.tensors = static_cast<std::int64_t>(tensors.size());
-  report.merged = static_cast<std::int64_t>(merged.size());
-  write_safetensors(output + "/model.safetensors", tensors);
+  MergeReport report = write_tensors(model, model_folder, adapters, output + "/model.safetensors");
   write_file(output + "/config.json", read_file(model_folder + "/config.json"));
   copy_companions(model_folder, output);
 

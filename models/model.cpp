@@ -42,8 +42,12 @@ Tensor CausalLm::hidden(const Pass& pass) const {
 }
 
 CrossEntropy CausalLm::loss(const Pass& pass, double denominator) const {
+  return loss(hidden(pass), pass, denominator);
+}
+
+CrossEntropy CausalLm::loss(const Tensor& hidden, const Pass& pass, double denominator) const {
   auto mode = mode_of(pass);
-  return cross_entropy(run(pass), *head_, pass.batch.targets, denominator);
+  return cross_entropy(hidden, *head_, pass.batch.targets, denominator);
 }
 
 Tensor CausalLm::logits(const Tensor& hidden, bool rows_alone) const {

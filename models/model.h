@@ -36,6 +36,8 @@ class CausalLm {
   Tensor hidden(const Pass& pass) const;
   /// Sum over supervised tokens / denominator.
   CrossEntropy loss(const Pass& pass, double denominator) const;
+  /// The same of the hidden states that the pass gave.
+  CrossEntropy loss(const Tensor& hidden, const Pass& pass, double denominator) const;
   /// Logits of every token, [tokens, vocab] f32 (f64 when computing in f64); for evaluation only, no tape.
   /// rows_alone as in a Pass.
   Tensor logits(const Tensor& hidden, bool rows_alone = false) const;

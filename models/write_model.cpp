@@ -5,7 +5,7 @@
 
 #include "io/atomic.h"
 #include "io/json.h"
-#include "io/safetensors.h"
+#include "io/safetensors_write.h"
 #include "models/model_files.h"
 
 namespace loragrad {
@@ -29,8 +29,7 @@ std::string torch_name(DType dtype) {
 }  // namespace
 
 void write_model(const CausalLm& model, const std::string& base_folder, const std::string& folder) {
-  std::vector<HostBytes> values;
-  std::vector<TensorToWrite> tensors;
+  std::vector<TensorOutline> outlines;
   bool trained = false;
   std::set<std::string> matrices;
   for (const LinearShape& linear : model.linear_shapes()) matrices.insert(linear.name + ".weight");
@@ -40,10 +39,14 @@ void write_model(const CausalLm& model, const std::string& base_folder, const st
     // A vector is one row here, and so may be a linear map's matrix.
     bool matrix = shape.rows != 1 || matrices.count(name);
     std::vector<std::int64_t> dims = matrix ? std::vector{shape.rows, shape.cols} : std::vector{shape.cols};
-    values.push_back(parameter->weight().on_host());
-    tensors.push_back({name, parameter->dtype(), dims, values.back().data});
+    outlines.push_back({name, parameter->dtype(), dims});
   }
-  write_safetensors((fs::path(folder) / "model.safetensors").string(), tensors);
+  SafetensorsWriter file((fs::path(folder) / "model.safetensors").string(), outlines);
+  for (const auto& [name, parameter] : model.parameters()) {
+    HostBytes values = parameter->weight().on_host();
+    file.add(name, values.data, values.size);
+  }
+  file.commit();
 
   Json config = read_json_file((fs::path(base_folder) / "config.json").string());
   std::string dtype = torch_name(trained ? DType::f32 : model.stored_dtype());

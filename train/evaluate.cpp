@@ -65,9 +65,11 @@ EvalReport evaluate(const CausalLm& model, const Dataset& data, const EvalOption
               .adapters = options.adapters.for_rows(adapters_of(rows, begin, end)),
               .record = false};
     const Batch& batch = pass.batch;
-    if (options.logits) options.logits(static_cast<std::int64_t>(begin), model.logits(model.hidden(pass)));
+    Tensor hidden;
+    if (options.logits || batch.supervised > 0) hidden = model.hidden(pass);
+    if (options.logits) options.logits(static_cast<std::int64_t>(begin), model.logits(hidden));
     if (batch.supervised > 0) {
-      double part = model.loss(pass, 1).sum.item();
+      double part = model.loss(hidden, pass, 1).sum.item();
       if (std::isnan(part)) part = std::fabs(part);  // a NaN may have a sign, which says nothing
       if (!std::isfinite(part) && report.not_finite.empty())
         report.not_finite =

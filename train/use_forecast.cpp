@@ -42,11 +42,14 @@ void run_rows(const CausalLm& outline, const ActiveAdapters& adapters, std::int6
 
 Forecast forecast_evaluation(const CausalLm& outline, const std::vector<WeightedAdapter>& adapters, const Dataset& data,
                              const EvalOptions& options) {
-  return forecast_passes(outline, adapters, [&] {
+  std::size_t logits = 0;
+  Forecast forecast = forecast_passes(outline, adapters, [&] {
     EvalOptions evaluation{.tokens_per_batch = options.tokens_per_batch, .adapters = outline.activate(adapters)};
-    if (options.logits) evaluation.logits = [](std::int64_t, const Tensor&) {};
+    if (options.logits) evaluation.logits = [&](std::int64_t, const Tensor& row) { logits = row.bytes(); };
     if (!data.rows.empty()) evaluate(outline, heaviest_part(data, evaluation), evaluation);
   });
+  if (forecast.own_memory) forecast.process += logits;
+  return forecast;
 }
 
 Forecast forecast_generation(const CausalLm& outline, const std::vector<WeightedAdapter>& adapters,
@@ -74,20 +77,22 @@ Forecast forecast_generation(const CausalLm& outline, const std::vector<Weighted
 
 Forecast forecast_merge(const CausalLm& outline, const std::string& model_folder,
                         const std::vector<WeightedAdapter>& adapters) {
-  return forecast_passes(outline, adapters, [&] {
+  std::int64_t largest = 0;
+  for (const LinearShape& linear : outline.linear_shapes()) largest = std::max(largest, linear.in * linear.out);
+  std::size_t block = std::min(merge_block_bytes, bytes_of(DType::f32, largest));
+  Forecast forecast = forecast_passes(outline, adapters, [&] {
     const DevicePtr& meta = outline.device();
-    std::int64_t largest = 0;
-    for (const LinearShape& linear : outline.linear_shapes()) largest = std::max(largest, linear.in * linear.out);
     {
       Tensor weight = Tensor::empty(meta, {1, largest}, outline.stored_dtype());
-      auto block = static_cast<std::int64_t>(std::min(merge_block_bytes, bytes_of(DType::f32, largest)));
-      Tensor blocks = Tensor::empty(meta, {3, block / 4}, DType::f32);
+      Tensor blocks = Tensor::empty(meta, {3, static_cast<std::int64_t>(block / 4)}, DType::f32);
     }
     std::int64_t sample = std::min<std::int64_t>(32, outline.config().max_position_embeddings);
     run_rows(outline, outline.activate(adapters), 1, sample, nullptr);
     Precision precision = outline.compute_dtype() == DType::bf16 ? Precision::bf16 : Precision::f32;
     run_rows(*load_model(model_folder, meta, {.precision = precision}), {}, 1, sample, nullptr);
   });
+  forecast.process += bytes_of(outline.stored_dtype(), largest) + 3 * block;
+  return forecast;
 }
 
 }  // namespace loragrad

@@ -10,9 +10,10 @@
 namespace loragrad {
 
 // What using a model takes: `outline` is the model on a meta device, `adapters` are on that too, and nothing else is.
-// The device's memory is what these are for: they count none of mapped files.
+// They count none of mapped files.
 
-/// The largest batch that an evaluation with these options takes.
+/// The largest batch that an evaluation with these options takes; with logits, one row's on a host that does not share
+/// the device's memory.
 Forecast forecast_evaluation(const CausalLm& outline, const std::vector<WeightedAdapter>& adapters, const Dataset& data,
                              const EvalOptions& options);
 
@@ -21,7 +22,8 @@ Forecast forecast_evaluation(const CausalLm& outline, const std::vector<Weighted
 Forecast forecast_generation(const CausalLm& outline, const std::vector<WeightedAdapter>& adapters,
                              std::int64_t prompt_tokens, std::int64_t max_tokens, std::int64_t rows = 1);
 
-/// A merge of the largest weight, and the comparison of the result, a second model, with the first.
+/// A merge of the largest weight, on the device and on the host, and the comparison of the result, a second model, with
+/// the first.
 Forecast forecast_merge(const CausalLm& outline, const std::string& model_folder,
                         const std::vector<WeightedAdapter>& adapters);
 

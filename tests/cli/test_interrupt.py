@@ -1,6 +1,6 @@
 import json, signal, subprocess, time
 
-from support import BINARY, CONFIG, CliTest, on_processor
+from support import BINARY, CONFIG, CliTest, on_processor, write_rows
 
 
 class Interrupt(CliTest):
@@ -26,6 +26,17 @@ class Interrupt(CliTest):
                 self.assertEqual(result["steps"], self.metrics(self.folder / "out")[-1]["step"])
                 self.assertEqual([self.folder / "out"], list(self.folder.iterdir()))
                 self.ok("eval", "--model", self.model, "--adapter", self.folder / "out", "--data", self.data)
+
+    def test_an_evaluation_that_is_interrupted_leaves_no_logits(self):
+        rows = write_rows(self.folder / "rows.jsonl", [{"input_ids": [3 + i % 200, *range(5, 95)]} for i in range(20000)])
+        file = self.folder / "logits"
+        process = subprocess.Popen([BINARY, *on_processor(["eval", "--model", self.model, "--data", rows, "--logits", file])], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        begun, header = self.folder / f".logits.tmp-{process.pid}", 4 << 20
+        while process.poll() is None and not (begun.exists() and begun.stat().st_size > header): time.sleep(0.01)
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=60)
+        self.assertEqual(130, process.returncode)
+        self.assertEqual([rows], list(self.folder.iterdir()))
 
     def test_a_second_signal_stops_at_once(self):
         process = self.start()

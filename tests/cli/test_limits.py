@@ -24,6 +24,15 @@ class Limits(CliTest):
                     self.assertEqual(before, {p: p.read_bytes() for p in (self.folder / "out").iterdir()})
                     self.assertEqual(["out"], [p.name for p in self.folder.iterdir()])
 
+    def test_a_disk_that_is_full_between_two_tensors(self):
+        for words in (["merge", "--model", self.model, "--adapter", self.adapter, "--output", self.folder / "merged"],
+                      ["eval", "--model", self.model, "--data", self.data, "--logits", self.folder / "l"]):
+            with self.subTest(command=words[0]):
+                done = self.limited(resource.RLIMIT_FSIZE, 30000, [BINARY, *on_processor(words)])
+                self.assertEqual(4, done.returncode, done.stderr)
+                self.assertRegex(done.stderr, r"(\A|\n)error: [^\n]*: cannot write: File too large\n\Z")
+                self.assertEqual([], list(self.folder.iterdir()))
+
     def test_metrics_beyond_the_file_size_keep_whole_lines(self):
         words = self.train("--metrics", self.folder / "m")
         words[words.index("--steps") + 1] = "400"

@@ -45,6 +45,9 @@ class Merge(CliTest):
         write_safetensors(bad / "adapter_model.safetensors", tensors)
         self.fails(3, "merge", "--model", self.model, "--adapter", bad, "--output", self.folder / "o", says=(bad, name))
 
+    def test_a_weight_that_overflows_ends_the_file_that_was_begun(self):
+        self.fails(5, "merge", "--model", self.model, "--adapter", f"{self.adapter}:1e39", "--output", self.folder / "o", says=("expected finite numbers in the merged weight, found NaN or Inf in f32",))
+
     def test_outputs_are_not_overwritten(self):
         self.ok(*self.words())
         self.fails(4, *self.words(), says="merged")

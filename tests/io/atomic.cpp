@@ -2,13 +2,13 @@
 
 #include <fcntl.h>
 #include <signal.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 
 #include <optional>
 
 #include "io/safetensors.h"
+#include "tests/io/file_size_limit.h"
 #include "tests/io/support.h"
 
 using namespace loragrad;
@@ -17,21 +17,6 @@ using namespace loragrad::test;
 namespace fs = std::filesystem;
 
 namespace {
-
-/// Files of this process end at `bytes` while it lives: the nearest thing to a full disk that a test can have.
-class FileSizeLimit {
- public:
-  explicit FileSizeLimit(rlim_t bytes) {
-    ::getrlimit(RLIMIT_FSIZE, &before_);
-    rlimit limit = before_;
-    limit.rlim_cur = bytes;
-    REQUIRE(::setrlimit(RLIMIT_FSIZE, &limit) == 0);
-  }
-  ~FileSizeLimit() { ::setrlimit(RLIMIT_FSIZE, &before_); }
-
- private:
-  rlimit before_{};
-};
 
 /// Root may write to every folder, so it steps down to another user; the folder then belongs to that one.
 class ReadOnly {
@@ -91,6 +76,17 @@ TEST_CASE("a file that is not committed leaves the old one") {
   }
   CHECK(folder.names() == std::set<std::string>{"f"});
   CHECK(get(folder / "f") == "old");
+}
+
+TEST_CASE("a file is written from any byte on") {
+  TempFolder folder;
+  AtomicFile file(folder / "f");
+  file.write("01");
+  file.write_at(6, "67", 2);
+  file.write("89");
+  file.write_at(2, "2345", 4);
+  file.commit();
+  CHECK(get(folder / "f") == "0123456789");
 }
 
 TEST_CASE("what a crash left behind is in nobody's way") {

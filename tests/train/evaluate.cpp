@@ -2,7 +2,9 @@
 
 #include <cmath>
 #include <limits>
+#include <map>
 
+#include "ops/timed_device.h"
 #include "tests/train/support.h"
 
 using namespace loragrad;
@@ -77,6 +79,24 @@ TEST_CASE("logits come row by row and agree with the loss") {
   EvalReport report = evaluate(*model, data, options);
   CHECK(next == 5);
   CHECK(report.loss == doctest::Approx(sum / static_cast<double>(data.supervised_tokens)).epsilon(1e-6));
+}
+
+TEST_CASE("logits cost their product, and neither another pass nor a bit of the loss") {
+  TinyModel folder;
+  Dataset data = tiny_data(5);
+  auto run = [&](const EvalOptions& options) {
+    std::map<std::string, int> calls;
+    std::unique_ptr<CausalLm> model = load_model(
+        folder.path(), timed_device(test_device(1), [&](const KernelCall& call) { ++calls[std::string(call.name)]; }));
+    double loss = evaluate(*model, data, options).loss;
+    return std::pair(loss, calls);
+  };
+  auto [loss, calls] = run({.tokens_per_batch = 1});
+  auto [loss_with_logits, calls_with_logits] = run({.logits = [](std::int64_t, const Tensor&) {}});
+  CHECK(loss_with_logits == loss);
+  CHECK(calls["attention"] == 2 * 5);
+  calls["gemm"] += 5;
+  CHECK(calls_with_logits == calls);
 }
 
 TEST_CASE("a model in training is evaluated without a tape") {

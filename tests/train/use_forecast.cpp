@@ -60,13 +60,23 @@ TEST_CASE("the forecast of an evaluation is how far the device's memory reaches"
 TEST_CASE("logits are forecast with an evaluation that hands them out") {
   TinyModel folder(tiny_llama_of(5000, 64));
   Dataset data = tiny_data(4);
-  auto activations = [&](EvalOptions options) {
-    Used outline(folder, meta_device(test_device(1)));
-    return forecast_evaluation(*outline.model, outline.adapters, data, options).activations;
+  DevicePtr device = test_device(1);
+  auto forecast = [&](EvalOptions options) {
+    Used outline(folder, meta_device(device));
+    return forecast_evaluation(*outline.model, outline.adapters, data, options);
   };
   std::size_t longest = 0;
   for (const Row& row : data.rows) longest = std::max(longest, row.input_ids.size());
-  CHECK(activations({.logits = [](std::int64_t, const Tensor&) {}}) > longest * 5000 * sizeof(float));
+  Forecast said = forecast({.logits = [](std::int64_t, const Tensor&) {}}), without = forecast({});
+  std::size_t bytes = longest * 5000 * sizeof(float);
+  CHECK(said.activations > bytes);
+  // On their way into a file they are one row's, not all rows'.
+  CHECK(said.process - said.held == without.process - without.held + (said.own_memory ? bytes : 0));
+  Used used(folder, device);
+  evaluate(*used.model, data,
+           {.logits = [](std::int64_t, const Tensor&) {}, .adapters = used.model->activate(used.adapters)});
+  CHECK(static_cast<double>(device_bytes(said)) ==
+        doctest::Approx(static_cast<double>(device->footprint())).epsilon(0.04));
 }
 
 TEST_CASE("the forecast of a generation is how far the device's memory reaches") {
@@ -97,4 +107,7 @@ TEST_CASE("the forecast of a merge is no less than it takes, but for gaps of a h
   write_merged_model(*used.model, folder.path(), used.adapters, output / "");
   CHECK(static_cast<double>(device_bytes(said)) > 0.99 * static_cast<double>(device->footprint()));
   CHECK(device_bytes(said) < 3 * device->footprint());
+  // On the host: one merged weight and three blocks, which are the whole weight here.
+  auto on_host = [](const Forecast& f) { return f.process - f.held; };
+  CHECK(on_host(said) == on_host(forecast_generation(*outline.model, outline.adapters, 1, 1)) + 4 * 16 * 24 * 4);
 }
