@@ -12,6 +12,7 @@
 #include "io/mapped_file.h"
 #include "io/safetensors.h"
 #include "lora/merge.h"
+#include "lora/variant.h"
 #include "models/base_tensors.h"
 #include "models/model_files.h"
 #include "ops/l2_norm.h"
@@ -72,21 +73,26 @@ MergeReport write_merged_model(const CausalLm& model, const std::string& model_f
                                const std::vector<WeightedAdapter>& adapters, const std::string& output) {
   require_finite(model, model_folder);
   BaseTensors base(model, model_folder);
-  std::map<std::string, std::vector<MergeTerm>> terms;
+  std::map<std::string, std::vector<MergeTerm>> terms;  // by the parameter's name
   for (const WeightedAdapter& a : adapters)
-    for (const LoraModule& module : a.adapter.modules) terms[module.name].push_back({&module, a.weight});
+    for (const LoraModule& module : a.adapter.modules)
+      for (std::string_view parameter : module.variant->merged()) {
+        std::string name = module.name + "." + std::string(parameter);
+        if (!base.find(name))
+          throw InputError(model_folder + ": " + name + ": expected a tensor to merge the adapter into, found none");
+        terms[name].push_back({&module, a.weight, parameter});
+      }
 
   MergeReport report;
   ChangeKept all;
   std::map<std::string, WeightLayout> layouts;
-  for (const LinearShape& linear : model.linear_shapes()) layouts[linear.name] = linear.layout;
+  for (const LinearShape& linear : model.linear_shapes()) layouts[linear.name + ".weight"] = linear.layout;
   std::map<std::string, std::vector<std::byte>> merged;  // by the file's name
   for (const auto& [name, list] : terms) {
-    const StoredTensor* tensor = base.find(name + ".weight");
-    if (!tensor || !layouts.contains(name))
-      throw InputError(model_folder + ": " + name + ".weight: expected a tensor, found none");
+    const StoredTensor* tensor = base.find(name);
+    const std::vector<std::int64_t>& shape = tensor->shape;
     Weight weight = place(model.device(), tensor->host_bytes(), tensor->dtype(),
-                          {tensor->shape.at(0), tensor->shape.at(1)}, tensor->dtype(), layouts[name]);
+                          {shape.size() > 1 ? shape[0] : 1, shape.back()}, tensor->dtype(), layouts[name]);
     ChangeKept kept;
     merged[tensor->name] = merge_weight(name, weight, list, &kept);
     add_kept(report, name, weight.dtype(), kept);

@@ -66,6 +66,6 @@ TEST_CASE("families equal transformers and PEFT: goldens of the project") {
 
 TEST_CASE("families equal transformers and PEFT: shared goldens") {
   REQUIRE_SHARED(shared);
-  for (const char* name : {"opt", "gpt2", "llama", "llama-rslora", "llama-regex"})
+  for (const char* name : {"opt", "gpt2", "llama", "llama-rslora", "llama-regex", "llama-lorabias"})
     check_family(shared + "/golden/families/" + name);
 }
