@@ -108,6 +108,7 @@ Facts inspect_adapter(const std::string& folder) {
                              {"scaling", config.scaling()},
                              {"dropout", config.lora_dropout},
                              {"rslora", config.use_rslora},
+                             {"lora_bias", config.lora_bias},
                              {"targets", config.target_modules.text()}});
   // The share can be told only where the base is.
   if (fs::exists(fs::path(base) / "config.json")) {

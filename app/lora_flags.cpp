@@ -2,10 +2,15 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <set>
+
 #include "app/console.h"
 #include "engine/error.h"
+#include "io/message.h"
 #include "lora/adapter_file.h"
 #include "lora/matching.h"
+#include "lora/variant.h"
 #include "models/model.h"
 
 namespace loragrad {
@@ -20,6 +25,20 @@ void check_targets(const TargetModules& targets, const std::vector<LinearShape>&
   }
 }
 
+void warn_of_unmergeable(const Adapter& adapter, const std::vector<LinearShape>& all) {
+  std::set<std::string> without_bias;
+  for (const LinearShape& map : all)
+    if (!map.has_bias) without_bias.insert(map.name);
+  std::vector<std::string> names;
+  for (const LoraModule& module : adapter.modules) {
+    auto merged = module.variant->merged();
+    if (std::count(merged.begin(), merged.end(), "bias") && without_bias.count(module.name))
+      names.push_back(module.name);
+  }
+  if (!names.empty())
+    warn("the adapter can be used beside the base, but not be merged: no bias in " + list_text(names, 200));
+}
+
 void LoraFlags::add(Flags& flags) {
   flags.integer("rank", rank, 1, 65536, "r of A [r, in] and B [out, r]");
   flags.number("alpha", alpha, -1e30, 1e30, "B A is scaled by alpha / rank (default: 2 x rank)");
@@ -27,12 +46,13 @@ void LoraFlags::add(Flags& flags) {
   flags.text("target", target, "NAMES", "q_proj,v_proj | all-linear | regex:PATTERN (default: PEFT's for the family)");
   flags.choice("init", init, {"default", "gaussian"}, "of A, as PEFT's; B is zero");
   flags.toggle("rslora", rslora, "scale by alpha / sqrt(rank)");
+  flags.toggle("lora-bias", lora_bias, "B has a bias, trained with it");
   flags.toggle("full", full, "train all parameters instead of an adapter");
   flags.text("init-adapter", init_adapter, "DIR", "start from a saved adapter; its config wins");
 }
 
 void LoraFlags::check(const Flags& flags) const {
-  for (const char* name : {"rank", "alpha", "dropout", "target", "init", "rslora", "init-adapter"}) {
+  for (const char* name : {"rank", "alpha", "dropout", "target", "init", "rslora", "lora-bias", "init-adapter"}) {
     if (!flags.given(name)) continue;
     if (full) throw UsageError(fmt::format("--{}: expected no adapter's flag beside --full", name));
     if (init_adapter && std::string(name) != "init-adapter")
@@ -48,6 +68,7 @@ LoraConfig LoraFlags::config(const std::string& model_type) const {
   config.lora_dropout = dropout;
   config.target_modules = target ? TargetModules::parse(*target) : default_targets(model_type);
   config.use_rslora = rslora;
+  config.lora_bias = lora_bias;
   config.init_lora_weights = init == "gaussian" ? LoraInit::gaussian : LoraInit::standard;
   config.check();
   return config;

@@ -13,6 +13,9 @@ namespace loragrad {
 /// it (InputError).
 void check_targets(const TargetModules& targets, const std::vector<LinearShape>& all);
 
+/// An adapter that could not be merged, as maps that it adapts have not all that it changes, can be trained: a warning.
+void warn_of_unmergeable(const Adapter& adapter, const std::vector<LinearShape>& all);
+
 /// Which adapter is trained, as flags; or with --full none.
 struct LoraFlags {
   std::int64_t rank = 16;
@@ -20,7 +23,7 @@ struct LoraFlags {
   double dropout = 0.05;
   std::optional<std::string> target, init_adapter;
   std::string init = "default";
-  bool rslora = false, full = false;
+  bool rslora = false, lora_bias = false, full = false;
 
   void add(Flags& flags);
   /// --full has no adapter, and --init-adapter brings its own config: a flag that would not count is refused, or said

@@ -93,6 +93,7 @@ TrainingPlan plan_training(const TrainFlags& flags, const std::function<DevicePt
   if (lora) {
     plan.adapter = flags.lora.adapter(*lora, plan.device, {*outline, flags.model_folder}, flags.training.options.seed);
     plan.adapter->base_model = flags.model_folder;
+    warn_of_unmergeable(*plan.adapter, outline->linear_shapes());
   }
   plan.data.eval_adapters = open_adapters(flags.adapters, {*outline, flags.model_folder}, plan.device);
   plan.trainable = plan.adapter ? plan.adapter->parameters() : outline->parameter_count();

@@ -55,7 +55,7 @@ struct GemmListArgs {
 };
 
 /// y = alpha x + beta y, converting between dtypes (f32, f64, bf16, f16 -> f32, f64, bf16). With alpha = 0 x is not
-/// read, with beta = 0 y is not read (either may hold NaN).
+/// read, with beta = 0 y is not read (either may hold NaN). x's stride may be 0: one row for all of y's.
 struct AccumulateArgs {
   ConstMatrix x;
   double alpha = 1;

@@ -96,6 +96,8 @@ void refuse_other_content(const std::string& path, std::string_view bytes, Conte
       refuse("a Git LFS pointer to it" + lfs_size(bytes) + ": run git lfs pull in its folder, or download it again");
   if (expected == Content::any) return;
   if (bytes.empty()) refuse("an empty file: was its download or copy cut short?");
+  // Before the formats: a header's length may have the bytes that one of them begins with (640 a pickle's).
+  if (expected == Content::safetensors && looks_like_safetensors(bytes)) return;
   std::string_view head = bytes.substr(0, 256);
   bool tensors = expected == Content::safetensors, binary = is_binary(head);
   // A text may begin with the letters GGUF.

@@ -2,29 +2,14 @@
 
 #include <fmt/format.h>
 
-#include <cmath>
 #include <utility>
 
 #include "engine/error.h"
-#include "engine/random.h"
 #include "lora/patterns.h"
+#include "lora/variant.h"
 
 namespace loragrad {
 namespace {
-
-/// A's first values. Drawn as f32 whatever the dtype, so that a gradient check in f64 starts where training does.
-Tensor initial_a(const DevicePtr& device, const LinearShape& shape, std::int64_t rank, LoraInit init,
-                 std::uint64_t seed, DType dtype) {
-  Random random(seed, hash_name(shape.name.data(), shape.name.size()));
-  std::vector<float> values(static_cast<std::size_t>(rank * shape.in));
-  double bound = 1 / std::sqrt(static_cast<double>(shape.in)), deviation = 1 / static_cast<double>(rank);
-  for (float& value : values) {
-    double drawn = init == LoraInit::gaussian ? deviation * random.normal() : bound * (2 * random.uniform() - 1);
-    value = static_cast<float>(drawn);
-  }
-  Tensor a = Tensor::from(device, {rank, shape.in}, std::move(values));
-  return dtype == DType::f32 ? a : a.to(dtype);
-}
 
 std::string with_commas(std::int64_t number) {
   std::string text = fmt::to_string(number);
@@ -37,22 +22,21 @@ std::string with_commas(std::int64_t number) {
 
 std::int64_t Adapter::parameters() const {
   std::int64_t count = 0;
-  for (const LoraModule& module : modules) count += module.a.numel() + module.b.numel();
+  for (const auto& [name, tensor] : tensors()) count += tensor.numel();
   return count;
 }
 
 std::size_t Adapter::bytes() const {
   std::size_t count = 0;
-  for (const LoraModule& module : modules) count += module.a.bytes() + module.b.bytes();
+  for (const auto& [name, tensor] : tensors()) count += tensor.bytes();
   return count;
 }
 
 std::vector<std::pair<std::string, Tensor>> Adapter::tensors() const {
   std::vector<std::pair<std::string, Tensor>> result;
-  for (const LoraModule& module : modules) {
-    result.emplace_back(module.name + ".lora_A.weight", module.a);
-    result.emplace_back(module.name + ".lora_B.weight", module.b);
-  }
+  for (const LoraModule& module : modules)
+    for (const VariantTensor& tensor : module.variant->tensors())
+      result.emplace_back(fmt::format("{}.{}", module.name, tensor.name), module.*tensor.place);
   return result;
 }
 
@@ -62,14 +46,14 @@ Adapter make_adapter(const DevicePtr& device, const LoraConfig& config, const st
   if (dtype != DType::f32 && dtype != DType::f64)
     throw UsageError("adapter: expected f32 or f64 for trained matrices, found " + std::string(name_of(dtype)));
   ModuleRanks ranks(config);
+  const LoraVariant& variant = variant_of(config);
   Adapter adapter;
   adapter.config = config;
   for (const LinearShape& shape : match_targets(config.target_modules, all)) {
-    std::int64_t rank = ranks.rank(shape.name);
-    LoraModule module{shape.name, initial_a(device, shape, rank, config.init_lora_weights, seed, dtype),
-                      Tensor::zeros(device, {shape.out, rank}, dtype), ranks.scale(shape.name), shape.layout};
-    module.a.set_trainable();
-    module.b.set_trainable();
+    LoraModule module{
+        .name = shape.name, .scale = ranks.scale(shape.name), .layout = shape.layout, .variant = &variant};
+    variant.start(module, {config, shape, ranks.rank(shape.name)}, {device, dtype, seed});
+    for (const VariantTensor& tensor : variant.tensors()) (module.*tensor.place).set_trainable();
     adapter.modules.push_back(std::move(module));
   }
   return adapter;

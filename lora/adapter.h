@@ -9,6 +9,7 @@
 #include "engine/tensor.h"
 #include "engine/weight.h"
 #include "lora/config.h"
+#include "lora/variants.h"
 
 namespace loragrad {
 
@@ -18,14 +19,17 @@ struct LinearShape {
   std::string name;
   std::int64_t in = 0, out = 0;
   WeightLayout layout = WeightLayout::out_in;
+  bool has_bias = false;
 };
 
-/// A [r, in] and B [out, r] of one module, and s.
+/// A [r, in] and B [out, r] of one module, and s; and the tensors that its variant has beside them.
 struct LoraModule {
   std::string name;
-  Tensor a, b;
+  Tensor a = {}, b = {};
   double scale = 1;
   WeightLayout layout = WeightLayout::out_in;  ///< of the base's weight; A and B are the same for both
+  const LoraVariant* variant = &plain_lora();
+  Tensor b_bias = {};  ///< lora_bias: of B, [1, out]
 };
 
 /// A LoRA adapter: its configuration and its modules, in the model's order.
@@ -36,7 +40,7 @@ struct Adapter {
 
   std::int64_t parameters() const;
   std::size_t bytes() const;
-  /// A and B of all modules, in order, as "NAME.lora_A.weight", "NAME.lora_B.weight".
+  /// What is trained: each module's tensors in order, as its variant names them: "NAME.lora_A.weight", "NAME.lora_B.weight".
   std::vector<std::pair<std::string, Tensor>> tensors() const;
 };
 
@@ -52,8 +56,8 @@ struct WeightedAdapter {
 /// nothing, with the nearest names; or when no target is given.
 std::vector<LinearShape> match_targets(const TargetModules& targets, const std::vector<LinearShape>& all);
 
-/// A fresh adapter, trainable: A by config.init_lora_weights, each module from its own stream (seed, name); B = 0, so
-/// that training starts at the base model. standard: A ~ U(-1/sqrt(in), 1/sqrt(in)) (PEFT's kaiming_uniform(sqrt 5));
+/// A fresh adapter of variant_of(config), trainable: A by config.init_lora_weights, each module from its own stream
+/// (seed, name); B = 0, so that training starts at the base model. standard: A ~ U(-1/sqrt(in), 1/sqrt(in)) (PEFT's kaiming_uniform(sqrt 5));
 /// gaussian: A ~ N(0, (1/r)²). `dtype` f32, or f64 for gradient checks.
 Adapter make_adapter(const DevicePtr& device, const LoraConfig& config, const std::vector<LinearShape>& all,
                      std::uint64_t seed, DType dtype = DType::f32);

@@ -8,6 +8,7 @@
 #include "lora/adapter_config_json.h"
 #include "lora/layers.h"
 #include "lora/patterns.h"
+#include "lora/variant.h"
 
 namespace loragrad {
 namespace {
@@ -23,6 +24,7 @@ constexpr std::string_view used[] = {"peft_type",
                                      "lora_dropout",
                                      "target_modules",
                                      "use_rslora",
+                                     "lora_bias",
                                      "rank_pattern",
                                      "alpha_pattern",
                                      "init_lora_weights",
@@ -42,7 +44,6 @@ constexpr std::string_view used[] = {"peft_type",
 
 /// Change the result where they are not null, false or empty.
 constexpr Field unsupported[] = {{"use_dora", "DoRA"},
-                                 {"lora_bias", "a bias in B"},
                                  {"modules_to_save", "modules trained whole"},
                                  {"trainable_token_indices", "trained tokens"},
                                  {"target_parameters", "adapted parameters"},
@@ -173,9 +174,15 @@ AdapterConfigFile read_adapter_config_file(const std::string& path, std::vector<
     if (config.lora_dropout == 1) dropout->fail("a number in [0, 1)");
   }
   if (auto rslora = file.find("use_rslora")) config.use_rslora = rslora->boolean();
+  if (auto bias = file.find("lora_bias")) config.lora_bias = bias->boolean();
   config.init_lora_weights = read_init(file, ignored);
   if (auto targets = file.find("target_modules")) config.target_modules = read_targets(*targets);
   read_patterns(file, config);
+  try {
+    variant_of(config).check(config);
+  } catch (const UsageError& error) {
+    throw InputError(path + ": " + error.what());
+  }
   if (auto base = file.find("base_model_name_or_path")) result.base_model = base->string();
   if (auto exclude = file.find("exclude_modules"); exclude && !is_off(*exclude)) {
     result.exclude = read_targets(*exclude);

@@ -1,5 +1,7 @@
 #include "lora/adapter_file.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cmath>
 #include <set>
@@ -16,6 +18,7 @@
 #include "lora/layers.h"
 #include "lora/matching.h"
 #include "lora/patterns.h"
+#include "lora/variant.h"
 #include "ops/l2_norm.h"
 
 namespace loragrad {
@@ -87,6 +90,10 @@ std::vector<LinearShape> select_modules(AdapterConfigFile& file, const std::stri
                    (resized ? tensor.shape_text() : "others"));
 }
 
+std::string name_of(const std::string& module, const VariantTensor& tensor) {
+  return module + "." + std::string(tensor.name);
+}
+
 Tensor read_tensor(const StoredTensor& stored, const Shape& shape, const DevicePtr& device, DType dtype, bool trainable,
                    const std::string& path) {
   Tensor tensor = place(device, stored.host_bytes(), stored.dtype(), shape, stored.dtype()).to_tensor(dtype);
@@ -100,11 +107,14 @@ Tensor read_tensor(const StoredTensor& stored, const Shape& shape, const DeviceP
 void save_adapter(const Adapter& adapter, const std::string& folder) {
   std::vector<std::vector<float>> values;
   std::vector<TensorToWrite> tensors;
-  for (const auto& [name, tensor] : adapter.tensors()) {
-    if (!is_finite(tensor)) throw NumericError(name + ": expected finite numbers to save, found NaN or Inf");
-    values.push_back((tensor.dtype() == DType::f32 ? tensor : tensor.to(DType::f32)).values<float>());
-    tensors.push_back({prefix + name, DType::f32, {tensor.rows(), tensor.cols()}, values.back().data()});
-  }
+  for (const LoraModule& module : adapter.modules)
+    for (const VariantTensor& part : module.variant->tensors()) {
+      const Tensor& tensor = module.*part.place;
+      std::string name = name_of(module.name, part);
+      if (!is_finite(tensor)) throw NumericError(name + ": expected finite numbers to save, found NaN or Inf");
+      values.push_back((tensor.dtype() == DType::f32 ? tensor : tensor.to(DType::f32)).values<float>());
+      tensors.push_back({prefix + name, DType::f32, part.dimensions(tensor.shape()), values.back().data()});
+    }
   write_safetensors(folder + tensor_file, tensors);
   write_file(folder + config_file, adapter_config_text(adapter));
 }
@@ -120,17 +130,19 @@ Adapter load_adapter(const std::string& folder, const DevicePtr& device, const s
 
   TensorComplaints complaints;
   std::set<std::string> expected;
-  auto check = [&](const std::string& name, const Shape& shape) {
-    expected.insert(name);
-    const StoredTensor* tensor = tensors.find(name);
-    if (!tensor) return complaints.missing(prefix + name);
-    if (tensor->shape != std::vector<std::int64_t>{shape.rows, shape.cols})
-      complaints.shape(tensor->name, shape.text(), tensor->shape_text());
-  };
-  for (const LinearShape& shape : modules) {
-    std::int64_t rank = ranks.rank(shape.name);
-    check(shape.name + ".lora_A.weight", {rank, shape.in});
-    check(shape.name + ".lora_B.weight", {shape.out, rank});
+  const LoraVariant& variant = variant_of(file.config);
+  for (const LinearShape& map : modules) {
+    ModuleSpec spec{file.config, map, ranks.rank(map.name)};
+    for (const VariantTensor& part : variant.tensors()) {
+      std::string name = name_of(map.name, part);
+      expected.insert(name);
+      const StoredTensor* tensor = tensors.find(name);
+      std::vector<std::int64_t> dimensions = part.dimensions(part.shape(spec));
+      if (!tensor)
+        complaints.missing(prefix + name);
+      else if (tensor->shape != dimensions)
+        complaints.shape(tensor->name, fmt::format("[{}]", fmt::join(dimensions, ", ")), tensor->shape_text());
+    }
   }
   for (const auto& [name, tensor] : tensors.all()) {
     if (expected.count(name)) continue;
@@ -142,19 +154,19 @@ Adapter load_adapter(const std::string& folder, const DevicePtr& device, const s
   }
   for (const StoredTensor* tensor : tensors.others()) complaints.unexpected(tensor->name);
   if (std::string wrong = complaints.text(); !wrong.empty())
-    throw InputError(tensors.path() + ": expected A and B of the modules that " + (config_file + 1) +
+    throw InputError(tensors.path() + ": expected the tensors of the modules that " + (config_file + 1) +
                      " selects from the model, found " + wrong);
 
   Adapter adapter;
   adapter.config = file.config;
   adapter.base_model = file.base_model;
-  for (const LinearShape& shape : modules) {
-    auto read = [&](const char* which, const Shape& matrix) {
-      return read_tensor(*tensors.find(shape.name + which), matrix, device, dtype, trainable, tensors.path());
-    };
-    std::int64_t rank = ranks.rank(shape.name);
-    adapter.modules.push_back({shape.name, read(".lora_A.weight", {rank, shape.in}),
-                               read(".lora_B.weight", {shape.out, rank}), ranks.scale(shape.name), shape.layout});
+  for (const LinearShape& map : modules) {
+    ModuleSpec spec{adapter.config, map, ranks.rank(map.name)};
+    LoraModule module{.name = map.name, .scale = ranks.scale(map.name), .layout = map.layout, .variant = &variant};
+    for (const VariantTensor& part : variant.tensors())
+      module.*part.place = read_tensor(*tensors.find(name_of(map.name, part)), part.shape(spec), device, dtype,
+                                       trainable, tensors.path());
+    adapter.modules.push_back(std::move(module));
   }
   return adapter;
 }

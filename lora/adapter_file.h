@@ -13,7 +13,7 @@ namespace loragrad {
 void save_adapter(const Adapter& adapter, const std::string& folder);
 
 /// Reads a PEFT adapter folder (lora/adapter_tensors.h says what a folder that is none gets). Every field and tensor is
-/// used or named: InputError for a variant that changes the result and is not supported (DoRA, biases, modules_to_save,
+/// used or named: InputError for a variant that changes the result and is not supported (DoRA, bias, modules_to_save,
 /// ...), for tensors that do not fit `all` (shapes, names), for missing and unexpected tensors (all of them in one
 /// message), for NaN and Inf. Trainable when `trainable`. f16, bf16 and f64 tensors are converted to `dtype`.
 /// exclude_modules and layers_to_transform are resolved: what comes back names the modules that they leave. Without

@@ -8,11 +8,12 @@
 #include "engine/half.h"
 #include "io/json.h"
 #include "io/stored_values.h"
+#include "lora/variant.h"
 
 namespace loragrad {
 namespace {
 
-constexpr std::string_view prefix = "base_model.model.", weight = "weight";
+constexpr std::string_view prefix = "base_model.model.";
 
 /// A tensor's name as the model has it, and the adapter's that stood in it.
 struct Name {
@@ -21,14 +22,19 @@ struct Name {
 
 Name name_of(const std::string& stored) {
   std::string name = stored.substr(prefix.size());
-  for (std::string_view matrix : {".lora_A.", ".lora_B."}) {
-    std::size_t at = name.rfind(matrix);
-    if (at == std::string::npos) continue;
-    std::string module = name.substr(0, at + matrix.size()), rest = name.substr(at + matrix.size());
-    std::size_t dot = rest.find('.');
-    if (dot != std::string::npos && rest.substr(dot + 1) == weight)
-      return {module + std::string(weight), rest.substr(0, dot)};
-  }
+  for (const LoraVariant* variant : all_variants())
+    for (const VariantTensor& tensor : variant->tensors()) {
+      // ".lora_A.", the adapter's name, ".weight"
+      std::size_t last_dot = tensor.name.rfind('.');
+      std::string begin = "." + std::string(tensor.name.substr(0, last_dot + 1));
+      std::string_view end = tensor.name.substr(last_dot);
+      std::size_t at = name.rfind(begin);
+      if (at == std::string::npos) continue;
+      std::string module = name.substr(0, at), rest = name.substr(at + begin.size());
+      std::size_t dot = rest.find('.');
+      if (dot != std::string::npos && rest.substr(dot) == end)
+        return {module + "." + std::string(tensor.name), rest.substr(0, dot)};
+    }
   return {name, ""};
 }
 

@@ -6,6 +6,7 @@
 
 #include "engine/error.h"
 #include "io/json.h"
+#include "lora/variant.h"
 
 namespace loragrad {
 namespace {
@@ -67,6 +68,7 @@ void LoraConfig::check() const {
   for (const auto& [key, value] : alpha_pattern) check_alpha("alpha_pattern." + escaped(key), value);
   if (!(lora_dropout >= 0 && lora_dropout < 1))
     fail("lora_dropout", "a number in [0, 1)", fmt::to_string(lora_dropout));
+  variant_of(*this).check(*this);
 }
 
 }  // namespace loragrad

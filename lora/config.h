@@ -37,11 +37,12 @@ struct LoraConfig {
   /// end after a dot decides (lora/patterns.h).
   std::vector<std::pair<std::string, std::int64_t>> rank_pattern = {};
   std::vector<std::pair<std::string, double>> alpha_pattern = {};
+  bool lora_bias = false;  ///< B has a bias, trained and scaled as B is
 
   /// s = alpha/r, or alpha/sqrt(r) with use_rslora (Kalajdzievski 2023), of modules that no pattern names.
   double scaling() const { return scaling(r, lora_alpha); }
   double scaling(std::int64_t rank, double alpha) const;
-  /// UsageError for r < 1, a dropout outside [0, 1), an alpha that is not finite.
+  /// UsageError for r < 1, a dropout outside [0, 1), an alpha that is not finite, and what the variant refuses.
   void check() const;
 };
 

@@ -19,20 +19,28 @@ IndexRange tokens_of(const LoraTerm& term, const Tensor& x) {
 
 /// A term whose h is there, with B as the products take it.
 struct Formed {
-  Tensor h, b;
+  Tensor h, b, b_bias;
   double scale;
   IndexRange tokens;
   bool rows_alone;
 
-  /// y += s h Bᵀ
+  /// y += s (h Bᵀ + b)
   void add_to(Matrix y) const {
-    gemm(*h.device(), {.c = row_range(y, tokens.begin, tokens.end - tokens.begin),
-                       .a = h.matrix(),
-                       .b = b.matrix(),
-                       .transpose_b = true,
-                       .alpha = scale,
-                       .beta = 1,
-                       .rows_alone = rows_alone});
+    Device& device = *h.device();
+    Matrix part = row_range(y, tokens.begin, tokens.end - tokens.begin);
+    gemm(device, {.c = part,
+                  .a = h.matrix(),
+                  .b = b.matrix(),
+                  .transpose_b = true,
+                  .alpha = scale,
+                  .beta = 1,
+                  .rows_alone = rows_alone});
+    if (!b_bias.defined()) return;
+    // One row for all of y's: not every library scales a product's own bias.
+    ConstMatrix rows = b_bias.matrix();
+    rows.rows = part.rows;
+    rows.stride = 0;
+    device.kernels().accumulate(device, {rows, scale, part, 1});
   }
 };
 
@@ -55,12 +63,12 @@ struct LoraLinearNode final : LinearNode {
 
   void backward(const Tensor& dy, GradSink& sink) override {
     LinearNode::backward(dy, sink);
-    for (std::size_t i = 0; i < terms.size(); ++i) backward_term(terms[i], 3 + 2 * i, dy, sink);
+    for (std::size_t i = 0; i < terms.size(); ++i) backward_term(terms[i], 3 + inputs_of_term * i, dy, sink);
   }
 
   void backward_term(const Term& term, std::size_t input_h, const Tensor& dy, GradSink& sink) {
     Device& device = *dy.device();
-    std::size_t input_b = input_h + 1;
+    std::size_t input_b = input_h + 1, input_b_bias = input_h + 2;
     ConstMatrix dy_part = row_range(dy.matrix(), term.tokens.begin, term.tokens.end - term.tokens.begin);
     if (sink.needs(input_b)) {  // dB = s dyᵀ h
       auto db = sink.into(input_b);
@@ -75,11 +83,19 @@ struct LoraLinearNode final : LinearNode {
       auto dh = sink.into(input_h);
       gemm(device, {.c = dh.matrix, .a = dy_part, .b = saved(term.b).matrix(), .alpha = term.scale, .beta = dh.beta});
     }
+    if (sink.needs(input_b_bias)) {  // db = s times the column sums of dy
+      Tensor sums = Tensor::zeros(dy.device(), {1, dy.cols()}, accumulation_type(dy.dtype()));
+      device.kernels().column_sum(device, {dy_part, sums.mutable_matrix()});
+      auto db = sink.into(input_b_bias);
+      device.kernels().accumulate(device, {sums.matrix(), term.scale, db.matrix, db.beta});
+    }
   }
 
+  static constexpr std::size_t inputs_of_term = 3;
   static std::vector<Tensor> inputs_of(const LoraMap& map, const std::vector<Formed>& formed) {
     std::vector<Tensor> inputs;
-    for (std::size_t i = 0; i < formed.size(); ++i) inputs.insert(inputs.end(), {formed[i].h, map.terms[i].b});
+    for (std::size_t i = 0; i < formed.size(); ++i)
+      inputs.insert(inputs.end(), {formed[i].h, map.terms[i].b, map.terms[i].b_bias});
     return inputs;
   }
 
@@ -92,6 +108,12 @@ void check(const Tensor& x, const Parameter& w, const LoraTerm& term) {
                      " do not fit a weight of in = " + std::to_string(w.in_features()) +
                      ", out = " + std::to_string(w.out_features()));
   for (const Tensor* matrix : {&term.a, &term.b}) check_one_device("lora_linear", x.device(), matrix->device());
+  if (term.b_bias.defined()) {
+    if (term.b_bias.shape() != Shape{1, w.out_features()})
+      throw ShapeError("lora_linear: B's bias " + term.b_bias.shape().text() +
+                       " does not fit a weight of out = " + std::to_string(w.out_features()));
+    check_one_device("lora_linear", x.device(), term.b_bias.device());
+  }
   if (!term.dropout.on()) return;
   check_indices("lora_linear", "dropout's tokens", term.dropout.tokens, {x.rows(), 2}, x.shape());
   check_one_device("lora_linear", x.device(), term.dropout.tokens.device());
@@ -110,7 +132,7 @@ std::vector<std::vector<Formed>> form_terms(const Tensor& x, const std::vector<L
     formed[i].reserve(maps[i].terms.size());
     for (const LoraTerm& term : maps[i].terms) {
       IndexRange tokens = tokens_of(term, x);
-      formed[i].push_back({{}, operand(term.b, x.dtype()), term.scale, tokens, term.rows_alone});
+      formed[i].push_back({{}, operand(term.b, x.dtype()), term.b_bias.detach(), term.scale, tokens, term.rows_alone});
       auto group = std::find_if(groups.begin(), groups.end(), [&](const Group& g) {
         return g.tokens.begin == tokens.begin && g.tokens.end == tokens.end;
       });
@@ -140,7 +162,8 @@ Tensor form_map(const Tensor& x, const LoraMap& map, const std::vector<Formed>& 
   Tensor y = Tensor::formed(x.device(), {x.rows(), map.w.out_features()}, x.dtype(), form, x, map.w.weight(),
                             map.bias.weight(), map.rows_alone, terms);
   bool record = needs_grad({&x, &map.w.tensor(), &map.bias.tensor()});
-  for (std::size_t i = 0; i < terms.size(); ++i) record = record || needs_grad({&terms[i].h, &map.terms[i].b});
+  for (std::size_t i = 0; i < terms.size(); ++i)
+    record = record || needs_grad({&terms[i].h, &map.terms[i].b, &map.terms[i].b_bias});
   return record ? attach(y, std::make_shared<LoraLinearNode>(x, map, terms)) : y;
 }
 

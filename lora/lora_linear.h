@@ -8,21 +8,22 @@
 
 namespace loragrad {
 
-/// One adapter's part in a linear map: A [r, in], B [out, r] (f32, or f64 with f64 x), scale s = alpha/r times the
-/// adapter's weight.
+/// One adapter's part in a linear map: A [r, in], B [out, r], perhaps a bias of B [1, out] (f32, or f64 with f64 x),
+/// scale s = alpha/r times the adapter's weight.
 struct LoraTerm {
   Tensor a, b;
   double scale = 1;
   Dropout dropout = {};
   IndexRange tokens = {};   ///< of x, for which it counts
   bool rows_alone = false;  ///< what it adds to a row has the same bits whatever its tokens are (GemmArgs)
+  Tensor b_bias = {};       ///< undefined: none
 };
 
-/// y = x Wᵀ + bias + Σ_i s_i (drop_i(x) A_iᵀ) B_iᵀ, term i in its tokens.              Hu et al. 2021, section 4.1
+/// y = x Wᵀ + bias + Σ_i s_i ((drop_i(x) A_iᵀ) B_iᵀ + b_i), term i in its tokens.      Hu et al. 2021, section 4.1
 /// x [tokens, in], W [out, in] (or stored [in, out]: its layout) -> [tokens, out] in x's dtype.
 /// Two nodes: h = drop(x) Aᵀ of all terms (lora_down.h), and y. Backward, per term, with h [tokens, r] kept:
-/// dh = s dy B, dB = s dyᵀ h, dx = dy W + drop(dh A). Of a frozen W there is no dW. Throws ShapeError naming both
-/// shapes.
+/// dh = s dy B, dB = s dyᵀ h, db = s times dy's column sums, dx = dy W + drop(dh A). Of a frozen W there is no dW.
+/// Throws ShapeError naming both shapes.
 Tensor lora_linear(const Tensor& x, const Parameter& w, const Parameter& bias, const std::vector<LoraTerm>& terms);
 
 /// A linear map and the terms that are added to it, or none.

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "engine/random.h"
+#include "lora/variant.h"
 
 namespace loragrad {
 namespace {
@@ -34,14 +35,14 @@ LoraMap LinearLayer::map(const Pass& pass) const {
     if (pass.training && a.dropout > 0)
       dropout = {a.dropout, mix(pass.dropout_key, hash_name(name_.data(), name_.size())), pass.batch.dropout_tokens};
     for (const IndexRange& rows : pass.adapters.rows_of(a))
-      map.terms.push_back({a.module.a, a.module.b, a.module.scale * a.weight, dropout,
-                           tokens_of(rows, *pass.batch.spans), pass.rows_alone || !pass.record});
+      a.module.variant->add_to(
+          map, a.module, {a.weight, dropout, tokens_of(rows, *pass.batch.spans), pass.rows_alone || !pass.record});
   }
   return map;
 }
 
 LinearShape LinearLayer::shape() const {
-  return {name_, weight_->in_features(), weight_->out_features(), weight_->layout()};
+  return {name_, weight_->in_features(), weight_->out_features(), weight_->layout(), bias_ != nullptr};
 }
 
 }  // namespace loragrad

@@ -12,6 +12,7 @@
 #include "io/mapped_file.h"
 #include "io/safetensors_write.h"
 #include "lora/merge.h"
+#include "lora/variant.h"
 #include "models/base_tensors.h"
 #include "models/model_files.h"
 #include "ops/l2_norm.h"
@@ -65,11 +66,17 @@ void add_kept(MergeReport& report, const std::string& name, DType dtype, const C
 MergeReport write_tensors(const CausalLm& model, const std::string& model_folder,
                           const std::vector<WeightedAdapter>& adapters, const std::string& path) {
   BaseTensors base(model, model_folder);
-  std::map<std::string, std::vector<MergeTerm>> terms;
+  std::map<std::string, std::vector<MergeTerm>> terms;  // by the parameter's name
   for (const WeightedAdapter& a : adapters)
-    for (const LoraModule& module : a.adapter.modules) terms[module.name].push_back({&module, a.weight});
+    for (const LoraModule& module : a.adapter.modules)
+      for (std::string_view parameter : module.variant->merged()) {
+        std::string name = module.name + "." + std::string(parameter);
+        if (!base.find(name))
+          throw InputError(model_folder + ": " + name + ": expected a tensor to merge the adapter into, found none");
+        terms[name].push_back({&module, a.weight, parameter});
+      }
   std::map<std::string, WeightLayout> layouts;
-  for (const LinearShape& linear : model.linear_shapes()) layouts[linear.name] = linear.layout;
+  for (const LinearShape& linear : model.linear_shapes()) layouts[linear.name + ".weight"] = linear.layout;
 
   std::map<std::string, const StoredTensor*> unchanged;
   std::vector<TensorOutline> outlines;
@@ -82,11 +89,10 @@ MergeReport write_tensors(const CausalLm& model, const std::string& model_folder
   MergeReport report;
   ChangeKept all;
   for (const auto& [name, list] : terms) {
-    const StoredTensor* tensor = base.find(name + ".weight");
-    if (!tensor || !layouts.contains(name))
-      throw InputError(model_folder + ": " + name + ".weight: expected a tensor, found none");
+    const StoredTensor* tensor = base.find(name);
+    const std::vector<std::int64_t>& shape = tensor->shape;
     Weight weight = place(model.device(), tensor->host_bytes(), tensor->dtype(),
-                          {tensor->shape.at(0), tensor->shape.at(1)}, tensor->dtype(), layouts[name]);
+                          {shape.size() > 1 ? shape[0] : 1, shape.back()}, tensor->dtype(), layouts[name]);
     ChangeKept kept;
     std::vector<std::byte> merged = merge_weight(name, weight, list, &kept);
     file.add(tensor->name, merged.data(), merged.size());

@@ -1,9 +1,12 @@
 #include "train/first_step.h"
 
+#include <fmt/format.h>
+
 #include <functional>
 #include <string_view>
 
 #include "engine/error.h"
+#include "lora/variant.h"
 #include "ops/l2_norm.h"
 
 namespace loragrad {
@@ -28,27 +31,28 @@ bool has_later_label(const Row& row) {
 
 }  // namespace
 
-bool FirstStepProof::exempt(const LoraModule& module) const {
-  return !scores_matter_ && (module.name.ends_with("q_proj") || module.name.ends_with("k_proj"));
+bool FirstStepProof::exempt(const std::string& module) const {
+  return !scores_matter_ && (module.ends_with("q_proj") || module.ends_with("k_proj"));
 }
 
 void FirstStepProof::before_update(const StepRows& rows) {
   for (const Row* row : rows) scores_matter_ = scores_matter_ || has_later_label(*row);
-  for (const LoraModule& module : adapter_.modules) {
-    Tensor gradient = module.b.grad();
-    if (!exempt(module) && (!gradient.defined() || is_zero(gradient)))
-      throw NumericError(module.name + ": expected a gradient on lora_B in the first step, found " +
-                         (gradient.defined() ? "zeros" : "none"));
-    fingerprints_.push_back(fingerprint(module.b));
-  }
+  for (const LoraModule& module : adapter_.modules)
+    for (const VariantTensor& part : module.variant->tensors()) {
+      if (!part.proves || exempt(module.name)) continue;
+      Tensor tensor = module.*part.place, gradient = tensor.grad();
+      if (!gradient.defined() || is_zero(gradient))
+        throw NumericError(fmt::format("{}: expected a gradient on {} in the first step, found {}", module.name,
+                                       part.name, gradient.defined() ? "zeros" : "none"));
+      proofs_.push_back({module.name, std::string(part.name), tensor, fingerprint(tensor)});
+    }
 }
 
 void FirstStepProof::after_update() const {
-  for (std::size_t i = 0; i < adapter_.modules.size(); ++i) {
-    const LoraModule& module = adapter_.modules[i];
-    if (!exempt(module) && fingerprint(module.b) == fingerprints_[i])
-      throw NumericError(module.name + ": expected the first step to change lora_B, found it unchanged");
-  }
+  for (const Proof& proof : proofs_)
+    if (fingerprint(proof.tensor) == proof.fingerprint)
+      throw NumericError(
+          fmt::format("{}: expected the first step to change {}, found it unchanged", proof.module, proof.name));
 }
 
 }  // namespace loragrad

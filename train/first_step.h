@@ -1,5 +1,6 @@
 #pragma once
-#include <cstdint>
+#include <cstddef>
+#include <string>
 #include <vector>
 
 #include "lora/adapter.h"
@@ -7,8 +8,8 @@
 
 namespace loragrad {
 
-/// Proof that every module of an adapter takes part in the training: its B has a gradient that is not zero, and the
-/// first step that has a learning rate changes it. Both checks throw NumericError naming the first module that fails.
+/// Proof that every module of an adapter takes part in the training: what its variant names for it (B) has a gradient
+/// that is not zero, and the first step that has a learning rate changes it. Both checks throw NumericError naming the first module that fails.
 class FirstStepProof {
  public:
   explicit FirstStepProof(const Adapter& adapter) : adapter_(adapter) {}
@@ -19,10 +20,15 @@ class FirstStepProof {
   void after_update() const;
 
  private:
-  bool exempt(const LoraModule& module) const;
+  struct Proof {
+    std::string module, name;
+    Tensor tensor;
+    std::size_t fingerprint;
+  };
+  bool exempt(const std::string& module) const;
   const Adapter& adapter_;
   bool scores_matter_ = false;
-  std::vector<std::size_t> fingerprints_;
+  std::vector<Proof> proofs_;
 };
 
 }  // namespace loragrad

@@ -61,6 +61,7 @@ std::string hyper_parameters(const CardFacts& facts, const Adapter* adapter) {
     const LoraConfig& c = adapter->config;
     line(out, "rank, alpha, dropout", fmt::format("{}, {}, {}", c.r, c.lora_alpha, c.lora_dropout));
     line(out, "scaling", c.use_rslora ? "alpha / sqrt(rank)" : "alpha / rank");
+    if (c.lora_bias) line(out, "bias of B", "trained (lora_bias)");
     line(out, "target modules", fmt::format("{} ({} modules)", code(c.target_modules.text()), adapter->modules.size()));
   }
   line(out, "optimiser",

@@ -51,6 +51,18 @@ class Peft(CliTest):
                 self.ok(*common, "--output", out / "full", "--full")
                 self.same_logits(out / "full", rows)
 
+    def test_a_bias_in_b(self):
+        for name in ("opt", "gpt2"):  # whose layers have biases to merge into
+            with self.subTest(name):
+                golden, out = SHARED / "golden" / "families" / name, self.folder / name
+                model, rows = golden / "model", golden / "rows.jsonl"
+                out.mkdir()
+                self.ok("train", "--model", model, "--data", rows, "--steps", 6, "--lr", 1e-2, "--output", out / "adapter", "--rank", 3, "--alpha", 7,
+                        "--target", "all-linear", "--lora-bias")
+                self.same_logits(model, rows, out / "adapter")
+                self.ok("merge", "--model", model, "--adapter", out / "adapter", "--output", out / "merged")
+                self.same_logits(out / "merged", rows)
+
     def test_pretrained_folders(self):
         for name in FAMILIES:
             with self.subTest(name):

@@ -107,6 +107,14 @@ TEST_CASE("safetensors accepts the odd but valid") {
   CHECK(open_content(file_of("{" + entry("w", "F4", "[2,3]", "[0,3]") + "}", 3)).tensors.size() == 1);
 }
 
+TEST_CASE("a header's length may look like the beginning of another format") {
+  for (std::size_t length : {0x0280, 0x8b1f}) {  // a pickle's, gzip's
+    std::string header = good;
+    header.resize(length, ' ');
+    CHECK(open_content(file_of(header, 11)).tensors.size() == 2);
+  }
+}
+
 TEST_CASE("safetensors refuses a broken frame") {
   CHECK(contains(refusal(""), "x.safetensors: expected a safetensors file, found an empty file"));
   CHECK(refusal("Entry not found") ==

@@ -169,7 +169,6 @@ TEST_CASE("fields that change the result and are not supported are refused by na
                                                    {"bias", "all"},
                                                    {"bias", "lora_only"},
                                                    {"modules_to_save", Json::Array{"x"}},
-                                                   {"lora_bias", true},
                                                    {"use_qalora", true},
                                                    {"use_bdlora", some},
                                                    {"trainable_token_indices", Json::Array{1}},

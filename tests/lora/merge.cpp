@@ -170,9 +170,9 @@ TEST_CASE("a merge refuses NaN, Inf and overflow, and names the weight") {
   };
   float inf = std::numeric_limits<float>::infinity(), nan = std::numeric_limits<float>::quiet_NaN();
   CHECK(message([&](auto& m, auto&) { change_values<float>(m.a, [&](auto& v) { v[1] = nan; }); }) ==
-        "layer.w: expected finite numbers in the adapter's A, found NaN or Inf");
+        "layer.w: expected finite numbers in the adapter's lora_A.weight, found NaN or Inf");
   CHECK(contains(message([&](auto& m, auto&) { change_values<float>(m.b, [&](auto& v) { v[1] = inf; }); }),
-                 "the adapter's B"));
+                 "the adapter's lora_B.weight"));
   CHECK(contains(message([&](auto&, auto& w) { std::memcpy(w.bytes.data() + 8, &nan, 4); }), "in the weight"));
   CHECK(contains(message([](auto& m, auto&) { m.scale = 1e6; }, DType::f16), "in the merged weight"));
   CHECK(contains(message([&](auto& m, auto&) { m.scale = inf; }), "a finite scale, found inf"));
@@ -182,7 +182,7 @@ TEST_CASE("a merge refuses NaN, Inf and overflow, and names the weight") {
   CHECK(contains(message_of<ShapeError>([&] {
                    merge_weight("layer.w", turned, {{&module, 1}});
                  }),
-                 "merge: layer.w: A [2, 4] and B [3, 2] do not fit a weight of in = 3, out = 4"));
+                 "merge: m: A [2, 4] and B [3, 2] do not fit a weight of in = 3, out = 4"));
   Weight elsewhere = weight_of(test_device(1), w.bytes, DType::f32, {3, 4});
   CHECK(contains(message_of<ShapeError>([&] {
                    merge_weight("layer.w", elsewhere, {{&module, 1}});

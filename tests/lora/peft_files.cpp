@@ -26,8 +26,8 @@ std::string adapter_folder(const std::string& family) { return shared("golden/fa
 }  // namespace
 
 TEST_CASE("what PEFT wrote is read, and written again as PEFT wrote it") {
-  for (std::string family :
-       {"opt", "gpt2", "llama", "llama-rslora", "llama-regex", "llama-patterns", "llama-layers", "qwen2", "mistral"}) {
+  for (std::string family : {"opt", "gpt2", "llama", "llama-rslora", "llama-regex", "llama-patterns", "llama-layers",
+                             "llama-lorabias", "qwen2", "mistral"}) {
     INFO(family);
     std::string from = adapter_folder(family);
     if (from.empty()) continue;

@@ -66,6 +66,7 @@ TEST_CASE("families equal transformers and PEFT: goldens of the project") {
 
 TEST_CASE("families equal transformers and PEFT: shared goldens") {
   REQUIRE_SHARED(shared);
-  for (const char* name : {"opt", "gpt2", "llama", "llama-rslora", "llama-regex", "mistral", "qwen2", "qwen3"})
+  for (const char* name :
+       {"opt", "gpt2", "llama", "llama-rslora", "llama-regex", "llama-lorabias", "mistral", "qwen2", "qwen3"})
     check_family(shared + "/golden/families/" + name);
 }

@@ -53,6 +53,11 @@ Tensor some_tokens(const Inputs& in, const Setting& s) {
                       {in[3], in[4], -0.75, {}, {3, 90}},
                       {in[3], in[4], 0.5, {}, {2, 2}}});
 }
+/// A bias of B, for all tokens and for some of them.
+Tensor b_bias(const Inputs& in, const Setting& s) {
+  return lora_linear(s.compute(in[0]), w_of(s, in, WeightLayout::out_in), Weight(s.parameter({1, in[2].rows()}, 2)),
+                     {{in[1], in[2], alpha_over_r, {}, {}, in[3]}, {in[1], in[2], -0.75, {}, {1, 4}, in[3]}});
+}
 /// x is a norm's output: a recipe that two adapters share.
 Tensor shared_recipe(const Inputs& in, const Setting& s) {
   Tensor x = rms_norm(in[0], Weight(s.parameter({1, in[0].cols()}, 3)), 1e-5, s.dtype);
@@ -77,6 +82,7 @@ std::vector<OpCase> lora_linear_cases() {
            .inputs = {{6, 9}, {2, 9}, {5, 2}, {3, 9}, {5, 3}},
            .run = some_tokens,
            .bf16_tolerance = 6e-2},
+          {.name = "bias of B", .inputs = {{6, 9}, {2, 9}, {5, 2}, {1, 5}}, .run = b_bias, .bf16_tolerance = 6e-2},
           {.name = "trained base",
            .inputs = {{4, 3}, {2, 3}, {5, 2}, {5, 3}, {1, 5}},
            .run = trained_base,
@@ -137,6 +143,9 @@ TEST_CASE("lora_linear names the shapes that do not fit") {
   Tensor x = s.constant({4, 6}, 1), a = s.parameter({2, 5}, 2), b = s.parameter({7, 2}, 3);
   CHECK_THROWS_WITH_AS(lora_linear(x, Weight(s.constant({7, 6}, 4)), Weight(), {{a, b, 1, {}}}),
                        doctest::Contains("[2, 5]"), ShapeError);
+  a = s.parameter({2, 6}, 2);
+  CHECK_THROWS_WITH_AS(lora_linear(x, Weight(s.constant({7, 6}, 4)), {}, {{a, b, 1, {}, {}, s.parameter({1, 6}, 5)}}),
+                       doctest::Contains("B's bias [1, 6] does not fit a weight of out = 7"), ShapeError);
 }
 
 TEST_CASE("dropout's tokens are checked, and rank 0 is the base, with dropout too") {

@@ -246,7 +246,7 @@ TEST_CASE("a module that takes no part stops the run") {
   std::string message = message_of<NumericError>([&] {
     train(*model, &adapter, tiny_data(4), {.warmup_steps = 1, .batch_size = 4, .steps = 3}, nullptr, observer);
   });
-  CHECK(contains(message, name + ": expected a gradient on lora_B in the first step, found none"));
+  CHECK(contains(message, name + ": expected a gradient on lora_B.weight in the first step, found none"));
   CHECK(steps == 1);
 }
 
@@ -256,10 +256,10 @@ TEST_CASE("a module whose gradient is zero, or that stays as it was, stops the r
   Adapter adapter = tiny_adapter(*model, query_value, 0, false);
   adapter.modules[1].a.fill(0);
   CHECK(contains(message_of<NumericError>([&] { train(*model, &adapter, tiny_data(4), {.steps = 1}); }),
-                 adapter.modules[1].name + ": expected a gradient on lora_B in the first step, found zeros"));
+                 adapter.modules[1].name + ": expected a gradient on lora_B.weight in the first step, found zeros"));
   Adapter other = tiny_adapter(*model, query_value, 0, false);
   CHECK(contains(message_of<NumericError>([&] { train(*model, &other, tiny_data(4), {.lr = 1e-30, .steps = 1}); }),
-                 other.modules[0].name + ": expected the first step to change lora_B, found it unchanged"));
+                 other.modules[0].name + ": expected the first step to change lora_B.weight, found it unchanged"));
 }
 
 TEST_CASE("queries and keys of rows of two tokens need no gradient") {

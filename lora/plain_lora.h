@@ -1,0 +1,17 @@
+#pragma once
+#include "lora/variant.h"
+
+namespace loragrad {
+
+/// ΔW = s B A, A [r, in] drawn by config.init_lora_weights, B [out, r] zero. Variants that add to it derive from it.
+class PlainLora : public LoraVariant {
+ public:
+  std::span<const VariantTensor> tensors() const override;
+  void start(LoraModule& module, const ModuleSpec& spec, const InitialDraw& draw) const override;
+  void add_to(LoraMap& map, const LoraModule& module, const ModuleUse& use) const override;
+  std::span<const std::string_view> merged() const override;
+  AddChange change(std::string_view parameter, const LoraModule& module, const Weight& base, double weight,
+                   DType dtype) const override;
+};
+
+}  // namespace loragrad

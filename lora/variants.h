@@ -1,0 +1,22 @@
+#pragma once
+// Threads: values and functions of their arguments alone; any thread may use them.
+#include <vector>
+
+#include "lora/config.h"
+
+namespace loragrad {
+
+class LoraVariant;
+
+// The variants that there are (lora/variant.h), each in a file of its name. tests/lora/list_variants.py reads this list.
+
+/// A and B: Hu et al. 2021.
+const LoraVariant& plain_lora();
+/// A, B and a bias of B: PEFT's lora_bias.
+const LoraVariant& lora_bias();
+
+/// The one that a configuration asks for.
+const LoraVariant& variant_of(const LoraConfig& config);
+std::vector<const LoraVariant*> all_variants();
+
+}  // namespace loragrad
