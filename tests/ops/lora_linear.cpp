@@ -55,8 +55,9 @@ Tensor some_tokens(const Inputs& in, const Setting& s) {
 }
 /// A bias of B, for all tokens and for some of them.
 Tensor b_bias(const Inputs& in, const Setting& s) {
-  return lora_linear(s.compute(in[0]), w_of(s, in, WeightLayout::out_in), Weight(s.parameter({1, in[2].rows()}, 2)),
-                     {{in[1], in[2], alpha_over_r, {}, {}, in[3]}, {in[1], in[2], -0.75, {}, {1, 4}, in[3]}});
+  return lora_linear(
+      s.compute(in[0]), w_of(s, in, WeightLayout::out_in), Weight(s.parameter({1, in[2].rows()}, 2)),
+      {{in[1], in[2], alpha_over_r, {}, {}, false, in[3]}, {in[1], in[2], -0.75, {}, {1, 4}, false, in[3]}});
 }
 /// x is a norm's output: a recipe that two adapters share.
 Tensor shared_recipe(const Inputs& in, const Setting& s) {
