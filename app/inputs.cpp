@@ -74,7 +74,8 @@ AdapterArgument AdapterArgument::parse(const std::string& text) {
   if (std::size_t equals = text.find('='); equals < text.find('/') && text[0] != '.') {
     argument.name = text.substr(0, equals);
     argument.folder = text.substr(equals + 1);
-    if (!is_name(argument.name) || argument.folder.empty())
+    bool means_itself = fs::exists(text) && !fs::exists(argument.folder);
+    if (!is_name(argument.name) || argument.folder.empty() || means_itself)
       throw UsageError(
           fmt::format("--adapter: expected NAME=DIR with a NAME of letters, digits, _ and - (a folder of "
                       "this name is ./{0}), found \"{0}\"",

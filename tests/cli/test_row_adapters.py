@@ -83,6 +83,8 @@ class RowAdapters(CliTest):
             command = self.eval(self.rows(""), "--json")
             done = run(*command, "--adapter", f"./{name}", cwd=self.folder)
             self.assertEqual(expected, json.loads(done.stdout)["loss"])
+            done = run(*command, "--adapter", name, cwd=self.folder)
+            self.assertEqual((2, True), (done.returncode, f"a folder of this name is ./{name}" in done.stderr), done.stderr)
 
     def test_what_has_no_rows_to_choose(self):
         done = run("generate", "--model", self.model, "--prompt", "Ann", "--adapter", f"n={self.adapter}", "--max-tokens", 3)

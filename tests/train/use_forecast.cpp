@@ -12,11 +12,14 @@ using namespace loragrad::test;
 
 namespace {
 
-/// A model and adapters on one device: the real one, or the meta device beside it.
+/// A model and adapters on one device: the real one, or the meta device beside it. One adapter, and some that rows choose
+/// by their numbers.
 struct Used {
-  Used(const TinyModel& folder, const DevicePtr& device)
-      : model(load_model(folder.path(), device)),
-        adapters{{tiny_adapter(*model, {"q_proj", "down_proj"}, 0, false), 1}} {}
+  Used(const TinyModel& folder, const DevicePtr& device, int named = 0) : model(load_model(folder.path(), device)) {
+    adapters.push_back({tiny_adapter(*model, {"q_proj", "down_proj"}, 0, false), 1});
+    for (int i = 0; i < named; ++i)
+      adapters.push_back({tiny_adapter(*model, {"q_proj", "down_proj"}, 0, false), 0.5, std::to_string(i)});
+  }
   std::unique_ptr<CausalLm> model;
   std::vector<WeightedAdapter> adapters;
 };
@@ -25,12 +28,12 @@ std::size_t device_bytes(const Forecast& f) { return (f.own_memory ? f.weights :
 
 /// `use` with a model on a new device takes what `forecast` says of its outline.
 void check_forecast(const TinyModel& folder, const std::function<Forecast(const Used&)>& forecast,
-                    const std::function<void(const Used&)>& use) {
+                    const std::function<void(const Used&)>& use, int named = 0) {
   DevicePtr device = test_device(1);
-  Forecast said = forecast(Used(folder, meta_device(device)));
-  Used used(folder, device);
+  Forecast said = forecast(Used(folder, meta_device(device), named));
+  Used used(folder, device, named);
   CHECK(said.own_memory == !device->shares_host_memory());
-  CHECK(said.trained == 4 * 2 * (3 * (16 + 16) + 3 * (24 + 16)));
+  CHECK(said.trained == static_cast<std::size_t>(1 + named) * 4 * 2 * (3 * (16 + 16) + 3 * (24 + 16)));
   use(used);
   CHECK(static_cast<double>(device_bytes(said)) ==
         doctest::Approx(static_cast<double>(device->footprint())).epsilon(0.04));
@@ -55,6 +58,18 @@ TEST_CASE("the forecast of an evaluation is how far the device's memory reaches"
       evaluate(*used.model, data, {.tokens_per_batch = tokens, .adapters = used.model->activate(used.adapters)});
     });
   }
+}
+
+TEST_CASE("an evaluation whose rows choose among adapters is forecast with all of them") {
+  TinyModel folder;
+  Dataset data = tiny_data(40);
+  for (std::size_t row = 0; row < data.rows.size(); ++row) {
+    data.rows[row].labels = data.rows[row].input_ids;
+    if (row % 6) data.rows[row].adapter = std::to_string(row % 6 - 1);
+  }
+  auto forecast = [&](const Used& used) { return forecast_evaluation(*used.model, used.adapters, data, {}); };
+  auto use = [&](const Used& used) { evaluate(*used.model, data, {.adapters = used.model->activate(used.adapters)}); };
+  check_forecast(folder, forecast, use, 5);
 }
 
 TEST_CASE("logits are forecast with an evaluation that hands them out") {
