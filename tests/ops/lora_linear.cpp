@@ -145,8 +145,9 @@ TEST_CASE("lora_linear names the shapes that do not fit") {
   CHECK_THROWS_WITH_AS(lora_linear(x, Weight(s.constant({7, 6}, 4)), Weight(), {{a, b, 1, {}}}),
                        doctest::Contains("[2, 5]"), ShapeError);
   a = s.parameter({2, 6}, 2);
-  CHECK_THROWS_WITH_AS(lora_linear(x, Weight(s.constant({7, 6}, 4)), {}, {{a, b, 1, {}, {}, s.parameter({1, 6}, 5)}}),
-                       doctest::Contains("B's bias [1, 6] does not fit a weight of out = 7"), ShapeError);
+  CHECK_THROWS_WITH_AS(
+      lora_linear(x, Weight(s.constant({7, 6}, 4)), {}, {{a, b, 1, {}, {}, false, s.parameter({1, 6}, 5)}}),
+      doctest::Contains("B's bias [1, 6] does not fit a weight of out = 7"), ShapeError);
 }
 
 TEST_CASE("dropout's tokens are checked, and rank 0 is the base, with dropout too") {
