@@ -32,7 +32,7 @@ Adapter trained_adapter(const CausalLm& model, const TargetModules& targets, std
 }
 
 void measure(const CausalLm& model, const Batch& batch, const TargetModules& targets, const char* label, int rounds) {
-  auto rows = static_cast<std::size_t>(batch.offsets->rows());
+  auto rows = static_cast<std::size_t>(batch.spans->rows());
   std::vector<WeightedAdapter> adapters;
   std::vector<std::string> names;
   for (std::size_t row = 0; row < rows; ++row) {
