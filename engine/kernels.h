@@ -41,6 +41,9 @@ struct GemmArgs {
   const void* bias = nullptr;
   DropoutMask dropout = {};
   Dropped dropped = Dropped::a;
+  /// Each row of c comes out the same, bit for bit, however many rows are multiplied with it. On a GPU, to rounding.
+  /// UsageError beside transpose_a.
+  bool rows_alone = false;
 };
 /// The dimension that is summed over.
 inline std::int64_t inner(const GemmArgs& g) { return g.transpose_a ? g.a.rows : g.a.cols; }

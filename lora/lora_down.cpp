@@ -12,6 +12,7 @@ namespace {
 struct Part {
   Tensor a;
   Dropout dropout;
+  bool rows_alone = false;
   std::int64_t begin = 0;
 
   std::int64_t rank() const { return a.rows(); }
@@ -85,7 +86,7 @@ Tensor lora_down(const Tensor& x, const std::vector<LoraFactor>& factors, IndexR
   std::vector<Part> parts;
   bool record = needs_grad({&x});
   for (const LoraFactor& factor : factors) {
-    Part part{operand(factor.a, x.dtype()), factor.dropout, rank};
+    Part part{operand(factor.a, x.dtype()), factor.dropout, factor.rows_alone, rank};
     if (part.dropout.on()) part.dropout.tokens = part.dropout.tokens.rows(tokens.begin, count);
     rank += part.rank();
     record = record || needs_grad({&factor.a});
@@ -99,7 +100,8 @@ Tensor lora_down(const Tensor& x, const std::vector<LoraFactor>& factors, IndexR
                         .b = part.a.matrix(),
                         .transpose_b = true,
                         .dropout = part.dropout.mask(),
-                        .dropped = Dropped::a});
+                        .dropped = Dropped::a,
+                        .rows_alone = part.rows_alone});
   x.device()->kernels().gemm_list(*x.device(), {products});
   return record ? attach(h, std::make_shared<LoraDownNode>(x, factors, parts, tokens)) : h;
 }

@@ -11,6 +11,7 @@ namespace loragrad {
 struct LoraFactor {
   Tensor a;
   Dropout dropout = {};
+  bool rows_alone = false;  ///< a row of h has the same bits whatever rows are beside it (GemmArgs)
 };
 
 /// h = [drop_1(x) A_1ᵀ, drop_2(x) A_2ᵀ, ...] side by side, for x's rows in `tokens`: [tokens, Σ r_i] in x's dtype.

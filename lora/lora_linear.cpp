@@ -22,6 +22,7 @@ struct Formed {
   Tensor h, b;
   double scale;
   IndexRange tokens;
+  bool rows_alone;
 
   /// y += s h Bᵀ
   void add_to(Matrix y) const {
@@ -30,7 +31,8 @@ struct Formed {
                        .b = b.matrix(),
                        .transpose_b = true,
                        .alpha = scale,
-                       .beta = 1});
+                       .beta = 1,
+                       .rows_alone = rows_alone});
   }
 };
 
@@ -108,12 +110,12 @@ std::vector<std::vector<Formed>> form_terms(const Tensor& x, const std::vector<L
     formed[i].reserve(maps[i].terms.size());
     for (const LoraTerm& term : maps[i].terms) {
       IndexRange tokens = tokens_of(term, x);
-      formed[i].push_back({{}, operand(term.b, x.dtype()), term.scale, tokens});
+      formed[i].push_back({{}, operand(term.b, x.dtype()), term.scale, tokens, term.rows_alone});
       auto group = std::find_if(groups.begin(), groups.end(), [&](const Group& g) {
         return g.tokens.begin == tokens.begin && g.tokens.end == tokens.end;
       });
       if (group == groups.end()) group = groups.insert(group, Group{tokens, {}, {}});
-      group->factors.push_back({term.a, term.dropout});
+      group->factors.push_back({term.a, term.dropout, term.rows_alone});
       group->terms.push_back(&formed[i].back());
     }
   }
@@ -130,12 +132,13 @@ std::vector<std::vector<Formed>> form_terms(const Tensor& x, const std::vector<L
 }
 
 Tensor form_map(const Tensor& x, const LoraMap& map, const std::vector<Formed>& terms) {
-  auto form = [](const Tensor& x, const Weight& w, const Weight& bias, const std::vector<Formed>& terms, Matrix y) {
-    form_linear(x, w, bias, y);
+  auto form = [](const Tensor& x, const Weight& w, const Weight& bias, bool rows_alone,
+                 const std::vector<Formed>& terms, Matrix y) {
+    form_linear(x, w, bias, rows_alone, y);
     for (const Formed& term : terms) term.add_to(y);
   };
   Tensor y = Tensor::formed(x.device(), {x.rows(), map.w.out_features()}, x.dtype(), form, x, map.w.weight(),
-                            map.bias.weight(), terms);
+                            map.bias.weight(), map.rows_alone, terms);
   bool record = needs_grad({&x, &map.w.tensor(), &map.bias.tensor()});
   for (std::size_t i = 0; i < terms.size(); ++i) record = record || needs_grad({&terms[i].h, &map.terms[i].b});
   return record ? attach(y, std::make_shared<LoraLinearNode>(x, map, terms)) : y;
@@ -151,7 +154,8 @@ std::vector<Tensor> lora_linears(const Tensor& x, const std::vector<LoraMap>& ma
   std::vector<std::vector<Formed>> formed = form_terms(x, maps);
   std::vector<Tensor> results;
   for (std::size_t i = 0; i < maps.size(); ++i)
-    results.push_back(maps[i].terms.empty() ? linear(x, maps[i].w, maps[i].bias) : form_map(x, maps[i], formed[i]));
+    results.push_back(maps[i].terms.empty() ? linear(x, maps[i].w, maps[i].bias, maps[i].rows_alone)
+                                            : form_map(x, maps[i], formed[i]));
   return results;
 }
 

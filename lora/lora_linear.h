@@ -14,7 +14,8 @@ struct LoraTerm {
   Tensor a, b;
   double scale = 1;
   Dropout dropout = {};
-  IndexRange tokens = {};  ///< of x, for which it counts
+  IndexRange tokens = {};   ///< of x, for which it counts
+  bool rows_alone = false;  ///< what it adds to a row has the same bits whatever its tokens are (GemmArgs)
 };
 
 /// y = x Wᵀ + bias + Σ_i s_i (drop_i(x) A_iᵀ) B_iᵀ, term i in its tokens.              Hu et al. 2021, section 4.1
@@ -28,6 +29,7 @@ Tensor lora_linear(const Tensor& x, const Parameter& w, const Parameter& bias, c
 struct LoraMap {
   Parameter w, bias;
   std::vector<LoraTerm> terms;
+  bool rows_alone = false;  ///< of x Wᵀ + bias; of a term its own says
 };
 /// y of several maps of one x: their A's are multiplied side by side, so that x is read once for all of them.
 std::vector<Tensor> lora_linears(const Tensor& x, const std::vector<LoraMap>& maps);

@@ -30,13 +30,13 @@ std::vector<Tensor> LinearLayer::together(std::initializer_list<const LinearLaye
 
 /// The map with the adapters that are active on it.
 LoraMap LinearLayer::map(const Pass& pass) const {
-  LoraMap map{*weight_, bias_ ? *bias_ : Parameter(), {}};
+  LoraMap map{*weight_, bias_ ? *bias_ : Parameter(), {}, pass.rows_alone && !pass.record};
   for (const ActiveModule& a : pass.adapters.of(name_)) {
     Dropout dropout;
     if (pass.training && a.dropout > 0)
       dropout = {a.dropout, mix(pass.dropout_key, hash_name(name_.data(), name_.size())), pass.batch.dropout_tokens};
-    map.terms.push_back(
-        {a.module.a, a.module.b, a.module.scale * a.weight, dropout, tokens_of(a.rows, *pass.batch.offsets)});
+    map.terms.push_back({a.module.a, a.module.b, a.module.scale * a.weight, dropout,
+                         tokens_of(a.rows, *pass.batch.offsets), pass.rows_alone});
   }
   return map;
 }

@@ -29,11 +29,12 @@ CrossEntropy CausalLm::loss(const Tensor& hidden, const Pass& pass, double denom
   return cross_entropy(hidden, *head_, pass.batch.targets, denominator);
 }
 
-Tensor CausalLm::logits(const Tensor& hidden) const {
+Tensor CausalLm::logits(const Tensor& hidden, bool rows_alone) const {
   DType dtype = accumulation_type(hidden.dtype());
   WeightView head = head_->view();
   Tensor z = Tensor::empty(device_, {hidden.rows(), head.rows}, dtype);
-  gemm(*device_, {.c = z.mutable_matrix(), .a = hidden.matrix(), .b = head, .transpose_b = true});
+  gemm(*device_,
+       {.c = z.mutable_matrix(), .a = hidden.matrix(), .b = head, .transpose_b = true, .rows_alone = rows_alone});
   return z;
 }
 

@@ -38,7 +38,8 @@ class CausalLm {
   /// The same of the hidden states that the pass gave.
   CrossEntropy loss(const Tensor& hidden, const Pass& pass, double denominator) const;
   /// Logits of every token, [tokens, vocab] f32 (f64 when computing in f64); for evaluation only, no tape.
-  Tensor logits(const Tensor& hidden) const;
+  /// rows_alone as in a Pass.
+  Tensor logits(const Tensor& hidden, bool rows_alone = false) const;
 
   /// The linear maps an adapter may target, in the order of the forward pass; the head is not among them.
   std::vector<LinearShape> linear_shapes() const;

@@ -15,7 +15,11 @@ namespace loragrad {
 struct Pass {
   Batch batch;
   ActiveAdapters adapters = {};
-  bool record = true;             ///< on the tape, for backward; evaluation keeps nothing
+  bool record = true;  ///< on the tape, for backward; evaluation keeps nothing
+  /// On a processor, a row's values are the same bits whatever rows are beside it and whichever adapters those have; on
+  /// a GPU, to rounding. In a pass that is recorded it is said of what adapters add: the model's own products are as fast
+  /// as without it, and a row's bits depend on how many tokens there are.
+  bool rows_alone = false;
   bool training = false;          ///< the adapters' dropout is on
   std::uint64_t dropout_key = 0;  ///< of the seed and the step
   bool recompute = false;         ///< blocks keep their input alone, and run again in backward (engine/recompute.h)

@@ -15,6 +15,7 @@ void check_gemm(const GemmArgs& g) {
     throw ShapeError("gemm: [" + std::to_string(m) + ", " + std::to_string(k) + "] times [" + std::to_string(k_b) +
                      ", " + std::to_string(n) + "] into [" + std::to_string(g.c.rows) + ", " +
                      std::to_string(g.c.cols) + "]");
+  if (g.rows_alone && g.transpose_a) throw UsageError("gemm: rows alone of a transposed a");
 }
 
 }  // namespace loragrad

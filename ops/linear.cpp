@@ -25,12 +25,13 @@ void check_linear(const Tensor& x, const Parameter& w, const Parameter& bias) {
                      " (out = " + std::to_string(w.out_features()) + ")");
 }
 
-void form_linear(const Tensor& x, const Weight& w, const Weight& bias, Matrix y) {
+void form_linear(const Tensor& x, const Weight& w, const Weight& bias, bool rows_alone, Matrix y) {
   gemm(*x.device(), {.c = y,
                      .a = x.matrix(),
                      .b = w.view(),
                      .transpose_b = w.layout() == WeightLayout::out_in,
-                     .bias = bias.view().data});
+                     .bias = bias.view().data,
+                     .rows_alone = rows_alone});
 }
 
 LinearNode::LinearNode(const Tensor& x, const Parameter& w, const Parameter& bias, const std::vector<Tensor>& more)
@@ -63,10 +64,10 @@ void LinearNode::backward(const Tensor& dy, GradSink& sink) {
   }
 }
 
-Tensor linear(const Tensor& x, const Parameter& w, const Parameter& bias) {
+Tensor linear(const Tensor& x, const Parameter& w, const Parameter& bias, bool rows_alone) {
   check_linear(x, w, bias);
-  Tensor y =
-      Tensor::formed(x.device(), {x.rows(), w.out_features()}, x.dtype(), form_linear, x, w.weight(), bias.weight());
+  Tensor y = Tensor::formed(x.device(), {x.rows(), w.out_features()}, x.dtype(), form_linear, x, w.weight(),
+                            bias.weight(), rows_alone);
   return needs_grad({&x, &w.tensor(), &bias.tensor()}) ? attach(y, std::make_shared<LinearNode>(x, w, bias)) : y;
 }
 

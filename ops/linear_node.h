@@ -21,6 +21,6 @@ class LinearNode : public Node {
 /// ShapeError unless linear takes these.
 void check_linear(const Tensor& x, const Parameter& w, const Parameter& bias);
 /// y = x Wᵀ + b
-void form_linear(const Tensor& x, const Weight& w, const Weight& bias, Matrix y);
+void form_linear(const Tensor& x, const Weight& w, const Weight& bias, bool rows_alone, Matrix y);
 
 }  // namespace loragrad

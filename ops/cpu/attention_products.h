@@ -6,24 +6,15 @@
 #include <type_traits>
 #include <utility>
 
-#ifdef __AVX512BF16__
-#include <immintrin.h>
-#endif
+#include "ops/cpu/units.h"
 
-#include "ops/cpu/simd.h"
-
-/// The small products that attention is made of, and how their operands are packed.
-///
-/// An operand consists of units: what a multiply-add takes of one lane. A unit is a number or, where the processor
-/// multiplies bf16, a pair of neighbours in the dimension that is summed over.
+/// The small products that attention is made of, and how their operands are packed. An operand consists of units.
 namespace loragrad::cpu {
 
 /// Sums and softmax are f32 for f32 and bf16, f64 for f64.
 template <class X>
 using AttentionSum = std::conditional_t<std::is_same_v<X, double>, double, float>;
 
-/// Two bf16, the first in the lower half.
-using Pair = std::uint32_t;
 #ifdef __AVX512BF16__
 template <class X>
 using AttentionUnit = std::conditional_t<std::is_same_v<X, bf16>, Pair, X>;
@@ -31,15 +22,6 @@ using AttentionUnit = std::conditional_t<std::is_same_v<X, bf16>, Pair, X>;
 template <class X>
 using AttentionUnit = AttentionSum<X>;
 #endif
-template <class U>
-using SumOf = std::conditional_t<std::is_same_v<U, Pair>, float, U>;
-/// Terms of a sum in a unit.
-template <class U>
-constexpr int terms = std::is_same_v<U, Pair> ? 2 : 1;
-template <class U>
-constexpr std::int64_t units(std::int64_t n) {
-  return (n + terms<U> - 1) / terms<U>;
-}
 
 /// Right operands lie in panels of this many columns.
 template <class U>
@@ -55,10 +37,8 @@ typename Simd<T>::type multiply_add(T a, typename Simd<T>::type b, typename Simd
   return sum + a * b;
 }
 #ifdef __AVX512BF16__
-static_assert(simd_bytes == 64);
 inline Simd<float>::type multiply_add(Pair a, Simd<Pair>::type b, Simd<float>::type sum) {
-  return (Simd<float>::type)_mm512_dpbf16_ps((__m512)sum, (__m512bh)_mm512_set1_epi32(static_cast<int>(a)),
-                                             (__m512bh)b);
+  return fma((Simd<Pair>::type)_mm512_set1_epi32(static_cast<int>(a)), b, sum);
 }
 #endif
 
@@ -117,12 +97,6 @@ void units_across(const X* first, const X* second, std::int64_t n, U* to) {
   }
 }
 
-/// The halves of a0 b0 a1 b1 ...: `half` 0 or 1.
-template <int half, class V, std::size_t... I>
-V zip(V a, V b, std::index_sequence<I...>) {
-  constexpr int width = sizeof...(I);
-  return __builtin_shufflevector(a, b, (half * width / 2 + static_cast<int>(I) / 2 + (I % 2 ? width : 0))...);
-}
 /// A square of vectors, transposed: log2(width) perfect shuffles of its rows.
 template <class T>
 void transpose(typename Simd<T>::type (&rows)[Simd<T>::width]) {

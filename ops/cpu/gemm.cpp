@@ -2,8 +2,8 @@
 #include <cstring>
 
 #include "ops/cpu/gemm_dropout.h"
+#include "ops/cpu/gemm_rows.h"
 #include "ops/cpu/gemm_tiles.h"
-#include "ops/cpu/gemv.h"
 #include "ops/cpu/instruction_sets.h"
 #include "ops/cpu/kernels.h"
 #include "ops/cpu/scratch.h"
@@ -93,12 +93,14 @@ void multiply_converted(Device& device, const GemmArgs& g, void* workspace) {
 
 }  // namespace
 
-bool is_tiled(const GemmArgs& g) { return inner(g) > 0 && !is_gemv(g) && !takes_copies(g) && g.b.dtype == g.a.dtype; }
+bool is_tiled(const GemmArgs& g) {
+  return inner(g) > 0 && !is_gemm_rows(g) && !takes_copies(g) && g.b.dtype == g.a.dtype;
+}
 
 std::size_t scratch_bytes(Device& device, const GemmArgs& g) {
   if (inner(g) == 0 || g.c.rows == 0 || g.c.cols == 0) return 0;
   if (g.dropout.on()) return gemm_dropout_scratch(device, g);
-  if (is_gemv(g)) return gemv_workspace(g);
+  if (is_gemm_rows(g)) return gemm_rows_workspace(g);
   if (takes_copies(g)) {
     Copies copies(g, nullptr);
     return copies.scratch.used() + scratch_bytes(device, copies.g);
@@ -122,7 +124,7 @@ void gemm(Device& device, const GemmArgs& g, void* workspace) {
     return;
   }
   if (g.dropout.on()) return gemm_dropout(device, g, workspace);
-  if (is_gemv(g)) return gemv(device, g, workspace);
+  if (is_gemm_rows(g)) return gemm_rows(device, g, workspace);
   if (takes_copies(g)) return multiply_copies(device, g, workspace);
   if (g.b.dtype != g.a.dtype) return multiply_converted(device, g, workspace);
   multiply(device, one(g), workspace);

@@ -3,9 +3,12 @@
 #include <cstdint>
 #include <cstring>
 #include <type_traits>
+#include <utility>
 
 #if defined(__AVX2__)
 #include <immintrin.h>
+#elif defined(__aarch64__)
+#include <arm_neon.h>
 #endif
 
 #include "engine/dtype.h"
@@ -38,6 +41,29 @@ inline Simd<float>::type load_f32(const bf16* from) {
   Simd<float>::type v;
   std::memcpy(&v, &words, sizeof v);
   return v;
+}
+
+inline Simd<float>::type load_f32(const f16* from) {
+#if defined(__AVX512F__)
+  return (Simd<float>::type)_mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(from)));
+#elif defined(__F16C__)
+  return (Simd<float>::type)_mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(from)));
+#else
+  Simd<float>::type v;
+  for (int i = 0; i < Simd<float>::width; ++i) {
+    f16 half;
+    std::memcpy(&half, from + i, sizeof half);
+    v[i] = static_cast<float>(half);
+  }
+  return v;
+#endif
+}
+
+/// The halves of a0 b0 a1 b1 ...: `half` 0 or 1.
+template <int half, class V, std::size_t... I>
+V zip(V a, V b, std::index_sequence<I...>) {
+  constexpr int width = sizeof...(I);
+  return __builtin_shufflevector(a, b, (half * width / 2 + static_cast<int>(I) / 2 + (I % 2 ? width : 0))...);
 }
 
 /// Which of eight numbers are above zero, the first in the lowest bit.
