@@ -76,7 +76,8 @@ std::size_t read_bytes(const std::string& name, const std::string& text) {
 
 /// A path may not be empty; which flags take one, the words in their help say.
 const std::string& checked_path(const std::string& name, const std::string& word, const std::string& text) {
-  if (text.empty() && (word.starts_with("DIR") || word.starts_with("FILE") || word.starts_with("PATH")))
+  if (text.empty() && (word.starts_with("DIR") || word.starts_with("[NAME=]DIR") || word.starts_with("FILE") ||
+                       word.starts_with("PATH")))
     wrong(name, "a path", text);
   return text;
 }

@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <cerrno>
 #include <cstring>
 
@@ -28,6 +29,10 @@ void put(const char* text) { [[maybe_unused]] ssize_t ignored = ::write(STDERR_F
 extern "C" void on_bus_error(int signal, siginfo_t* info, void*) {
   // One that kill() sent has no address.
   if (const char* message = info->si_code > 0 ? cut_short_at(info->si_addr) : nullptr) {
+    // Several threads may come here at once, and one line is enough.
+    static std::atomic_flag first = ATOMIC_FLAG_INIT;
+    if (first.test_and_set())
+      for (;;) ::pause();
     end_progress_line();
     put("error: ");
     put(message);

@@ -53,7 +53,9 @@ TEST_CASE("rows are evaluated with the adapters that they chose") {
   for (std::int64_t tokens : {1, 30, 2048})
     CHECK(evaluate(*model, data, {.tokens_per_batch = tokens, .adapters = adapters}).loss ==
           doctest::Approx(sum / static_cast<double>(data.supervised_tokens)).epsilon(1e-6));
-  CHECK(evaluate(*model, data, {.adapters = model->activate(one)}).loss !=
+  CHECK_THROWS_AS(evaluate(*model, data, {.adapters = model->activate(one)}), UsageError);
+  for (Row& row : data.rows) row.adapter = "";
+  CHECK(evaluate(*model, data, {.adapters = adapters}).loss !=
         doctest::Approx(sum / static_cast<double>(data.supervised_tokens)).epsilon(1e-4));
 }
 
