@@ -78,10 +78,16 @@ std::map<std::int64_t, Ids> run(BatchDecoder& decoder) {
 
 const std::string llama = "tests/models/golden/llama";
 
+/// All models; on a GPU, which promises rounding alone and is slow in emulation, two.
+std::vector<std::string> folders() {
+  if (test_device(1)->name() != "cuda") return golden_folders();
+  return {"tests/models/golden/gpt2", llama};
+}
+
 }  // namespace
 
 TEST_CASE("logits of rows that are decoded together are those of each alone, bit for bit on a processor") {
-  for (const std::string& folder : golden_folders())
+  for (const std::string& folder : folders())
     for (Precision precision : {Precision::f32, Precision::bf16}) {
       CAPTURE(folder);
       CAPTURE(static_cast<int>(precision));
@@ -118,7 +124,7 @@ TEST_CASE("logits of rows that are decoded together are those of each alone, bit
 }
 
 TEST_CASE("a row's tokens do not depend on its company, nor on when it comes") {
-  for (const std::string& folder : golden_folders())
+  for (const std::string& folder : folders())
     for (Precision precision : {Precision::f32, Precision::bf16}) {
       CAPTURE(folder);
       Loaded loaded(folder, precision);
