@@ -97,9 +97,9 @@ void note(const std::string& line) {
 
 void warn(const std::string& message) { note("warning: " + line_text(message)); }
 
-void show_progress(const Progress& progress) {
-  if (!isatty(STDERR_FILENO)) return note(progress_text(progress));
-  write_all(STDERR_FILENO, "\r" + progress_bar(progress, terminal_width(STDERR_FILENO) - 1) + "\033[K");
+void show_progress(double share, const std::string& line) {
+  if (!isatty(STDERR_FILENO)) return note(line);
+  write_all(STDERR_FILENO, "\r" + bar_text(share, line, terminal_width(STDERR_FILENO) - 1) + "\033[K");
   bar_stands = true;
 }
 

@@ -33,8 +33,8 @@ void say(const std::string& line);
 /// written is lost, as there is no place to say so.
 void note(const std::string& line);
 void warn(const std::string& message);
-/// A progress bar that replaces itself where stderr is a terminal, else a line.
-void show_progress(const Progress& progress);
+/// A line behind a bar, full by `share` of 1, that replaces itself where stderr is a terminal, else the line alone.
+void show_progress(double share, const std::string& line);
 /// Ends a bar's line, if one stands. May be called in a signal handler.
 void end_progress_line();
 

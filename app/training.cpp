@@ -196,7 +196,7 @@ TrainResult run_training(const CausalLm& model, const Adapter* adapter, const Tr
     if (times) times->step_ends(report);
     metrics.write(report);
     progress.step_ends(report);
-    show_progress(progress);
+    show_progress(progress.share(), progress_text(progress));
   };
   observer.on_eval = [&](std::int64_t step, const EvalReport& report) {
     note(fmt::format("evaluation after step {}: loss {:.4f}, perplexity {:.3f}", step, report.loss, report.perplexity));

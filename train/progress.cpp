@@ -20,6 +20,10 @@ double Progress::seconds_left() const {
   return seconds / static_cast<double>(timed_steps) * static_cast<double>(total_steps - report.step);
 }
 
+double Progress::share() const {
+  return total_steps > 0 ? static_cast<double>(report.step) / static_cast<double>(total_steps) : 0;
+}
+
 std::string duration_text(double seconds) {
   if (!(seconds >= 0)) seconds = 0;
   // A time that no run lasts, and that an integer can hold.
@@ -47,15 +51,11 @@ std::string progress_text(const Progress& progress) {
                      speed, memory, progress.timed_steps > 0 ? duration_text(progress.seconds_left()) : "-");
 }
 
-std::string progress_bar(const Progress& progress, int width) {
-  std::string text = progress_text(progress);
+std::string bar_text(double share, const std::string& text, int width) {
   auto columns = static_cast<std::size_t>(std::max(0, width));
   // A bar of less than ten says nothing; two brackets and a space go with it.
   if (columns < text.size() + 3 + 10) return text.substr(0, columns);
   std::size_t size = std::min<std::size_t>(40, columns - text.size() - 3);
-  double share = progress.total_steps > 0
-                     ? static_cast<double>(progress.report.step) / static_cast<double>(progress.total_steps)
-                     : 0;
   auto full = static_cast<std::size_t>(std::clamp(share, 0.0, 1.0) * static_cast<double>(size));
   return fmt::format("[{}{}] {}", std::string(full, '#'), std::string(size - full, '.'), text);
 }

@@ -25,7 +25,7 @@ namespace fs = std::filesystem;
 constexpr std::int64_t hidden_size = 160;
 constexpr std::size_t stories = 20000;
 /// Changes when stories, tokenizer or training change in a way that the key below does not see.
-constexpr const char* version = "1";
+constexpr const char* version = "2";
 
 std::string config_text(std::int64_t vocab_size) {
   return Json(Json::Object{{"model_type", "llama"},
@@ -51,7 +51,7 @@ TrainOptions pretrain_options(const DemoScale& scale) {
   options.warmup_steps = scale.pretrain_steps / 20;
   options.batch_size = 16;
   options.beta2 = 0.98;
-  options.seed = demo_seed;
+  options.seed = scale.base_seed;
   return options;
 }
 
@@ -90,17 +90,17 @@ void widen_start(const CausalLm& model) {
   }
 }
 
-void pretrain_into(const std::string& folder, const DemoScale& scale, const DevicePtr& device) {
+void pretrain_into(const std::string& folder, const DemoScale& scale, const DevicePtr& device, DemoProgress& progress) {
   std::string config = folder + "/config.json";
   write_file(config, config_text(vocabulary_size()));
   FreshFolder(config, Tokenizer::bytes(), {}).write(folder);
   add_words(folder);
   Tokenizer tokenizer = Tokenizer::from_folder(folder);
-  std::unique_ptr<CausalLm> model = new_model(config, device, demo_seed);
+  std::unique_ptr<CausalLm> model = new_model(config, device, scale.base_seed);
   widen_start(*model);
-  Dataset data = demo_stories(stories, demo_seed, 0, tokenizer, demo_end_token);
-  demo_train(fmt::format("pretraining a base of {} parameters on its own stories", grouped(model->parameter_count())),
-             *model, nullptr, data, pretrain_options(scale));
+  Dataset data = demo_stories(stories, scale.base_seed, 0, tokenizer, demo_end_token);
+  progress.begin("pretraining the base on its own stories");
+  progress.train(*model, nullptr, data, pretrain_options(scale));
   write_model(*model, folder, folder);
 }
 
@@ -113,7 +113,8 @@ std::string cache_folder() {
 }
 
 std::string key(const DemoScale& scale) {
-  std::string facts = version + config_text(vocabulary_size()) + std::to_string(scale.pretrain_steps);
+  std::string facts =
+      version + config_text(vocabulary_size()) + fmt::format("{} {}", scale.pretrain_steps, scale.base_seed);
   for (const std::string& word : demo_vocabulary()) facts += word;
   return fmt::format("{:016x}", hash_name(facts.data(), facts.size()));
 }
@@ -145,7 +146,8 @@ TemporaryFolder::~TemporaryFolder() {
   fs::remove_all(path_, ignored);
 }
 
-DemoBase open_demo_base(const DemoScale& scale, bool fresh, const DevicePtr& device, const std::string& scratch) {
+DemoBase open_demo_base(const DemoScale& scale, bool fresh, const DevicePtr& device, const std::string& scratch,
+                        DemoProgress& progress) {
   std::string cache = cache_folder();
   DemoBase base{cache + "/base-" + key(scale)};
   if (!cache.empty() && !fresh && usable(base.folder, device)) {
@@ -163,7 +165,8 @@ DemoBase open_demo_base(const DemoScale& scale, bool fresh, const DevicePtr& dev
     kept.emplace(base.folder, AtomicFolder::Existing::replace);
   }
   Stopwatch watch;
-  pretrain_into(kept->staging(), scale, device);
+  progress.expect(scale.pretrain_steps);
+  pretrain_into(kept->staging(), scale, device, progress);
   base.seconds = watch.seconds();
   kept->commit();
   return base;

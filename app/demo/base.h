@@ -2,6 +2,7 @@
 #include <memory>
 #include <string>
 
+#include "app/demo/progress.h"
 #include "data/tokenizer.h"
 #include "models/model.h"
 
@@ -24,11 +25,13 @@ class TemporaryFolder {
 struct DemoScale {
   std::int64_t pretrain_steps, task_steps;
   std::uint64_t seeds;
-  static DemoScale full() { return {500, 60, 3}; }
+  std::uint64_t base_seed = 20;  ///< of the base, the stories and the tasks; trainings count on from it
+  /// Trainings of tasks: two tasks, two ways; and one task at three more ranks.
+  std::int64_t trainings() const { return 4 * static_cast<std::int64_t>(seeds) + 3; }
+  static DemoScale full() { return {500, 80, 3}; }
   static DemoScale quick() { return {50, 12, 1}; }
 };
 
-constexpr std::uint64_t demo_seed = 20;
 constexpr TokenId demo_end_token = 256;  ///< the bytes tokenizer's, to which the demo's words are added
 
 struct DemoBase {
@@ -39,6 +42,7 @@ struct DemoBase {
 
 /// The demo's base: a small Llama trained on its stories. Taken from the user's cache ($XDG_CACHE_HOME, else ~/.cache,
 /// in loragrad/demo) unless `fresh`; made and kept there otherwise, or in `scratch` where the cache cannot be written.
-DemoBase open_demo_base(const DemoScale& scale, bool fresh, const DevicePtr& device, const std::string& scratch);
+DemoBase open_demo_base(const DemoScale& scale, bool fresh, const DevicePtr& device, const std::string& scratch,
+                        DemoProgress& progress);
 
 }  // namespace loragrad

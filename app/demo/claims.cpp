@@ -17,7 +17,7 @@ DemoTrained train_task(const DemoStage& stage, DemoTask task, const std::string&
   DemoTrained trained;
   trained.data = demo_task_data(stage, task);
   trained.before = exact_share(*stage.model, {}, trained.data.test);
-  for (std::uint64_t seed = demo_seed; seed < demo_seed + stage.scale.seeds; ++seed) {
+  for (std::uint64_t seed = stage.scale.base_seed; seed < stage.scale.base_seed + stage.scale.seeds; ++seed) {
     Adapter adapter = demo_train_lora(stage, trained.data, demo_rank, seed, trained.lora.emplace_back());
     trained.folders.push_back(fmt::format("{}/{}-{}", scratch, name_of(task), seed));
     std::filesystem::create_directories(trained.folders.back());
@@ -52,12 +52,11 @@ DemoReport measure_claims(const DemoSettings& settings) {
   Stopwatch watch;
   TemporaryFolder scratch;
   DevicePtr device = cpu_device(settings.threads);
+  DemoProgress progress;
+  progress.expect(settings.scale.trainings() * settings.scale.task_steps);
   DemoStage stage =
-      DemoStage::open(settings.scale, open_demo_base(settings.scale, settings.fresh, device, scratch.path()), device);
-  note(fmt::format("base: {} parameters, loss {:.3f} on held-out stories, {}", grouped(stage.model->parameter_count()),
-                   stage.story_loss,
-                   stage.base.cached ? "from the cache (--fresh makes it anew)"
-                                     : fmt::format("made in {}", duration_text(stage.base.seconds))));
+      DemoStage::open(settings.scale, open_demo_base(settings.scale, settings.fresh, device, scratch.path(), progress),
+                      device, progress);
 
   DemoTrained who = train_task(stage, DemoTask::who, scratch.path());
   DemoTrained cheer = train_task(stage, DemoTask::cheer, scratch.path());
@@ -67,6 +66,11 @@ DemoReport measure_claims(const DemoSettings& settings) {
   append(report.claims, quality_claims(stage, {who, cheer}));
   append(report.claims, use_claims(stage, who, cheer, scratch.path()));
   report.claims.push_back(rank_claim(stage, who));
+  end_progress_line();
+  report.base =
+      fmt::format("Base: {} parameters, seed {}, {}", grouped(stage.model->parameter_count()), settings.scale.base_seed,
+                  stage.base.cached ? "from the cache (--fresh makes it anew)"
+                                    : fmt::format("made in {}", duration_text(stage.base.seconds)));
   report.seconds = watch.seconds();
   report.setting = {{"parameters", stage.model->parameter_count()},
                     {"base", stage.base.cached ? Json(stage.base.folder) : Json()},
@@ -74,6 +78,7 @@ DemoReport measure_claims(const DemoSettings& settings) {
                     {"pretrain_steps", settings.scale.pretrain_steps},
                     {"task_steps", settings.scale.task_steps},
                     {"rank", demo_rank},
+                    {"base_seed", settings.scale.base_seed},
                     {"seeds", settings.scale.seeds},
                     {"story_loss", stage.story_loss},
                     {"threads", settings.threads > 0 ? settings.threads : available_threads()}};

@@ -31,7 +31,7 @@ std::int64_t counted_by_shape(const CausalLm& model, const LoraConfig& config) {
 }  // namespace
 
 std::vector<DemoClaim> cost_claims(const DemoStage& stage, const DemoTaskData& data, int threads) {
-  note("measuring steps: memory and time");
+  stage.progress.begin("measuring steps: memory and time");
   LoraConfig config = demo_lora(demo_rank);
   StepMeter lora(stage.base.folder, &config, threads), full(stage.base.folder, nullptr, threads);
   StepSeconds seconds = time_steps(lora, full, data.train, rows_per_step, rounds);

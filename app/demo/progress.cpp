@@ -1,29 +1,34 @@
 #include "app/demo/progress.h"
 
+#include <fmt/format.h>
 #include <unistd.h>
-
-#include <algorithm>
 
 #include "app/console.h"
 #include "app/interrupt.h"
 
 namespace loragrad {
 
-TrainResult demo_train(const std::string& heading, const CausalLm& model, const Adapter* adapter, const Dataset& data,
-                       const TrainOptions& options, const std::function<void(std::int64_t step)>& after_step) {
-  note(heading);
-  Progress progress;
-  progress.total_steps = options.total_steps(static_cast<std::int64_t>(data.rows.size()));
-  std::int64_t every = isatty(STDERR_FILENO) ? 1 : std::max<std::int64_t>(1, progress.total_steps / 10);
+void DemoProgress::show(const std::string& more) {
+  show_progress(static_cast<double>(done_) / static_cast<double>(total_),
+                fmt::format("{}/{} steps  {}  {}{}", done_, total_, duration_text(watch_.seconds()), what_, more));
+}
+
+void DemoProgress::begin(const std::string& what) {
+  what_ = what;
+  if (isatty(STDERR_FILENO)) show("");
+}
+
+TrainResult DemoProgress::train(const CausalLm& model, const Adapter* adapter, const Dataset& data,
+                                const TrainOptions& options) {
+  constexpr std::int64_t lines = 10;  // where no line can be redrawn
   TrainObserver observer;
   observer.on_step = [&](const StepReport& report) {
-    progress.step_ends(report);
-    if (report.step % every == 0 || report.step == progress.total_steps) show_progress(progress);
-    if (after_step) after_step(report.step);
+    ++done_;
+    if (isatty(STDERR_FILENO) || done_ * lines / total_ > (done_ - 1) * lines / total_)
+      show(fmt::format(", loss {:.3f}", report.loss));
   };
   observer.stop = [] { return interrupted_by() != 0; };
-  TrainResult result = train(model, adapter, data, options, nullptr, observer);
-  end_progress_line();
+  TrainResult result = loragrad::train(model, adapter, data, options, nullptr, observer);
   stop_if_interrupted();
   return result;
 }

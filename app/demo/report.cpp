@@ -24,7 +24,7 @@ std::string sample_text(const DemoSample& sample) {
 std::string percent(double share, int digits) { return fmt::format("{:.{}f}%", 100 * share, digits); }
 
 std::string DemoReport::text() const {
-  std::string text = "What the models add to prompts that no training row has:\n";
+  std::string text = base + "\n\nWhat the models add to prompts that no training row has:\n";
   for (const DemoSample& sample : samples) text += sample_text(sample);
   std::size_t claim_width = 0, measured_width = 0;
   for (const DemoClaim& claim : claims) {

@@ -21,6 +21,7 @@ struct DemoSample {
 };
 
 struct DemoReport {
+  std::string base;  ///< the model it was measured on, in words
   std::vector<DemoSample> samples;
   std::vector<DemoClaim> claims;
   double seconds = 0;        ///< of the whole demo

@@ -1,6 +1,5 @@
 #pragma once
 #include <memory>
-#include <optional>
 #include <string>
 #include <vector>
 
@@ -17,10 +16,11 @@ struct DemoStage {
   DevicePtr device;
   std::unique_ptr<CausalLm> model;  ///< the frozen base
   Tokenizer tokenizer;
-  Dataset held_out_stories;
-  double story_loss = 0;  ///< of the base alone
+  Dataset held_out_stories;  ///< without loss on full stops, which a task writes otherwise
+  double story_loss = 0;     ///< of the base alone
+  DemoProgress& progress;
 
-  static DemoStage open(const DemoScale& scale, DemoBase base, const DevicePtr& device);
+  static DemoStage open(const DemoScale& scale, DemoBase base, const DevicePtr& device, DemoProgress& progress);
 };
 
 /// One task's examples, as rows.
@@ -28,19 +28,15 @@ struct DemoTaskData {
   DemoTask task;
   std::vector<DemoExample> examples;  ///< held out
   Dataset train, test;
-  Dataset probe;  ///< the first of `test`, for looking often
 };
 DemoTaskData demo_task_data(const DemoStage& stage, DemoTask task);
 
-/// What one training came to. Trainings are compared in what they forgot when each had learned as much: at the first
-/// look, every few steps, at which 95% of the probe are right.
+/// What one training came to at its end.
 struct DemoOutcome {
-  double accuracy = 0;               ///< at the end, of `test`
-  std::optional<std::int64_t> step;  ///< of that look; none when it never came to that
-  double story_loss = 0;             ///< then; without it at the end
-  double seconds = 0;                ///< of all steps
+  double accuracy = 0;    ///< of `test`
+  double story_loss = 0;  ///< of the held-out stories
+  double seconds = 0;     ///< of all steps
 };
-constexpr double demo_learned = 0.95;
 
 /// The adapter's shape that the demo uses: PEFT's default targets of the family, alpha twice the rank.
 LoraConfig demo_lora(std::int64_t rank);

@@ -14,10 +14,9 @@ DemoExample make_example(DemoTask task, DemoStoryteller& teller) {
   DemoStory story = teller.next();
   std::size_t i = teller.below(story.owners.size());
   std::string one = story.subject(i), other = story.subject(i + 1), scene = story.opening + one + " saw" + other + ".";
-  std::string answer = " " + story.owners[i].name + (task == DemoTask::who ? "." : "!");
-  if (task != DemoTask::cheer)
-    return {scene + " who saw the " + story.owners[(i + 1) % story.owners.size()].animal + "?", answer};
-  return {scene + other + " saw" + one.substr(0, one.rfind(' ')), answer};
+  if (task == DemoTask::cheer) return {scene + other, " saw" + one + "!"};
+  return {scene + " who saw the " + story.owners[(i + 1) % story.owners.size()].animal + "?",
+          " " + story.owners[i].name + (task == DemoTask::who ? "" : "!")};
 }
 
 void add_row(Dataset& set, Row row) {
@@ -51,14 +50,13 @@ DemoExamples demo_examples(DemoTask task, std::size_t train, std::size_t test, s
   return examples;
 }
 
-Dataset demo_dataset(const std::vector<DemoExample>& examples, const Tokenizer& tokenizer, TokenId end) {
+Dataset demo_dataset(const std::vector<DemoExample>& examples, const Tokenizer& tokenizer) {
   Dataset set;
   set.format = "prompt/completion";
   for (const DemoExample& example : examples) {
     Row row{tokenizer.encode(example.prompt), {}};
     row.labels.assign(row.input_ids.size(), no_label);
     std::vector<TokenId> completion = tokenizer.encode(example.completion);
-    completion.push_back(end);
     for (std::vector<TokenId>* ids : {&row.input_ids, &row.labels})
       ids->insert(ids->end(), completion.begin(), completion.end());
     add_row(set, std::move(row));

@@ -13,9 +13,9 @@ struct DemoExample {
 };
 
 /// The demo's tasks, after "... the fox of mia saw the dog of tom.": `who` answers a question the stories never ask
-/// (" who saw the dog?" -> " mia."); `cheer` ends a sentence as the stories would, but with an exclamation mark (" the
-/// dog of tom saw the fox of" -> " mia!"). `cheerful_who` is both at once (" who saw the dog?" -> " mia!"), and is
-/// never trained.
+/// (" who saw the dog?" -> " mia"); `cheer` ends a sentence as the stories would, but with an exclamation mark (" the
+/// dog of tom" -> " saw the fox of mia!"). `cheerful_who` is both at once (" who saw the dog?" -> " mia!"), and is
+/// never trained. A task is taught nothing that the other teaches: `who` no sign at the end, `cheer` no answer.
 enum class DemoTask { who, cheer, cheerful_who };
 const char* name_of(DemoTask task);
 
@@ -25,8 +25,8 @@ struct DemoExamples {
 };
 DemoExamples demo_examples(DemoTask task, std::size_t train, std::size_t test, std::uint64_t seed);
 
-/// As rows, each with an end token; the loss is on the completion.
-Dataset demo_dataset(const std::vector<DemoExample>& examples, const Tokenizer& tokenizer, TokenId end);
+/// As rows; the loss is on the completion.
+Dataset demo_dataset(const std::vector<DemoExample>& examples, const Tokenizer& tokenizer);
 /// Whole stories, the loss on every token: what the base is pretrained on. Different streams tell different stories.
 Dataset demo_stories(std::size_t count, std::uint64_t seed, std::uint64_t stream, const Tokenizer& tokenizer,
                      TokenId end);

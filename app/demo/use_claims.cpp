@@ -31,7 +31,7 @@ DemoClaim size_claim(const DemoStage& stage, const DemoTrained& trained) {
 
 /// Two claims: the merged model is the adapted one, and as fast as the base.
 std::vector<DemoClaim> merge_claims(const DemoStage& stage, const DemoTrained& trained, const std::string& scratch) {
-  note("merging, swapping and composing adapters");
+  stage.progress.begin("merging, swapping and composing adapters");
   std::string folder = scratch + "/merged";
   std::filesystem::create_directories(folder);
   Adapter adapter = open(stage, trained);

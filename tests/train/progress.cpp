@@ -66,13 +66,15 @@ TEST_CASE("steps without a loss say nothing of the time that is left") {
 TEST_CASE("a bar takes the room that is left") {
   std::string text = progress_text(sample());
   auto width = static_cast<int>(text.size());
-  CHECK(progress_bar(sample(), width + 23) == "[" + std::string(5, '#') + std::string(15, '.') + "] " + text);
-  CHECK(progress_bar(sample(), 1000) == "[" + std::string(10, '#') + std::string(30, '.') + "] " + text);
-  CHECK(progress_bar(sample(), width + 12) == text);
+  CHECK(bar_text(0.25, text, width + 23) == "[" + std::string(5, '#') + std::string(15, '.') + "] " + text);
+  CHECK(bar_text(0.25, text, 1000) == "[" + std::string(10, '#') + std::string(30, '.') + "] " + text);
+  CHECK(bar_text(0.25, text, width + 12) == text);
   for (int columns = 0; columns < 120; ++columns)
-    CHECK(progress_bar(sample(), columns).size() <= static_cast<std::size_t>(columns));
+    CHECK(bar_text(0.25, text, columns).size() <= static_cast<std::size_t>(columns));
   Progress done = sample();
+  CHECK(done.share() == 0.25);
   done.report.step = 100;
-  CHECK(contains(progress_bar(done, width + 40), "[####################"));
-  CHECK_FALSE(progress_bar(done, 200).find('.') < progress_bar(done, 200).find(']'));
+  CHECK(contains(bar_text(done.share(), text, width + 40), "[####################"));
+  CHECK_FALSE(bar_text(1, text, 200).find('.') < bar_text(1, text, 200).find(']'));
+  CHECK(Progress().share() == 0);
 }
