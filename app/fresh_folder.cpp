@@ -6,6 +6,7 @@
 #include "engine/error.h"
 #include "io/atomic.h"
 #include "io/mapped_file.h"
+#include "models/family.h"
 
 namespace loragrad {
 namespace {
@@ -46,20 +47,13 @@ Json bytes_tokenizer_json() {
                       {"model", model}};
 }
 
-const char* class_of(const std::string& model_type) {
-  if (model_type == "opt") return "OPTForCausalLM";
-  if (model_type == "gpt2") return "GPT2LMHeadModel";
-  if (model_type == "llama") return "LlamaForCausalLM";
-  throw InputError("architectures: no class is known for model type " + model_type);
-}
-
 }  // namespace
 
 FreshFolder::FreshFolder(const std::string& config_file, Tokenizer tokenizer, std::vector<TokenId> config_ends)
     : tokenizer_(std::move(tokenizer)), config_(read_json_file(config_file)), end_tokens_(std::move(config_ends)) {
   std::string type = JsonRef(config_, config_file).at("model_type").string();
   if (auto own = tokenizer_.end_token(); own && end_tokens_.empty()) end_tokens_ = {*own};
-  config_.set("architectures", Json::Array{class_of(type)});
+  config_.set("architectures", Json::Array{family_named(type).architecture});
   // An absent key would mean the family's own tokens to transformers, which another vocabulary has not.
   for (const char* key : {"bos_token_id", "eos_token_id"})
     if (!config_.find(key)) config_.set(key, nullptr);

@@ -79,7 +79,7 @@ std::int64_t generate_rows(const CausalLm& model, const ActiveAdapters& adapters
       for (const BatchDecoder::Token& token : decoder.step()) rows.take(token);
       rows.print_done();
     }
-  } catch (const NumericError&) {
+  } catch (const Error&) {
     rows.print_rest();
     throw;
   }

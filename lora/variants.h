@@ -8,7 +8,7 @@ namespace loragrad {
 
 class LoraVariant;
 
-// The variants that there are (lora/variant.h), each in a file of its name. tests/lora/list_variants.py reads this list.
+// The variants that there are (lora/variant.h), each in a file of its name. tests/list_checks.py reads this list.
 
 /// A and B: Hu et al. 2021.
 const LoraVariant& plain_lora();

@@ -30,7 +30,7 @@ class BatchDecoder {
     bool last = false;  ///< an end token, or max_tokens or the model's last position are reached: the row is gone
   };
   /// The next token of every row that has a place; free places are taken first come, first served. NumericError naming
-  /// the row where logits are NaN.
+  /// the row where logits are NaN: this decoder is of no more use then.
   std::vector<Token> step();
 
   /// The row ends here. Nothing where it has ended, or never was.

@@ -114,6 +114,8 @@ void finish_config(ModelConfig& c, const JsonRef& root, const std::string& folde
     read.fail("vocab_size", c.vocab_size, "a table of less than 2^40 elements");
   if (c.intermediate_size > absurd / c.hidden_size)
     read.fail("intermediate_size", c.intermediate_size, "a matrix of less than 2^40 elements");
+  if (c.num_attention_heads > absurd / c.hidden_size / c.head_dim)
+    read.fail("num_attention_heads", c.num_attention_heads, "a matrix of less than 2^40 elements for all heads");
   // The names alone of so many layers' tensors would fill the memory.
   if (c.num_hidden_layers > 10000)
     read.fail(root.find("n_layer") ? "n_layer" : "num_hidden_layers", c.num_hidden_layers, "at most 10000 layers");

@@ -27,9 +27,10 @@ struct FamilyConfig {
 
 /// One model family: how its config is read and its model built.
 struct Family {
-  std::string model_type;   ///< config.json's
-  std::string base_prefix;  ///< of the stored names, which some files leave out
-  TargetModules targets;    ///< PEFT's default
+  std::string model_type;    ///< config.json's
+  std::string base_prefix;   ///< of the stored names, which some files leave out
+  std::string architecture;  ///< transformers' class, as config.json's "architectures" has it
+  TargetModules targets;     ///< PEFT's default
   FamilyConfig (*read_config)(ConfigReader& read);
   /// Ends of names of tensors that old files carry and nobody needs: masks, rotary frequencies.
   std::vector<std::string> ignored_buffers = {};

@@ -9,7 +9,8 @@ std::vector<std::int32_t> generate(const CausalLm& model, const ActiveAdapters& 
                                    const std::function<bool(std::int32_t)>& on_token) {
   options.check();
   auto used = static_cast<std::int64_t>(prompt.size());
-  std::int64_t most = std::min(model.config().max_position_embeddings, used + options.max_tokens);
+  std::int64_t most = model.config().max_position_embeddings;
+  most = std::min(most, used + std::min(options.max_tokens, most));
   BatchDecoder decoder(model, 1, most, adapters);
   decoder.add(0, {prompt.begin(), prompt.end()}, options);
   std::vector<std::int32_t> tokens;

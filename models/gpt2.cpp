@@ -100,6 +100,8 @@ FamilyConfig read_config(ConfigReader& read) {
 
 }  // namespace
 
-Family gpt2_family() { return {"gpt2", "transformer.", {"c_attn"}, read_config, {".attn.bias", ".attn.masked_bias"}}; }
+Family gpt2_family() {
+  return {"gpt2", "transformer.", "GPT2LMHeadModel", {"c_attn"}, read_config, {".attn.bias", ".attn.masked_bias"}};
+}
 
 }  // namespace loragrad

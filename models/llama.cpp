@@ -24,6 +24,8 @@ FamilyConfig read_config(ConfigReader& read) {
 
 }  // namespace
 
-Family llama_family() { return {"llama", "model.", {"q_proj", "v_proj"}, read_config, {".rotary_emb.inv_freq"}}; }
+Family llama_family() {
+  return {"llama", "model.", "LlamaForCausalLM", {"q_proj", "v_proj"}, read_config, {".rotary_emb.inv_freq"}};
+}
 
 }  // namespace loragrad

@@ -21,6 +21,8 @@ FamilyConfig read_config(ConfigReader& read) {
 
 }  // namespace
 
-Family mistral_family() { return {"mistral", "model.", {"q_proj", "v_proj"}, read_config, {".rotary_emb.inv_freq"}}; }
+Family mistral_family() {
+  return {"mistral", "model.", "MistralForCausalLM", {"q_proj", "v_proj"}, read_config, {".rotary_emb.inv_freq"}};
+}
 
 }  // namespace loragrad

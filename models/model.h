@@ -93,7 +93,7 @@ std::unique_ptr<CausalLm> load_model(const std::string& folder, const DevicePtr&
 /// all trainable.
 std::unique_ptr<CausalLm> new_model(const std::string& config_json_file, const DevicePtr& device, std::uint64_t seed);
 
-/// PEFT's default targets of a family: q_proj, v_proj for opt and llama; c_attn for gpt2.
+/// PEFT's default targets of a family: c_attn for gpt2, q_proj and v_proj for the others.
 TargetModules default_targets(const std::string& model_type);
 
 }  // namespace loragrad

@@ -116,6 +116,6 @@ FamilyConfig read_config(ConfigReader& read) {
 
 }  // namespace
 
-Family opt_family() { return {"opt", "model.", {"q_proj", "v_proj"}, read_config}; }
+Family opt_family() { return {"opt", "model.", "OPTForCausalLM", {"q_proj", "v_proj"}, read_config}; }
 
 }  // namespace loragrad

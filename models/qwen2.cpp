@@ -22,6 +22,8 @@ FamilyConfig read_config(ConfigReader& read) {
 
 }  // namespace
 
-Family qwen2_family() { return {"qwen2", "model.", {"q_proj", "v_proj"}, read_config, {".rotary_emb.inv_freq"}}; }
+Family qwen2_family() {
+  return {"qwen2", "model.", "Qwen2ForCausalLM", {"q_proj", "v_proj"}, read_config, {".rotary_emb.inv_freq"}};
+}
 
 }  // namespace loragrad

@@ -24,6 +24,8 @@ FamilyConfig read_config(ConfigReader& read) {
 
 }  // namespace
 
-Family qwen3_family() { return {"qwen3", "model.", {"q_proj", "v_proj"}, read_config, {".rotary_emb.inv_freq"}}; }
+Family qwen3_family() {
+  return {"qwen3", "model.", "Qwen3ForCausalLM", {"q_proj", "v_proj"}, read_config, {".rotary_emb.inv_freq"}};
+}
 
 }  // namespace loragrad

@@ -17,7 +17,9 @@ void GenerateOptions::check() const {
 }
 
 std::int32_t sample(std::vector<double> logits, const GenerateOptions& options, Random& random) {
-  double largest = *std::max_element(logits.begin(), logits.end()), sum = 0;
+  auto best = std::max_element(logits.begin(), logits.end());
+  double largest = *best, sum = 0;
+  if (std::isinf(largest)) return static_cast<std::int32_t>(best - logits.begin());  // it is certain
   for (double& z : logits) sum += z = std::exp((z - largest) / options.temperature);
   auto weight = [&](std::int32_t id) { return logits[static_cast<std::size_t>(id)]; };
   // From the back on, the tokens to draw from: all, or the likeliest that reach top_p. Those are few in most cases, so

@@ -52,8 +52,8 @@ struct RowsOf {
 
 /// As many sums at once as hide an addition's latency and fit the registers.
 constexpr int sums_at_once = simd_bytes < 64 ? 8 : 16, most_rows_at_once = sums_at_once / 2;
-template <int rows>
-constexpr int columns_at_once = std::min(4, sums_at_once / rows);
+template <int rows, class U>
+constexpr int columns_at_once = std::min({4, sums_at_once / rows, static_cast<int>(Simd<SumOf<U>>::width)});
 
 /// Asks for what lies so many bytes behind `from`, for the cache of a level: a core waits for more lines at once in the
 /// second than in the first.
@@ -69,7 +69,7 @@ template <int rows, class U, class B>
 void dot_products(const RowsOf<ElementOf<U>>& a, std::int64_t row, const RowsOf<B>& b, std::int64_t col,
                   std::int64_t count, typename Simd<SumOf<U>>::type (*lanes)[Simd<SumOf<U>>::width]) {
   using Units = typename Simd<U>::type;
-  constexpr int columns = columns_at_once<rows>;
+  constexpr int columns = columns_at_once<rows, U>;
   constexpr std::int64_t piece = (16 << 10) / (rows * sizeof(ElementOf<U>)) / step<U> * step<U>;
   for (std::int64_t begin = 0; begin < a.k; begin += piece) {
     std::int64_t end = std::min(begin + piece, a.k);

@@ -60,6 +60,14 @@ void check_family(const std::string& folder) {
 
 }  // namespace
 
+TEST_CASE("families name the class that transformers has") {
+  for (const std::string& folder : golden_folders()) {
+    Json json = read_json_file(folder + "/model/config.json");
+    JsonRef config(json, folder);
+    CHECK(config.at("architectures")[0].string() == family_named(config.at("model_type").string()).architecture);
+  }
+}
+
 TEST_CASE("families equal transformers and PEFT: goldens of the project") {
   for (const std::string& folder : golden_folders()) check_family(folder);
 }
