@@ -6,6 +6,7 @@
 #include "io/json.h"
 #include "io/safetensors.h"
 #include "lora/adapter_file.h"
+#include "models/family.h"
 #include "models/model.h"
 #include "tests/device/test_device.h"
 #include "tests/models/golden_case.h"
