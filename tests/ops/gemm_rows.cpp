@@ -182,6 +182,17 @@ TEST_CASE("rows alone: the same bits however many rows are multiplied with one, 
       }
 }
 
+TEST_CASE("rows alone of f64 in every instruction set: vectors of two lanes, too") {
+  for (const Types& types : mixtures_f64)
+    for (std::int64_t rows : {1, 2, 3, 7}) {
+      Product product(1, rows, 2100, 9, true, types);
+      GemmArgs g = product.args(0.75, 2, false);
+      g.rows_alone = true;
+      gemm(*product.s.device, g);
+      CHECK(product.error(0.75, 2, false) < 1e-11);
+    }
+}
+
 TEST_CASE("rows alone of many rows: those that are converted apart, and those that threads share out") {
   for (const Types& types : {mixtures[0], mixtures[3], mixtures[4]}) {
     CAPTURE(name_of(types.b));
