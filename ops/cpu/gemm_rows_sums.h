@@ -70,6 +70,7 @@ void dot_products(const RowsOf<ElementOf<U>>& a, std::int64_t row, const RowsOf<
                   std::int64_t count, typename Simd<SumOf<U>>::type (*lanes)[Simd<SumOf<U>>::width]) {
   using Units = typename Simd<U>::type;
   constexpr int columns = columns_at_once<rows, U>;
+  static_assert(Simd<SumOf<U>>::width % columns == 0, "sums behind `count` have a place, too");
   constexpr std::int64_t piece = (16 << 10) / (rows * sizeof(ElementOf<U>)) / step<U> * step<U>;
   for (std::int64_t begin = 0; begin < a.k; begin += piece) {
     std::int64_t end = std::min(begin + piece, a.k);
