@@ -7,6 +7,7 @@
 
 #include "engine/backward.h"
 #include "engine/error.h"
+#include "ops/cpu/cpu_device.h"
 #include "ops/linear.h"
 #include "ops/norm.h"
 #include "tests/device/test_device.h"
@@ -167,4 +168,23 @@ TEST_CASE("dropout's tokens are checked, and rank 0 is the base, with dropout to
   x.clear_grad();
   backward(linear(x, w, {}), s.constant({6, 5}, 6));
   CHECK(read_values(x.grad()) == with);
+}
+
+TEST_CASE("rows alone: a row has the same bits alone, and with an adapter for some rows or for all") {
+  for (DType dtype : {DType::f32, DType::bf16}) {
+    Setting s{cpu_device(2), dtype, 7};
+    Tensor x = s.constant({21, 700}, 1);
+    Weight w(s.constant({33, 700}, 4));
+    Tensor a = s.parameter({6, 700}, 2), b = s.parameter({33, 6}, 3);
+    auto bits = [&](const Tensor& x, IndexRange tokens, std::int64_t row) {
+      LoraMap map{w, {}, {{a, b, 2.5, {}, tokens, true}}, true};
+      return read_values(lora_linears(x, {map}).front().rows(row, 1));
+    };
+    std::vector<double> all = bits(x, {}, 7);
+    CHECK(bits(x, {5, 9}, 7) == all);
+    CHECK(bits(x, {7, 8}, 7) == all);
+    CHECK(bits(x.rows(7, 1), {}, 0) == all);
+    CHECK(bits(x.rows(2, 17), {}, 5) == all);
+    CHECK(bits(x, {8, 21}, 7) != all);
+  }
 }
