@@ -127,7 +127,8 @@ TEST_CASE(
     for (bool alone : {false, true})
       for (const Types& types : all_mixtures())
         for (std::int64_t rows : {1, 2, 3, 4, 5, 19})
-          for (auto [k, n] : {std::pair<std::int64_t, std::int64_t>{1, 1}, {67, 5}, {259, 301}, {16, 1025}}) {
+          for (auto [depth, width] : {std::pair<std::int64_t, std::int64_t>{1, 1}, {67, 5}, {259, 301}, {16, 1025}}) {
+            std::int64_t k = depth, n = width;  // as clang 14 wants it for CAPTURE
             // The libraries' c is f32 or of a's type.
             if (!alone && rows > 4 && types.a == DType::f32 && types.c == DType::bf16) continue;
             CAPTURE(transpose_b);
@@ -155,7 +156,8 @@ TEST_CASE("rows alone: the same bits however many rows are multiplied with one, 
   constexpr std::int64_t most = 40;
   for (bool transpose_b : {true, false})
     for (const Types& types : all_mixtures())
-      for (auto [k, n] : {std::pair<std::int64_t, std::int64_t>{8, 37}, {131, 5}, {777, 70}, {35, 530}}) {
+      for (auto [depth, width] : {std::pair<std::int64_t, std::int64_t>{8, 37}, {131, 5}, {777, 70}, {35, 530}}) {
+        std::int64_t k = depth, n = width;
         CAPTURE(transpose_b);
         CAPTURE(k);
         CAPTURE(n);
