@@ -15,6 +15,7 @@
 #include "ops/cuda/products.h"
 #include "tests/cuda_emulation/emulated_device.h"
 #include "tests/cuda_emulation/fake_cublaslt.h"
+#include "tests/ops/gemm_case.h"
 
 using namespace loragrad;
 
@@ -88,25 +89,7 @@ struct Stored {
   Matrix matrix;
 };
 
-struct Case {
-  Index m, n, k;
-  bool transpose_a = false, transpose_b = false;
-  Index pad_a = 0, pad_b = 0, pad_c = 0, offset_a = 0, offset_b = 0, offset_c = 0, offset_bias = 0;
-  double alpha = 1, beta = 0;
-  bool bias = false;
-  DType type = DType::f32, weight = DType::f32, result = DType::f32;
-  DropoutMask dropout = {};
-  Dropped dropped = Dropped::a;
-
-  std::string text() const {
-    auto number = [](auto value) { return std::to_string(value); };
-    return number(m) + " x " + number(n) + " x " + number(k) + (transpose_a ? ", a transposed" : "") +
-           (transpose_b ? ", b transposed" : "") + ", pads " + number(pad_a) + " " + number(pad_b) + " " +
-           number(pad_c) + ", offsets " + number(offset_a) + " " + number(offset_b) + " " + number(offset_c) +
-           ", alpha " + number(alpha) + ", beta " + number(beta) + (bias ? ", bias" : "") + ", " +
-           std::string(name_of(type)) + " " + std::string(name_of(weight)) + " " + std::string(name_of(result));
-  }
-};
+using Case = test::GemmCase;
 
 /// What dropout multiplies an element by.
 struct Factors {

@@ -4,11 +4,11 @@
 #include <cmath>
 #include <cstring>
 #include <random>
-#include <string>
 #include <vector>
 
 #include "ops/cpu/cpu_device.h"
 #include "ops/gemm.h"
+#include "tests/ops/gemm_case.h"
 
 using namespace loragrad;
 
@@ -57,23 +57,7 @@ struct Stored {
   Matrix matrix;
 };
 
-struct Case {
-  std::int64_t m, n, k;
-  bool transpose_a = false, transpose_b = false;
-  std::int64_t pad_a = 0, pad_b = 0, pad_c = 0, offset_a = 0, offset_b = 0, offset_c = 0;
-  double alpha = 1, beta = 0;
-  bool bias = false;
-  DType type = DType::f32, weight = DType::f32, result = DType::f32;
-
-  std::string text() const {
-    auto number = [](auto value) { return std::to_string(value); };
-    return number(m) + " x " + number(n) + " x " + number(k) + (transpose_a ? ", a transposed" : "") +
-           (transpose_b ? ", b transposed" : "") + ", pads " + number(pad_a) + " " + number(pad_b) + " " +
-           number(pad_c) + ", offsets " + number(offset_a) + " " + number(offset_b) + " " + number(offset_c) +
-           ", alpha " + number(alpha) + ", beta " + number(beta) + (bias ? ", bias" : "") + ", " +
-           std::string(name_of(type)) + " " + std::string(name_of(weight)) + " " + std::string(name_of(result));
-  }
-};
+using Case = test::GemmCase;
 
 void check(Device& device, const Case& p, Random& random) {
   Stored a(p.type, p.transpose_a ? p.k : p.m, p.transpose_a ? p.m : p.k, p.pad_a, p.offset_a, random);
