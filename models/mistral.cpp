@@ -1,7 +1,6 @@
 // Mistral 7B.                                                                                  Jiang et al. 2023
 // Llama with grouped-query attention over a window in every layer: a token sees the last sliding_window tokens.
 //   loragrad train --model mistral-7b --data rows.jsonl --output adapter
-#include "models/rope_reader.h"
 #include "models/rotary_decoder.h"
 
 namespace loragrad {
@@ -15,14 +14,11 @@ FamilyConfig read_config(ConfigReader& read) {
   RotaryConfig own;
   if (std::int64_t window = read.size_or_zero("sliding_window", 4096))
     own.windows.assign(static_cast<std::size_t>(c.num_hidden_layers), window);
-  own.frequencies = read_rope(read, c, 10000);
-  return rotary_decoder(c, own);
+  return rotary_decoder(read, c, own);
 }
 
 }  // namespace
 
-Family mistral_family() {
-  return {"mistral", "model.", "MistralForCausalLM", {"q_proj", "v_proj"}, read_config, {".rotary_emb.inv_freq"}};
-}
+Family mistral_family() { return rotary_family("mistral", "MistralForCausalLM", read_config); }
 
 }  // namespace loragrad

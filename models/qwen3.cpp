@@ -2,7 +2,6 @@
 // Llama with an RMSNorm over each head of q and of k before they are rotated, heads of 128 whatever the width, and, where
 // use_sliding_window says so, a window in the later layers.
 //   loragrad train --model qwen3-0.6b --data rows.jsonl --output adapter
-#include "models/rope_reader.h"
 #include "models/rotary_decoder.h"
 
 namespace loragrad {
@@ -11,21 +10,17 @@ namespace {
 FamilyConfig read_config(ConfigReader& read) {
   ModelConfig c =
       read_rotary_sizes(read, {.vocab_size = 151936, .intermediate_size = 22016, .max_position_embeddings = 32768});
-  c.num_key_value_heads =
-      read.size_or_null("num_key_value_heads", read.find("num_key_value_heads") ? c.num_attention_heads : 32);
+  c.num_key_value_heads = key_value_heads_or_heads(read, c, 32);
   c.head_dim = read.size("head_dim", 128);
   RotaryConfig own;
   own.qkv_bias = own.o_bias = read.flag("attention_bias", false);
   own.head_norms = true;
   own.windows = read_layer_windows(read, c);
-  own.frequencies = read_rope(read, c, 10000);
-  return rotary_decoder(c, own);
+  return rotary_decoder(read, c, own);
 }
 
 }  // namespace
 
-Family qwen3_family() {
-  return {"qwen3", "model.", "Qwen3ForCausalLM", {"q_proj", "v_proj"}, read_config, {".rotary_emb.inv_freq"}};
-}
+Family qwen3_family() { return rotary_family("qwen3", "Qwen3ForCausalLM", read_config); }
 
 }  // namespace loragrad

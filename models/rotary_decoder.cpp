@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "models/rope_reader.h"
 #include "ops/elementwise.h"
 #include "ops/embedding.h"
 #include "ops/rope.h"
@@ -17,9 +18,10 @@ struct Layer {
 
 class RotaryDecoder final : public Decoder {
  public:
-  RotaryDecoder(const ModelParts& parts, const RotaryConfig& own) : Decoder(parts), layers_(layer_count()) {
+  RotaryDecoder(const ModelParts& parts, const RotaryConfig& own, const std::vector<double>& frequencies)
+      : Decoder(parts), layers_(layer_count()) {
     ParameterSource& source = *parts.source;
-    frequencies_ = Tensor::from(device_, {1, config_.head_dim / 2}, own.frequencies);
+    frequencies_ = Tensor::from(device_, {1, config_.head_dim / 2}, frequencies);
     std::int64_t d = config_.hidden_size, f = config_.intermediate_size, head = config_.head_dim;
     std::int64_t q = config_.num_attention_heads * head, kv = config_.num_key_value_heads * head;
     auto norm = [&](const std::string& name, std::int64_t n) { return source.rms_norm(name, n, config_.norm_eps); };
@@ -89,6 +91,11 @@ ModelConfig read_rotary_sizes(ConfigReader& read, const RotarySizes& defaults) {
   return c;
 }
 
+std::int64_t key_value_heads_or_heads(ConfigReader& read, const ModelConfig& c, std::int64_t absent) {
+  bool there = read.find("num_key_value_heads").has_value();
+  return read.size_or_null("num_key_value_heads", there ? c.num_attention_heads : absent);
+}
+
 std::int64_t head_dim_or_share(ConfigReader& read, const ModelConfig& c) {
   if (auto given = read.find("head_dim"); given && !given->is_null()) return read.size("head_dim", 0);
   read.require_divisor("num_attention_heads", c.num_attention_heads, c.hidden_size);
@@ -117,11 +124,19 @@ std::vector<std::int64_t> read_layer_windows(ConfigReader& read, const ModelConf
   return windows;
 }
 
-FamilyConfig rotary_decoder(ModelConfig c, const RotaryConfig& own) {
-  c.details.emplace_back("rope_frequencies", own.frequencies);
+FamilyConfig rotary_decoder(ConfigReader& read, ModelConfig c, const RotaryConfig& own) {
+  std::vector<double> frequencies = read_rope(read, c, 10000);
+  c.details.emplace_back("rope_frequencies", frequencies);
   if (std::any_of(own.windows.begin(), own.windows.end(), [](std::int64_t window) { return window > 0; }))
     c.details.emplace_back("windows", std::vector<double>(own.windows.begin(), own.windows.end()));
-  return {c, [own](const ModelParts& parts) { return std::make_unique<RotaryDecoder>(parts, own); }};
+  return {c, [own, frequencies](const ModelParts& parts) {
+            return std::make_unique<RotaryDecoder>(parts, own, frequencies);
+          }};
+}
+
+Family rotary_family(const char* model_type, const char* architecture,
+                     FamilyConfig (*read_config)(ConfigReader& read)) {
+  return {model_type, "model.", architecture, {"q_proj", "v_proj"}, read_config, {".rotary_emb.inv_freq"}};
 }
 
 }  // namespace loragrad

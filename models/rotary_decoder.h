@@ -8,7 +8,6 @@ struct RotaryConfig {
   bool qkv_bias = false, o_bias = false, mlp_bias = false;
   bool head_norms = false;                 ///< RMSNorm over each head of q and of k, before they are rotated
   std::vector<std::int64_t> windows = {};  ///< by layer, 0 for none; empty: no layer has one
-  std::vector<double> frequencies;         ///< of the rotation, for half a head
 };
 
 /// Their keys of the same name and meaning; the defaults that differ are a family's.
@@ -16,6 +15,8 @@ struct RotarySizes {
   std::int64_t vocab_size, intermediate_size, max_position_embeddings;
 };
 ModelConfig read_rotary_sizes(ConfigReader& read, const RotarySizes& defaults);
+/// num_key_value_heads, or `absent`; null: as many as heads.
+std::int64_t key_value_heads_or_heads(ConfigReader& read, const ModelConfig& c, std::int64_t absent);
 /// head_dim; where it is absent or null, each head's share of the width, which must be whole then.
 std::int64_t head_dim_or_share(ConfigReader& read, const ModelConfig& c);
 
@@ -23,8 +24,11 @@ std::int64_t head_dim_or_share(ConfigReader& read, const ModelConfig& c);
 /// key, of those from the max_window_layers-th on; none unless use_sliding_window.
 std::vector<std::int64_t> read_layer_windows(ConfigReader& read, const ModelConfig& c);
 
-/// RMSNorm before each half of a block; rotary, grouped-query attention; gated MLP. Stored names are Llama's. Adds to
-/// the details of `c` what decides.
-FamilyConfig rotary_decoder(ModelConfig c, const RotaryConfig& own);
+/// RMSNorm before each half of a block; rotary, grouped-query attention; gated MLP. Reads the rotation (theta 10000 where
+/// it says none), and adds to the details of `c` what decides.
+FamilyConfig rotary_decoder(ConfigReader& read, ModelConfig c, const RotaryConfig& own);
+
+/// A family of such decoders, whose stored names, default targets and ignored buffers are Llama's.
+Family rotary_family(const char* model_type, const char* architecture, FamilyConfig (*read_config)(ConfigReader& read));
 
 }  // namespace loragrad
