@@ -76,8 +76,9 @@ std::size_t read_bytes(const std::string& name, const std::string& text) {
 
 /// A path may not be empty; which flags take one, the words in their help say.
 const std::string& checked_path(const std::string& name, const std::string& word, const std::string& text) {
-  if (text.empty() && (word.starts_with("DIR") || word.starts_with("[NAME=]DIR") || word.starts_with("FILE") ||
-                       word.starts_with("PATH")))
+  std::string_view path = word;
+  if (path.starts_with('[')) path.remove_prefix(path.find(']') + 1);  // what may stand before it
+  if (text.empty() && (path.starts_with("DIR") || path.starts_with("FILE") || path.starts_with("PATH")))
     wrong(name, "a path", text);
   return text;
 }
