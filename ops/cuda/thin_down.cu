@@ -108,17 +108,9 @@ __global__ void __launch_bounds__(Shape<tiles, transposed>::threads, 1) down_ker
     }
   };
 
-  for (int step = 0; step < stages - 1; ++step) {
-    if (step < steps) fill(step);
-    copies_commit();
-  }
-  for (int step = 0; step < steps; ++step) {
-    copies_wait<stages - 2>();
-    __syncthreads();
-    if (step + stages - 1 < steps) fill(step + stages - 1);
-    copies_commit();
+  run_stages<stages>(steps, fill, [&](int step) {
     if (works) multiply(step);
-  }
+  });
   if (!works) return;
 #pragma unroll
   for (int i = 0; i < tiles; ++i)

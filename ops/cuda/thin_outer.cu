@@ -118,17 +118,9 @@ __global__ void __launch_bounds__(Shape<width>::threads, 1) outer_kernel(Outer p
     }
   };
 
-  for (int step = 0; step < stages - 1; ++step) {
-    if (step < steps) fill(step);
-    copies_commit();
-  }
-  for (int step = 0; step < steps; ++step) {
-    copies_wait<stages - 2>();
-    __syncthreads();
-    if (step + stages - 1 < steps) fill(step + stages - 1);
-    copies_commit();
+  run_stages<stages>(steps, fill, [&](int step) {
     if (works) multiply(step);
-  }
+  });
   copies_wait<0>();
   __syncthreads();
 

@@ -121,4 +121,21 @@ class ThinMask {
   bool on_;
 };
 
+/// use(step) for all steps in order, while fill(step) of the next `stages` - 1 is under way: each has a stage of shared
+/// memory by itself, which the block shares.
+template <int stages, class Fill, class Use>
+__device__ inline void run_stages(int steps, const Fill& fill, const Use& use) {
+  for (int step = 0; step < stages - 1; ++step) {
+    if (step < steps) fill(step);
+    copies_commit();
+  }
+  for (int step = 0; step < steps; ++step) {
+    copies_wait<stages - 2>();
+    __syncthreads();
+    if (step + stages - 1 < steps) fill(step + stages - 1);
+    copies_commit();
+    use(step);
+  }
+}
+
 }  // namespace loragrad::cuda
