@@ -104,7 +104,10 @@ Normalizer read_normalizer_step(const JsonRef& json, const std::string& type) {
     step.form = form;
     return step;
   }
-  if (type == "Prepend") {
+  if (type == "Lowercase") {
+    expect_only_keys(json, {"type"});
+    step.kind = Normalizer::Kind::lowercase;
+  } else if (type == "Prepend") {
     expect_only_keys(json, {"type", "prepend"});
     step.kind = Normalizer::Kind::prepend;
     step.content = json.at("prepend").string();
@@ -119,7 +122,7 @@ Normalizer read_normalizer_step(const JsonRef& json, const std::string& type) {
     step.left = json.at("strip_left").boolean();
     step.right = json.at("strip_right").boolean();
   } else {
-    json.at("type").fail("a supported normalizer (Sequence, NFC, NFD, NFKC, NFKD, Prepend, Replace, Strip)");
+    json.at("type").fail("a supported normalizer (Sequence, NFC, NFD, NFKC, NFKD, Lowercase, Prepend, Replace, Strip)");
   }
   return step;
 }

@@ -1,6 +1,7 @@
 #include "data/normalize.h"
 
 #include "data/unicode.h"
+#include "io/utf8.h"
 
 namespace loragrad {
 namespace {
@@ -11,6 +12,19 @@ TracedText in_form(const TracedText& text, NormalForm form) {
   TracedText out{normal_form(text.bytes, form, &origins)};
   for (std::size_t& origin : origins) origin = (*text.origins)[origin];
   out.origins = std::move(origins);
+  return out;
+}
+
+// Each character by itself: a capital sigma at a word's end becomes the sigma of all other places.
+TracedText lowered(const TracedText& text) {
+  TracedText out = text.blank();
+  for (std::size_t at = 0; at < text.bytes.size();) {
+    CodePoint point = code_point_at(text.bytes, at);
+    std::string lower;
+    append_lowercase(lower, point.value);
+    out.append(lower, text.origin_before(at));
+    at += point.size;
+  }
   return out;
 }
 
@@ -33,6 +47,8 @@ TracedText apply(const Normalizer& step, TracedText text, const GrowthLimit& lim
   switch (step.kind) {
     case Normalizer::Kind::unicode:
       return in_form(text, step.form);
+    case Normalizer::Kind::lowercase:
+      return lowered(text);
     case Normalizer::Kind::prepend:
       return prepended(text, step.content);
     case Normalizer::Kind::replace:

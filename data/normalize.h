@@ -9,7 +9,7 @@ namespace loragrad {
 
 /// One step that rewrites a text before it is split. All take and give valid UTF-8.
 struct Normalizer {
-  enum class Kind { unicode, prepend, replace, strip };
+  enum class Kind { unicode, lowercase, prepend, replace, strip };
   Kind kind = Kind::unicode;
   NormalForm form = NormalForm::nfc;  ///< unicode
   std::string content;                ///< prepend: put before a text that is not empty; replace: put for each match

@@ -45,6 +45,14 @@ void append_utf8(std::string& out, char32_t code) {
   }
 }
 
+void append_lowercase(std::string& out, char32_t code) {
+  if (code == 0x130) {  // the I with a dot keeps it; utf8proc drops it
+    out += "i\xcc\x87";
+    return;
+  }
+  append_utf8(out, static_cast<char32_t>(utf8proc_tolower(static_cast<utf8proc_int32_t>(code))));
+}
+
 bool is_white_space(char32_t code) {
   return (code >= 0x09 && code <= 0x0d) || code == 0x20 || code == 0x85 || code == 0xa0 || code == 0x1680 ||
          (code >= 0x2000 && code <= 0x200a) || code == 0x2028 || code == 0x2029 || code == 0x202f || code == 0x205f ||

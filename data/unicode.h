@@ -11,6 +11,9 @@ std::size_t invalid_utf8(std::string_view text);
 std::string to_valid_utf8(std::string_view bytes);
 /// Appends the UTF-8 of a scalar value.
 void append_utf8(std::string& out, char32_t code);
+/// Appends the UTF-8 of its lower case (Unicode's, without a language or the characters around it): two characters
+/// for U+0130, one for all others.
+void append_lowercase(std::string& out, char32_t code);
 
 /// Unicode White_Space.
 bool is_white_space(char32_t code);

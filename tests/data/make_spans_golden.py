@@ -87,6 +87,7 @@ def normalized(chars, file):
             chars = decomposed(chars, kind.replace("C", "D"))
             if kind.endswith("C"): chars = composed(chars)
             assert "".join(c for c, _ in chars) == unicodedata.normalize(kind, text), text
+        elif kind == "Lowercase": chars = [(c, place) for char, place in chars for c in char.lower()]
         elif kind == "Prepend": chars = before(chars, step["prepend"])
         elif kind == "Replace": chars = replaced(chars, pattern_of(step["pattern"]), step["content"])
         elif kind == "Strip":
@@ -168,7 +169,9 @@ def spans(tokenizer, file, text):
                 continue
             content = [c for c, _ in normalized([(c, 0) for c in token_["content"]], file)] if token_ else []
             where = "".join(c for c, _ in chars).index("".join(content)) if token_ else len(chars)
-            out += walked(spelled(file, chars[:where], first), here)
+            rest = where
+            while token_ and token_["lstrip"] and rest and chars[rest - 1][0].isspace(): rest -= 1
+            out += walked(spelled(file, chars[:rest], first), here)
             if token_: out.append((min(p for _, p in chars[where:where + len(content)]), max(p for _, p in chars[where:where + len(content)]) + 1))
             chars, first, here = chars[where + len(content):], False, []
         if token:

@@ -23,7 +23,7 @@ SPACE = "\u2581"
 
 TEXTS = ["", " ", "   ", "\n", "the", " the cat", "the cat and the hen ran.", "aren't WE'LL they'RE 's", "1234567 12 3", "x = 1;\r\n  y = 2\n",
          "a\tb\t\tc   ", "caf\u00e9 cafe\u0301 \u1e9b\u0323 \u212b", "\u65e5\u672c\u8a9e \ud55c\uad6d", "\U0001f642\u200d\u2642 \u00bd\u2167", "\u00a0x\u2003y\u180ez\u3000w\u0085",
-         SPACE + "the " + SPACE * 2, " " * 9 + "then", "the" * 12, "\x00\x7f", "it\u017f 'S\u212a", "a\u0315\u0300\u05ae\u0062 q\u0323\u0307", "\n \n\n  the\n"]
+         SPACE + "the " + SPACE * 2, " " * 9 + "then", "the" * 12, "\x00\x7f", "it\u017f 'S\u212a", "a\u0315\u0300\u05ae\u0062 q\u0323\u0307", "\n \n\n  the\n", "THE  CAT, The Hen; RAIN Rain \u00c7a \u0130\u03a3 \u1e9e\u01c5 \u216b\U00010400 "]
 
 
 def added(content, special=True, **flags):
@@ -99,6 +99,11 @@ def styles():
     yield "phi3", t
     yield "gemma3", with_bytes(["<pad>", "<eos>", "<bos>", "<unk>"], no.Replace(" ", SPACE), pre.Split(" ", "merged_with_previous"), de.Sequence(text), starts_with("<bos>"))
     yield "metaspace", with_bytes(["<unk>", "<s>"], None, pre.Metaspace(prepend_scheme="first"), de.Metaspace(prepend_scheme="first"), starts_with("<s>"))
+    folded = no.Sequence([no.NFD(), no.Lowercase(), no.Strip(left=False, right=True), no.Replace(Regex(r"\s+"), " "), no.NFC()])
+    words = pre.Sequence([pre.Metaspace(prepend_scheme="never", split=False), pre.Digits(individual_digits=False), pre.Split(SPACE, "merged_with_previous")])
+    t = with_bytes(["<unk>", "<s>"], folded, words, de.Metaspace(prepend_scheme="never"))
+    t.add_tokens([added("THE Hen", special=False, normalized=True), added("Rain", special=False), added("C\u0327A", special=False, normalized=True, lstrip=True)])
+    yield "lowercase", t
     # No byte tokens and few characters: unknown ones, not fused, with affixes, and every way of splitting.
     t = Tokenizer(models.BPE(vocab={v: i for i, v in enumerate(["?", "a", "b", "a@", "b@", "+a", "+b", "+a@", "+b@", "a+b", "ab", "ab@", "-", "-@", "+-", "+-@"])},
                              merges=[("a", "+b"), ("a", "+b@")], unk_token="?", continuing_subword_prefix="+", end_of_word_suffix="@"))

@@ -34,6 +34,18 @@ TEST_CASE("normal forms") {
   CHECK(normal_form(above + below, NormalForm::nfd) == below + above);
 }
 
+TEST_CASE("lower case") {
+  auto lower = [](char32_t code) {
+    std::string out;
+    append_lowercase(out, code);
+    return out;
+  };
+  CHECK(lower('A') + lower('z') + lower('1') == "az1");
+  CHECK(lower(0x130) == "i\u0307");
+  CHECK(lower(0x3a3) + lower(0x1e9e) + lower(0x1c5) == "\u03c3\u00df\u01c6");
+  CHECK(lower(0x10400) == "\U00010428");
+}
+
 TEST_CASE("white space, words and digits") {
   CHECK(leading_white_space("\xe3\x80\x80 \xc2\x85x ") == 6);
   CHECK(trailing_white_space("x\xe1\xa0\x8e\xe2\x80\x83\n") == 4);  // U+180E is no white space

@@ -80,7 +80,7 @@ TEST_CASE("tokens stand for the characters that make_spans_golden.py finds") {
       CHECK(found == expected);
     }
   }
-  CHECK(styles == 12);
+  CHECK(styles == 13);
 }
 
 TEST_CASE("replaced text stands for the first character that it came from") {
