@@ -37,7 +37,7 @@ struct AttentionBlock {
   LinearLayer q_proj, k_proj, v_proj, o_proj;
   AttentionConfig config;  ///< the layer's own: window, scale
   std::size_t layer = 0;
-  RmsNorm q_norm = {}, k_norm = {};  ///< of each head, where they have a weight
+  RmsNorm q_norm = {}, k_norm = {};  ///< where they have a weight: of each head, or of all together, as long as it is
 
   /// `turns`: the rotations of the pass's positions (ops/rope.h), undefined where the layer rotates nothing.
   Tensor operator()(Tensor x, const Pass& pass, const Tensor& turns = {}) const;

@@ -42,6 +42,7 @@ Family llama_family();
 Family mistral_family();
 Family qwen2_family();
 Family qwen3_family();
+Family olmo2_family();
 /// The model types that there is a family for.
 std::vector<std::string> model_types();
 /// UsageError for a model type that is none of these.

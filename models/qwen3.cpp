@@ -14,7 +14,7 @@ FamilyConfig read_config(ConfigReader& read) {
   c.head_dim = read.size("head_dim", 128);
   RotaryConfig own;
   own.qkv_bias = own.o_bias = read.flag("attention_bias", false);
-  own.head_norms = true;
+  own.qk_norm = QkNorm::head;
   own.windows = read_layer_windows(read, c);
   return rotary_decoder(read, c, own);
 }

@@ -18,38 +18,21 @@ struct Layer {
 
 class RotaryDecoder final : public Decoder {
  public:
-  RotaryDecoder(const ModelParts& parts, const RotaryConfig& own, const std::vector<double>& frequencies)
-      : Decoder(parts), layers_(layer_count()) {
+  RotaryDecoder(const ModelParts& parts, const RotaryConfig& own) : Decoder(parts), layers_(layer_count()) {
     ParameterSource& source = *parts.source;
-    frequencies_ = Tensor::from(device_, {1, config_.head_dim / 2}, frequencies);
-    std::int64_t d = config_.hidden_size, f = config_.intermediate_size, head = config_.head_dim;
-    std::int64_t q = config_.num_attention_heads * head, kv = config_.num_key_value_heads * head;
-    auto norm = [&](const std::string& name, std::int64_t n) { return source.rms_norm(name, n, config_.norm_eps); };
+    std::int64_t d = config_.hidden_size;
+    auto norm = [&](const std::string& name) { return source.rms_norm(name, d, config_.norm_eps); };
+    frequencies_ = Tensor::from(device_, {1, config_.head_dim / 2}, own.frequencies);
     embed_tokens_ = source.embedding("model.embed_tokens.weight", {config_.vocab_size, d}, "lm_head.weight",
                                      config_.tie_word_embeddings);
     for (std::size_t i = 0; i < layers_.size(); ++i) {
-      std::string name = "model.layers." + std::to_string(i) + ".", attn = name + "self_attn.";
-      auto& [self_attn, mlp, input_layernorm, post_attention_layernorm] = layers_[i];
-      self_attn = {source.linear(attn + "q_proj", d, q, own.qkv_bias),
-                   source.linear(attn + "k_proj", d, kv, own.qkv_bias),
-                   source.linear(attn + "v_proj", d, kv, own.qkv_bias),
-                   source.linear(attn + "o_proj", q, d, own.o_bias, Start::residual_matrix),
-                   config_.attention(),
-                   i};
-      if (!own.windows.empty()) self_attn.config.window = own.windows[i];
-      if (own.head_norms) {
-        self_attn.q_norm = norm(attn + "q_norm", head);
-        self_attn.k_norm = norm(attn + "k_norm", head);
-      }
-      mlp = {source.linear(name + "mlp.gate_proj", d, f, own.mlp_bias),
-             source.linear(name + "mlp.up_proj", d, f, own.mlp_bias),
-             source.linear(name + "mlp.down_proj", f, d, own.mlp_bias, Start::residual_matrix), config_.activation};
-      input_layernorm = norm(name + "input_layernorm", d);
-      post_attention_layernorm = norm(name + "post_attention_layernorm", d);
-      adaptable(self_attn.linears());
-      adaptable(mlp.linears());
+      std::string name = "model.layers." + std::to_string(i) + ".";
+      layers_[i] = {rotary_attention(parts, own, i), gated_mlp(parts, own, i), norm(name + "input_layernorm"),
+                    norm(name + "post_attention_layernorm")};
+      adaptable(layers_[i].self_attn.linears());
+      adaptable(layers_[i].mlp.linears());
     }
-    norm_ = norm("model.norm", d);
+    norm_ = norm("model.norm");
     head_ = source.head("lm_head.weight", {config_.vocab_size, d}, embed_tokens_, "model.embed_tokens.weight",
                         config_.tie_word_embeddings);
   }
@@ -75,7 +58,37 @@ class RotaryDecoder final : public Decoder {
   RmsNorm norm_;
 };
 
+std::string layer_name(std::size_t layer) { return "model.layers." + std::to_string(layer) + "."; }
+
 }  // namespace
+
+AttentionBlock rotary_attention(const ModelParts& parts, const RotaryConfig& own, std::size_t layer) {
+  ParameterSource& source = *parts.source;
+  const ModelConfig& c = parts.config;
+  std::string name = layer_name(layer) + "self_attn.";
+  std::int64_t d = c.hidden_size, q = c.num_attention_heads * c.head_dim, kv = c.num_key_value_heads * c.head_dim;
+  AttentionBlock block = {source.linear(name + "q_proj", d, q, own.qkv_bias),
+                          source.linear(name + "k_proj", d, kv, own.qkv_bias),
+                          source.linear(name + "v_proj", d, kv, own.qkv_bias),
+                          source.linear(name + "o_proj", q, d, own.o_bias, Start::residual_matrix),
+                          c.attention(),
+                          layer};
+  if (!own.windows.empty()) block.config.window = own.windows[layer];
+  if (own.qk_norm != QkNorm::none) {
+    bool head = own.qk_norm == QkNorm::head;
+    block.q_norm = source.rms_norm(name + "q_norm", head ? c.head_dim : q, c.norm_eps);
+    block.k_norm = source.rms_norm(name + "k_norm", head ? c.head_dim : kv, c.norm_eps);
+  }
+  return block;
+}
+
+GatedMlp gated_mlp(const ModelParts& parts, const RotaryConfig& own, std::size_t layer) {
+  ParameterSource& source = *parts.source;
+  std::string name = layer_name(layer) + "mlp.";
+  std::int64_t d = parts.config.hidden_size, f = parts.config.intermediate_size;
+  return {source.linear(name + "gate_proj", d, f, own.mlp_bias), source.linear(name + "up_proj", d, f, own.mlp_bias),
+          source.linear(name + "down_proj", f, d, own.mlp_bias, Start::residual_matrix), parts.config.activation};
+}
 
 ModelConfig read_rotary_sizes(ConfigReader& read, const RotarySizes& defaults) {
   ModelConfig c;
@@ -85,7 +98,7 @@ ModelConfig read_rotary_sizes(ConfigReader& read, const RotarySizes& defaults) {
   c.num_hidden_layers = read.size("num_hidden_layers", 32);
   c.num_attention_heads = read.size("num_attention_heads", 32);
   c.max_position_embeddings = read.size("max_position_embeddings", defaults.max_position_embeddings);
-  c.norm_eps = read.positive("rms_norm_eps", 1e-6);
+  c.norm_eps = read.positive("rms_norm_eps", defaults.rms_norm_eps);
   c.activation = read.activation("hidden_act", "silu");
   c.tie_word_embeddings = read.flag("tie_word_embeddings", false);
   return c;
@@ -124,14 +137,16 @@ std::vector<std::int64_t> read_layer_windows(ConfigReader& read, const ModelConf
   return windows;
 }
 
-FamilyConfig rotary_decoder(ConfigReader& read, ModelConfig c, const RotaryConfig& own) {
-  std::vector<double> frequencies = read_rope(read, c, 10000);
-  c.details.emplace_back("rope_frequencies", frequencies);
+void read_rotation(ConfigReader& read, ModelConfig& c, RotaryConfig& own) {
+  own.frequencies = read_rope(read, c, 10000);
+  c.details.emplace_back("rope_frequencies", own.frequencies);
   if (std::any_of(own.windows.begin(), own.windows.end(), [](std::int64_t window) { return window > 0; }))
     c.details.emplace_back("windows", std::vector<double>(own.windows.begin(), own.windows.end()));
-  return {c, [own, frequencies](const ModelParts& parts) {
-            return std::make_unique<RotaryDecoder>(parts, own, frequencies);
-          }};
+}
+
+FamilyConfig rotary_decoder(ConfigReader& read, ModelConfig c, RotaryConfig own) {
+  read_rotation(read, c, own);
+  return {c, [own](const ModelParts& parts) { return std::make_unique<RotaryDecoder>(parts, own); }};
 }
 
 Family rotary_family(const char* model_type, const char* architecture,

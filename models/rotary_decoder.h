@@ -3,16 +3,21 @@
 
 namespace loragrad {
 
+/// RMSNorms of q and of k before they are rotated: none, over each head by itself, or over all heads together.
+enum class QkNorm { none, head, width };
+
 /// What decides, beside ModelConfig, between Llama and the families that came after it.
 struct RotaryConfig {
   bool qkv_bias = false, o_bias = false, mlp_bias = false;
-  bool head_norms = false;                 ///< RMSNorm over each head of q and of k, before they are rotated
+  QkNorm qk_norm = QkNorm::none;
   std::vector<std::int64_t> windows = {};  ///< by layer, 0 for none; empty: no layer has one
+  std::vector<double> frequencies = {};    ///< of the rotation (models/rope_reader.h)
 };
 
 /// Their keys of the same name and meaning; the defaults that differ are a family's.
 struct RotarySizes {
   std::int64_t vocab_size, intermediate_size, max_position_embeddings;
+  double rms_norm_eps = 1e-6;
 };
 ModelConfig read_rotary_sizes(ConfigReader& read, const RotarySizes& defaults);
 /// num_key_value_heads, or `absent`; null: as many as heads.
@@ -24,11 +29,17 @@ std::int64_t head_dim_or_share(ConfigReader& read, const ModelConfig& c);
 /// key, of those from the max_window_layers-th on; none unless use_sliding_window.
 std::vector<std::int64_t> read_layer_windows(ConfigReader& read, const ModelConfig& c);
 
-/// RMSNorm before each half of a block; rotary, grouped-query attention; gated MLP. Reads the rotation (theta 10000 where
-/// it says none), and adds to the details of `c` what decides.
-FamilyConfig rotary_decoder(ConfigReader& read, ModelConfig c, const RotaryConfig& own);
+/// Reads the rotation (theta 10000 where it says none) into `own`, and adds to the details of `c` what decides.
+void read_rotation(ConfigReader& read, ModelConfig& c, RotaryConfig& own);
 
-/// A family of such decoders, whose stored names, default targets and ignored buffers are Llama's.
+/// The parts of block `layer`, by Llama's names.
+AttentionBlock rotary_attention(const ModelParts& parts, const RotaryConfig& own, std::size_t layer);
+GatedMlp gated_mlp(const ModelParts& parts, const RotaryConfig& own, std::size_t layer);
+
+/// RMSNorm before each half of a block; rotary, grouped-query attention; gated MLP. Reads the rotation.
+FamilyConfig rotary_decoder(ConfigReader& read, ModelConfig c, RotaryConfig own);
+
+/// A family whose stored names, default targets and ignored buffers are Llama's.
 Family rotary_family(const char* model_type, const char* architecture, FamilyConfig (*read_config)(ConfigReader& read));
 
 }  // namespace loragrad

@@ -75,7 +75,5 @@ TEST_CASE("families equal transformers and PEFT: goldens of the project") {
 
 TEST_CASE("families equal transformers and PEFT: shared goldens") {
   REQUIRE_SHARED(shared);
-  for (const char* name :
-       {"opt", "gpt2", "llama", "llama-rslora", "llama-regex", "llama-lorabias", "mistral", "qwen2", "qwen3"})
-    check_family(shared + "/golden/families/" + name);
+  for (const std::string& folder : shared_golden_folders(shared)) check_family(folder);
 }

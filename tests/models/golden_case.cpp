@@ -76,4 +76,12 @@ std::vector<std::string> golden_folders() {
   return folders;
 }
 
+std::vector<std::string> shared_golden_folders(const std::string& shared) {
+  std::vector<std::string> folders;
+  for (const char* name :
+       {"opt", "gpt2", "llama", "llama-rslora", "llama-regex", "llama-lorabias", "mistral", "olmo2", "qwen2", "qwen3"})
+    folders.push_back(shared + "/golden/families/" + name);
+  return folders;
+}
+
 }  // namespace loragrad

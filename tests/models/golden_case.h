@@ -29,5 +29,7 @@ GoldenCase read_golden_case(const std::string& folder);
 /// The project's own, tests/models/golden/NAME: at least one for each model type that the registry knows, or the test
 /// that asks fails.
 std::vector<std::string> golden_folders();
+/// Those of the shared folder whose families and variants are known here.
+std::vector<std::string> shared_golden_folders(const std::string& shared);
 
 }  // namespace loragrad

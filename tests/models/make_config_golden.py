@@ -1,7 +1,9 @@
 #!/usr/bin/env python3
 """What transformers makes of config.json: every key that decides, as a value, as null and absent, in both dialects.
 
-    make_config_golden.py [OUT]      (default: golden/config.json beside this file; needs torch and transformers)
+    make_config_golden.py [FAMILY ...]      (needs torch and transformers)
+
+It writes golden/config.json beside this file: the keys of these families anew (default: of all, and the losses).
 
 "keys": per family a base configuration, what the model computes by it, and cases: "set" and "drop" change the
 configuration; "computes" has what differs from the base's then, "error" says that transformers fails. "unsupported": it
@@ -66,7 +68,7 @@ NESTED = dict(full_attention=dict(rope_type="default", rope_theta=50.0))
 LLAMA_ROPE += several("layer_types", ["full_attention"] * 2, None) + several("rope_parameters", NESTED) + several("rope_scaling", NESTED) + \
     [dict(set={"layer_types": ["full_attention"] * 2, key: NESTED}) for key in ("rope_parameters", "rope_scaling")]
 
-LLAMAS = ("llama", "mistral", "qwen2", "qwen3")  # of one layout
+LLAMAS = ("llama", "mistral", "qwen2", "qwen3", "olmo2")  # of one layout
 SMALL = dict(vocab_size=53, hidden_size=24, intermediate_size=36, num_hidden_layers=3, num_attention_heads=4, num_key_value_heads=2, max_position_embeddings=40, rms_norm_eps=1e-4,
              hidden_act="silu", tie_word_embeddings=True, rope_parameters=dict(rope_type="default", rope_theta=5000.0))
 SMALL_CASES = alternatives(dict(vocab_size=54, hidden_size=32, intermediate_size=35, num_hidden_layers=2, num_attention_heads=2, num_key_value_heads=1, head_dim=8, max_position_embeddings=41,
@@ -84,6 +86,7 @@ FAMILIES = {
     "qwen2": (dict(SMALL, use_sliding_window=True, sliding_window=3, max_window_layers=1), SMALL_CASES + WINDOWS),
     "qwen3": (dict(SMALL, head_dim=6, attention_bias=True, use_sliding_window=True, sliding_window=3, max_window_layers=1),
               SMALL_CASES + WINDOWS + alternatives(dict(attention_bias=False))),
+    "olmo2": (dict(SMALL, attention_bias=True), SMALL_CASES + alternatives(dict(attention_bias=False))),
     "llama": (dict(vocab_size=53, hidden_size=24, intermediate_size=36, num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=2, head_dim=6,
                    max_position_embeddings=40, rms_norm_eps=1e-4, hidden_act="gelu", tie_word_embeddings=True, attention_bias=True, mlp_bias=True,
                    rope_parameters=dict(rope_type="default", rope_theta=5000.0)),
@@ -142,7 +145,7 @@ def computes(config):
                       attention_bias=attention.q_proj.bias is not None, mlp_bias=layer.mlp.up_proj.bias is not None, max_position_embeddings=config.max_position_embeddings,
                       rope_frequencies=[float(f"{f:.6g}") for f in rope])
         if config.model_type != "llama":
-            windows = [(config.sliding_window if config.model_type == "mistral" else layer.self_attn.sliding_window) or 0 for layer in layers]
+            windows = [(config.sliding_window if config.model_type == "mistral" else getattr(layer.self_attn, "sliding_window", None)) or 0 for layer in layers]
             found |= dict(output_bias=attention.o_proj.bias is not None, head_norms=hasattr(attention, "q_norm"), windows=windows if any(windows) else [])
     elif config.model_type == "opt":
         decoder = model.model.decoder
@@ -242,10 +245,11 @@ def loss_row(case):
 
 
 if __name__ == "__main__":
-    out = pathlib.Path(sys.argv[1]) if len(sys.argv) > 1 else GOLDEN / "config.json"
+    out, only = GOLDEN / "config.json", sys.argv[1:]
     transformers.logging.set_verbosity_error()
-    keys = {family: key_cases(family, base, cases) for family, (base, cases) in FAMILIES.items()}
-    losses = [loss_row(case) for case in loss_cases()]
+    known = json.loads(out.read_text()) if only else dict(keys={})
+    keys = {family: key_cases(family, base, cases) if family in only or not only else known["keys"][family] for family, (base, cases) in FAMILIES.items()}
+    losses = known["losses"] if only else [loss_row(case) for case in loss_cases()]
     line = lambda rows: "[\n" + ",\n".join(json.dumps(row) for row in rows) + "\n]"
     parts = [f'"{family}": {{"base": {json.dumps(k["base"])},\n"computes": {json.dumps(k["computes"])},\n"cases": {line(k["cases"])}}}' for family, k in keys.items()]
     out.write_text(f'{{"transformers": "{transformers.__version__}",\n"keys": {{{(",".join(parts))}}},\n"losses": {line(losses)}}}\n')

@@ -37,6 +37,7 @@ CASES = {
               dict(target_modules=["q_proj", "v_proj"])),
     "qwen3": (transformers.Qwen3Config(**LLAMA, head_dim=10, attention_bias=True, use_sliding_window=True, sliding_window=4,
                                        layer_types=["sliding_attention", "full_attention"]), dict(target_modules="all-linear")),
+    "olmo2": (transformers.Olmo2Config(**LLAMA, attention_bias=True), dict(target_modules="all-linear")),
 }
 
 

@@ -69,6 +69,5 @@ TEST_CASE("a run equals PEFT's, step by step: goldens of the project") {
 
 TEST_CASE("a run equals PEFT's, step by step: shared goldens") {
   REQUIRE_SHARED(shared);
-  for (const char* name : {"opt", "gpt2", "llama", "llama-rslora", "llama-regex", "llama-lorabias"})
-    check_run(shared + "/golden/families/" + name);
+  for (const std::string& folder : shared_golden_folders(shared)) check_run(folder);
 }
