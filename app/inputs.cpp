@@ -112,6 +112,14 @@ std::vector<std::string> adapter_names(const std::vector<std::string>& arguments
   return names;
 }
 
+void require_unnamed(const std::vector<std::string>& arguments, const std::string& why) {
+  if (std::vector<std::string> names = adapter_names(arguments); !names.empty())
+    throw UsageError(fmt::format(
+        "--adapter: expected DIR or DIR:WEIGHT, as {1} (a folder of this name is ./{0}=...), found the name "
+        "\"{0}\"",
+        names.front(), why));
+}
+
 std::vector<InputPath> input_paths(const std::string& model_folder, const std::vector<std::string>& adapters) {
   std::vector<InputPath> inputs{{"model", model_folder}};
   for (const AdapterArgument& argument : AdapterArgument::parse(adapters))

@@ -62,6 +62,8 @@ struct AdapterArgument {
   /// All of a command line's; UsageError also for a name that two have.
   static std::vector<AdapterArgument> parse(const std::vector<std::string>& texts);
 };
+/// UsageError for names among them, in a command that has no rows to choose; `why` says so.
+void require_unnamed(const std::vector<std::string>& arguments, const std::string& why);
 /// The names among them, in order.
 std::vector<std::string> adapter_names(const std::vector<std::string>& arguments);
 

@@ -45,11 +45,7 @@ int run_merge(const Words& words) {
   flags.toggle("json", json, "print the result as JSON");
   flags.require({"model", "adapter", "output"});
   if (!flags.parse(words)) return print(flags.help()), 0;
-  if (std::vector<std::string> names = adapter_names(adapter_arguments); !names.empty())
-    throw UsageError(
-        fmt::format("--adapter: expected DIR or DIR:WEIGHT, as a merged model is one for all rows (a folder "
-                    "of this name is ./{0}=...), found the name \"{0}\"",
-                    names.front()));
+  require_unnamed(adapter_arguments, "a merged model is one for all rows");
   require_folder_with(model_folder, "config.json");
   output_folder = folder_path(output_folder);
   require_apart({{OutputPath::Kind::folder, "output", output_folder}}, input_paths(model_folder, adapter_arguments));

@@ -75,8 +75,25 @@ std::string hyper_parameters(const CardFacts& facts, const Adapter* adapter) {
   return out;
 }
 
-std::string usage(const CardFacts& facts, const Adapter* adapter) {
-  std::string base = quoted(facts.base_model);
+std::string list_of(const std::vector<std::string>& paths) {
+  std::string out;
+  for (const std::string& path : paths) out += fmt::format("- {}\n", code(last_name(path)));
+  return out;
+}
+
+/// The front matter and the title.
+std::string head(const std::string& base_model, const std::string& base_hash, bool adapter) {
+  std::string out = fmt::format("---\nbase_model: {}\nlibrary_name: {}\npipeline_tag: text-generation\ntags:\n",
+                                quoted(base_model), adapter ? "peft" : "transformers");
+  if (adapter) out += fmt::format("- {}\n- lora\n", quoted("base_model:adapter:" + base_model));
+  out += "- loragrad\n";
+  if (adapter && !base_hash.empty()) out += fmt::format("{}{}\n", hash_key, base_hash);
+  return out +
+         fmt::format("---\n\n# {} {}\n\n", adapter ? "LoRA adapter for" : "Fine-tuned", code(last_name(base_model)));
+}
+
+std::string usage(const std::string& base_model, bool adapter) {
+  std::string base = quoted(base_model);
   if (!adapter)
     return "```python\nfrom transformers import AutoModelForCausalLM\n\nmodel = "
            "AutoModelForCausalLM.from_pretrained(\"path/to/this/folder\")\n```\n";
@@ -124,19 +141,18 @@ std::string merged_card(const std::string& base_model, const std::vector<std::st
       "---\nbase_model: {}\nlibrary_name: transformers\npipeline_tag: text-generation\ntags:\n- merge\n- "
       "loragrad\n---\n\n# {} with adapters merged into it\n\nMerged with loragrad:\n\n",
       quoted(base_model), code(last_name(base_model)));
-  for (const std::string& adapter : adapters) out += fmt::format("- {}\n", code(last_name(adapter)));
-  return out + "\n## How to use it\n\n" + usage({}, nullptr);
+  return out + list_of(adapters) + "\n## How to use it\n\n" + usage(base_model, false);
+}
+
+std::string made_adapter_card(const std::string& base_model, const std::string& base_hash, const std::string& how,
+                              const std::vector<std::string>& sources) {
+  return head(base_model, base_hash, true) + how + "\n\n" + list_of(sources) + "\n## How to use it\n\n" +
+         usage(base_model, true);
 }
 
 std::string model_card(const CardFacts& facts, const Adapter* adapter) {
   const TrainResult& r = facts.result;
-  std::string out = fmt::format("---\nbase_model: {}\nlibrary_name: {}\npipeline_tag: text-generation\ntags:\n",
-                                quoted(facts.base_model), adapter ? "peft" : "transformers");
-  if (adapter) out += fmt::format("- {}\n- lora\n", quoted("base_model:adapter:" + facts.base_model));
-  out += "- loragrad\n";
-  if (adapter && !facts.base_hash.empty()) out += fmt::format("{}{}\n", hash_key, facts.base_hash);
-  out +=
-      fmt::format("---\n\n# {} {}\n\n", adapter ? "LoRA adapter for" : "Fine-tuned", code(last_name(facts.base_model)));
+  std::string out = head(facts.base_model, facts.base_hash, adapter != nullptr);
 
   out += fmt::format("Trained with loragrad on {} ({} rows, {} supervised tokens): {} steps{}, {} tokens, {}.\n",
                      code(last_name(facts.data)), facts.rows, facts.supervised_tokens, r.steps,
@@ -148,8 +164,8 @@ std::string model_card(const CardFacts& facts, const Adapter* adapter) {
   else if (r.eval)
     out += fmt::format("Loss on {}: {:.4f} (perplexity {:.2f}, {} supervised tokens).\n",
                        code(last_name(facts.eval_data)), r.eval->loss, r.eval->perplexity, r.eval->supervised_tokens);
-  out +=
-      "\n## Hyper-parameters\n\n" + hyper_parameters(facts, adapter) + "\n## How to use it\n\n" + usage(facts, adapter);
+  out += "\n## Hyper-parameters\n\n" + hyper_parameters(facts, adapter) + "\n## How to use it\n\n" +
+         usage(facts.base_model, adapter != nullptr);
   return out;
 }
 

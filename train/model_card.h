@@ -27,6 +27,11 @@ std::string model_card(const CardFacts& facts, const Adapter* adapter);
 /// The hash of its base that an adapter's card has; nothing where there is no card, or none of ours.
 std::optional<std::string> card_base_hash(const std::string& adapter_folder);
 
+/// README.md of an adapter that was not trained but made of `sources`, which are listed behind the sentence `how`
+/// ("Combined with loragrad:"). `base_hash` may be empty.
+std::string made_adapter_card(const std::string& base_model, const std::string& base_hash, const std::string& how,
+                              const std::vector<std::string>& sources);
+
 /// README.md of a base with adapters merged into it; `adapters` as the user named them.
 std::string merged_card(const std::string& base_model, const std::vector<std::string>& adapters);
 
