@@ -7,6 +7,7 @@
 #include "engine/error.h"
 #include "engine/random.h"
 #include "ops/gemm.h"
+#include "ops/l2_norm.h"
 
 namespace loragrad {
 namespace {
@@ -81,8 +82,7 @@ Svd leading_svd(const Tensor& x, std::int64_t rank) {
     return first_of(found.matrixU(), found.singularValues(), found.matrixV(), rank);
   }
 
-  double total = 0;
-  for (double value : x.values<double>()) total += value * value;
+  double norm = l2_norm(x.device(), x.matrix()), total = norm * norm;
   if (!std::isfinite(total)) throw NumericError("svd: expected finite numbers, found NaN or Inf");
 
   Random random(0, static_cast<std::uint64_t>(width));
