@@ -3,13 +3,28 @@
 #include <vector>
 
 #include "models/config_reader.h"
+#include "models/rope.h"
 
 namespace loragrad {
 
-/// The frequencies 1/theta^(2i/D), i < D/2, D = c.head_dim (even), rescaled as the configuration says ("default", "linear",
-/// "llama3"). Of the two dialects, a rope_scaling (version 4) that is neither null nor empty replaces rope_parameters
-/// (version 5) whole; theta is the chosen object's, else the top level's, else `default_theta`. What is there and
-/// counts for nothing is told in c.warnings.
-std::vector<double> read_rope(ConfigReader& read, ModelConfig& c, double default_theta);
+/// What is a family's own in how its configuration says a rotation.
+struct RopeKeys {
+  double theta = 10000;  ///< where nothing says it
+  const char* theta_key = "rope_theta";
+  /// Where not null, the rotation is of a part of the head: what the object's partial_rotary_factor says, else this key
+  /// at the top level, else `part`.
+  const char* part_key = nullptr;
+  double part = 1;
+};
+
+/// The rotation of heads of c.head_dim (even), rescaled as the configuration says ("default", "linear", "dynamic",
+/// "llama3", "yarn"). Of the two dialects, a rope_scaling (version 4) that is neither null nor empty replaces
+/// rope_parameters (version 5) whole; theta is the chosen object's, else the top level's, else the family's. What is
+/// there and counts for nothing is told in c.warnings.
+Rope read_rope(ConfigReader& read, ModelConfig& c, const RopeKeys& keys = {});
+
+/// The same of the layers of one type, where each type has its own: `objects` say it, the first that has a key, and
+/// nothing at the top level does; `theta` where none has it.
+Rope read_rope_of_layers(ConfigReader& read, ModelConfig& c, const std::vector<JsonRef>& objects, double theta);
 
 }  // namespace loragrad

@@ -5,7 +5,6 @@
 #include "models/rope_reader.h"
 #include "ops/elementwise.h"
 #include "ops/embedding.h"
-#include "ops/rope.h"
 
 namespace loragrad {
 namespace {
@@ -13,59 +12,13 @@ namespace {
 struct Layer {
   AttentionBlock self_attn;
   GatedMlp mlp;
-  RmsNorm input_layernorm, post_attention_layernorm;
+  RmsNorm before_attention, after_attention, before_mlp, after_mlp;
 };
 
-class RotaryDecoder final : public Decoder {
- public:
-  RotaryDecoder(const ModelParts& parts, const RotaryConfig& own) : Decoder(parts), layers_(layer_count()) {
-    ParameterSource& source = *parts.source;
-    std::int64_t d = config_.hidden_size;
-    auto norm = [&](const std::string& name) { return source.rms_norm(name, d, config_.norm_eps); };
-    frequencies_ = Tensor::from(device_, {1, config_.head_dim / 2}, own.frequencies);
-    embed_tokens_ = source.embedding("model.embed_tokens.weight", {config_.vocab_size, d}, "lm_head.weight",
-                                     config_.tie_word_embeddings);
-    for (std::size_t i = 0; i < layers_.size(); ++i) {
-      std::string name = "model.layers." + std::to_string(i) + ".";
-      layers_[i] = {rotary_attention(parts, own, i), gated_mlp(parts, own, i), norm(name + "input_layernorm"),
-                    norm(name + "post_attention_layernorm")};
-      adaptable(layers_[i].self_attn.linears());
-      adaptable(layers_[i].mlp.linears());
-    }
-    norm_ = norm("model.norm");
-    head_ = source.head("lm_head.weight", {config_.vocab_size, d}, embed_tokens_, "model.embed_tokens.weight",
-                        config_.tie_word_embeddings);
-  }
-
-  Tensor forward(const Pass& pass) const override {
-    Tensor turns = rotations(pass.batch.positions, frequencies_, dtype_);
-    Tensor x = embedding(pass.batch.ids, *embed_tokens_, residual());
-    x = through_blocks(std::move(x), pass, [this, turns](const Tensor& y, std::size_t layer, const Pass& p) {
-      return block(layers_[layer], y, p, turns);
-    });
-    return norm_(x, dtype_);
-  }
-
- private:
-  Tensor block(const Layer& layer, const Tensor& x, const Pass& pass, const Tensor& turns) const {
-    Tensor middle = add(x, layer.self_attn(layer.input_layernorm(x, dtype_), pass, turns));
-    return add(middle, layer.mlp(layer.post_attention_layernorm(middle, dtype_), pass));
-  }
-
-  Tensor frequencies_;
-  ParameterSlot embed_tokens_;
-  std::vector<Layer> layers_;
-  RmsNorm norm_;
-};
-
-std::string layer_name(std::size_t layer) { return "model.layers." + std::to_string(layer) + "."; }
-
-}  // namespace
-
-AttentionBlock rotary_attention(const ModelParts& parts, const RotaryConfig& own, std::size_t layer) {
+AttentionBlock attention_block(const ModelParts& parts, const RotaryConfig& own, const std::string& name,
+                               std::size_t layer) {
   ParameterSource& source = *parts.source;
   const ModelConfig& c = parts.config;
-  std::string name = layer_name(layer) + "self_attn.";
   std::int64_t d = c.hidden_size, q = c.num_attention_heads * c.head_dim, kv = c.num_key_value_heads * c.head_dim;
   AttentionBlock block = {source.linear(name + "q_proj", d, q, own.qkv_bias),
                           source.linear(name + "k_proj", d, kv, own.qkv_bias),
@@ -82,13 +35,76 @@ AttentionBlock rotary_attention(const ModelParts& parts, const RotaryConfig& own
   return block;
 }
 
-GatedMlp gated_mlp(const ModelParts& parts, const RotaryConfig& own, std::size_t layer) {
+GatedMlp gated_mlp(const ModelParts& parts, const RotaryConfig& own, const std::string& name) {
   ParameterSource& source = *parts.source;
-  std::string name = layer_name(layer) + "mlp.";
   std::int64_t d = parts.config.hidden_size, f = parts.config.intermediate_size;
   return {source.linear(name + "gate_proj", d, f, own.mlp_bias), source.linear(name + "up_proj", d, f, own.mlp_bias),
           source.linear(name + "down_proj", f, d, own.mlp_bias, Start::residual_matrix), parts.config.activation};
 }
+
+class RotaryDecoder final : public Decoder {
+ public:
+  RotaryDecoder(const ModelParts& parts, const RotaryConfig& own)
+      : Decoder(parts), rope_of_layers_(own.rope_of_layers), layers_(layer_count()) {
+    ParameterSource& source = *parts.source;
+    std::int64_t d = config_.hidden_size;
+    auto norm = [&](const std::string& name) { return source.rms_norm(name, d, config_.norm_eps); };
+    rope_of_layers_.resize(layers_.size());
+    for (const Rope& rope : own.ropes) ropes_.emplace_back(rope, device_);
+    embed_tokens_ = source.embedding("model.embed_tokens.weight", {config_.vocab_size, d}, "lm_head.weight",
+                                     config_.tie_word_embeddings);
+    for (std::size_t i = 0; i < layers_.size(); ++i) {
+      std::string name = "model.layers." + std::to_string(i) + ".";
+      auto named = [&](const char* of_block) { return of_block ? norm(name + of_block) : RmsNorm(); };
+      layers_[i] = {attention_block(parts, own, name + "self_attn.", i),
+                    gated_mlp(parts, own, name + "mlp."),
+                    named(own.norms.before_attention),
+                    named(own.norms.after_attention),
+                    named(own.norms.before_mlp),
+                    named(own.norms.after_mlp)};
+      adaptable(layers_[i].self_attn.linears());
+      adaptable(layers_[i].mlp.linears());
+    }
+    norm_ = norm("model.norm");
+    head_ = source.head("lm_head.weight", {config_.vocab_size, d}, embed_tokens_, "model.embed_tokens.weight",
+                        config_.tie_word_embeddings);
+  }
+
+  Tensor forward(const Pass& pass) const override {
+    std::vector<Tensor> turns;
+    for (const Rotary& rope : ropes_) turns.push_back(rope(pass.batch, dtype_));
+    Tensor x = embedding(pass.batch.ids, *embed_tokens_, residual());
+    x = through_blocks(std::move(x), pass, [this, turns](const Tensor& y, std::size_t layer, const Pass& p) {
+      return block(layers_[layer], y, p, turns[rope_of_layers_[layer]]);
+    });
+    return norm_(x, dtype_);
+  }
+
+ private:
+  Tensor block(const Layer& layer, const Tensor& x, const Pass& pass, const Tensor& turns) const {
+    Tensor o = layer.self_attn(before(layer.before_attention, x), pass, turns);
+    Tensor middle = add(x, after(layer.after_attention, std::move(o)));
+    return add(middle, after(layer.after_mlp, layer.mlp(before(layer.before_mlp, middle), pass)));
+  }
+  Tensor before(const RmsNorm& norm, const Tensor& x) const { return norm.weight ? norm(x, dtype_) : cast(x, dtype_); }
+  Tensor after(const RmsNorm& norm, Tensor y) const { return norm.weight ? norm(y, residual()) : y; }
+
+  std::vector<Rotary> ropes_;
+  std::vector<std::size_t> rope_of_layers_;
+  ParameterSlot embed_tokens_;
+  std::vector<Layer> layers_;
+  RmsNorm norm_;
+};
+
+/// What two bases of equal shapes may differ in.
+void add_details(ModelConfig& c, const RotaryConfig& own) {
+  if (!own.rope_of_layers.empty())
+    c.details.emplace_back("rope_of_layers", std::vector<double>(own.rope_of_layers.begin(), own.rope_of_layers.end()));
+  if (std::any_of(own.windows.begin(), own.windows.end(), [](std::int64_t window) { return window > 0; }))
+    c.details.emplace_back("windows", std::vector<double>(own.windows.begin(), own.windows.end()));
+}
+
+}  // namespace
 
 ModelConfig read_rotary_sizes(ConfigReader& read, const RotarySizes& defaults) {
   ModelConfig c;
@@ -137,15 +153,10 @@ std::vector<std::int64_t> read_layer_windows(ConfigReader& read, const ModelConf
   return windows;
 }
 
-void read_rotation(ConfigReader& read, ModelConfig& c, RotaryConfig& own) {
-  own.frequencies = read_rope(read, c, 10000);
-  c.details.emplace_back("rope_frequencies", own.frequencies);
-  if (std::any_of(own.windows.begin(), own.windows.end(), [](std::int64_t window) { return window > 0; }))
-    c.details.emplace_back("windows", std::vector<double>(own.windows.begin(), own.windows.end()));
-}
-
 FamilyConfig rotary_decoder(ConfigReader& read, ModelConfig c, RotaryConfig own) {
-  read_rotation(read, c, own);
+  if (own.ropes.empty()) own.ropes.push_back(read_rope(read, c));
+  add_ropes(c, own.ropes);
+  add_details(c, own);
   return {c, [own](const ModelParts& parts) { return std::make_unique<RotaryDecoder>(parts, own); }};
 }
 

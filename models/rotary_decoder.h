@@ -1,17 +1,26 @@
 #pragma once
 #include "models/decoder.h"
+#include "models/rope.h"
 
 namespace loragrad {
 
 /// RMSNorms of q and of k before they are rotated: none, over each head by itself, or over all heads together.
 enum class QkNorm { none, head, width };
 
+/// The RMSNorms of a block by their names, null where there is none: x + after(half(before(x))).
+struct BlockNorms {
+  const char *before_attention = "input_layernorm", *after_attention = nullptr;
+  const char *before_mlp = "post_attention_layernorm", *after_mlp = nullptr;
+};
+
 /// What decides, beside ModelConfig, between Llama and the families that came after it.
 struct RotaryConfig {
   bool qkv_bias = false, o_bias = false, mlp_bias = false;
   QkNorm qk_norm = QkNorm::none;
   std::vector<std::int64_t> windows = {};  ///< by layer, 0 for none; empty: no layer has one
-  std::vector<double> frequencies = {};    ///< of the rotation (models/rope_reader.h)
+  BlockNorms norms = {};
+  std::vector<Rope> ropes = {};                  ///< that layers turn by
+  std::vector<std::size_t> rope_of_layers = {};  ///< which of them each does; empty: the first
 };
 
 /// Their keys of the same name and meaning; the defaults that differ are a family's.
@@ -29,17 +38,11 @@ std::int64_t head_dim_or_share(ConfigReader& read, const ModelConfig& c);
 /// key, of those from the max_window_layers-th on; none unless use_sliding_window.
 std::vector<std::int64_t> read_layer_windows(ConfigReader& read, const ModelConfig& c);
 
-/// Reads the rotation (theta 10000 where it says none) into `own`, and adds to the details of `c` what decides.
-void read_rotation(ConfigReader& read, ModelConfig& c, RotaryConfig& own);
-
-/// The parts of block `layer`, by Llama's names.
-AttentionBlock rotary_attention(const ModelParts& parts, const RotaryConfig& own, std::size_t layer);
-GatedMlp gated_mlp(const ModelParts& parts, const RotaryConfig& own, std::size_t layer);
-
-/// RMSNorm before each half of a block; rotary, grouped-query attention; gated MLP. Reads the rotation.
+/// Rotary, grouped-query attention; gated MLP; RMSNorms before each half of a block or behind it. Where `own` has no
+/// rotation it is read (theta 10000 where nothing says it). Adds to the details of `c` what decides.
 FamilyConfig rotary_decoder(ConfigReader& read, ModelConfig c, RotaryConfig own);
 
-/// A family whose stored names, default targets and ignored buffers are Llama's.
+/// A family of such decoders, whose stored names, default targets and ignored buffers are Llama's.
 Family rotary_family(const char* model_type, const char* architecture, FamilyConfig (*read_config)(ConfigReader& read));
 
 }  // namespace loragrad

@@ -31,15 +31,24 @@ struct RopeNode final : Node {
 }  // namespace
 
 Tensor rotations(const Tensor& positions, const Tensor& frequencies, DType dtype) {
-  check_indices("rotations", "positions", positions, {positions.rows(), 1}, positions.shape());
-  if (!frequencies.defined() || frequencies.rows() != 1 || frequencies.dtype() != DType::f64)
-    throw ShapeError("rotations: expected frequencies [1, n] in f64, found " + frequencies.shape().text());
+  RowSpans one{{{0, static_cast<std::int32_t>(positions.rows())}}, {}};
+  return rotations(positions, one, frequencies, dtype);
+}
+
+Tensor rotations(const Tensor& positions, const RowSpans& rows, const Tensor& frequencies, DType dtype) {
+  check_indices("rotations", "positions", positions, {rows.first_token(rows.rows()), 1}, positions.shape());
+  if (!frequencies.defined() || frequencies.rows() != rows.rows() || frequencies.dtype() != DType::f64)
+    throw ShapeError("rotations: expected frequencies [" + std::to_string(rows.rows()) + ", n] in f64, found " +
+                     frequencies.shape().text());
   check_one_device("rotations", positions.device(), frequencies.device());
   Device& device = *positions.device();
   Tensor y = Tensor::empty(positions.device(), {positions.rows(), 2 * frequencies.cols()}, accumulation_type(dtype));
-  device.kernels().rotations(device, {.positions = positions.data<std::int32_t>(),
-                                      .frequencies = frequencies.data<double>(),
-                                      .y = y.mutable_matrix()});
+  for (std::int64_t row = 0; row < rows.rows(); ++row) {
+    std::int64_t first = rows.first_token(row), count = rows.first_token(row + 1) - first;
+    device.kernels().rotations(device, {.positions = positions.rows(first, count).data<std::int32_t>(),
+                                        .frequencies = frequencies.rows(row, 1).data<double>(),
+                                        .y = y.rows(first, count).mutable_matrix()});
+  }
   return y;
 }
 

@@ -67,6 +67,8 @@ Json computed(const FamilyConfig& family) {
                       {"head_norms", has("q_norm.weight")},
                       {"scale_attn_weights", flag("scale_attn_weights")},
                       {"scale_attn_by_inverse_layer_idx", flag("scale_attn_by_inverse_layer_idx")},
+                      {"rope_beyond", list("rope_beyond")},
+                      {"rope_factor", list("rope_factor")},
                       {"rope_frequencies", list("rope_frequencies")},
                       {"windows", list("windows")}};
 }
@@ -74,7 +76,7 @@ Json computed(const FamilyConfig& family) {
 /// Frequencies come from f32 and are written with six digits.
 void check_same(const std::string& key, const JsonRef& ours, const JsonRef& expected) {
   CAPTURE(key);
-  if (key == "rope_frequencies" || key == "windows") {
+  if (key.starts_with("rope_") || key == "windows") {
     REQUIRE(ours.size() == expected.size());
     for (std::size_t i = 0; i < ours.size(); ++i)
       CHECK(ours[i].number(0, 1e6) == doctest::Approx(expected[i].number(0, 1e6)).epsilon(1e-5));
@@ -148,8 +150,9 @@ TEST_CASE("the key that is refused is the one that is wrong") {
       message("llama", R"({"rms_norm_eps": null})").starts_with("config.json: rms_norm_eps: expected a finite number"));
   CHECK(message("opt", R"({"tie_word_embeddings": null})") ==
         "config.json: tie_word_embeddings: expected true or false, found null");
-  CHECK(message("llama", R"({"rope_scaling": {"type": "yarn"}})") ==
-        "config.json: rope_scaling.type: expected a rope type of: default, linear, llama3, found \"yarn\"");
+  CHECK(
+      message("llama", R"({"rope_scaling": {"type": "su"}})") ==
+      "config.json: rope_scaling.type: expected a rope type of: default, linear, dynamic, llama3, yarn, found \"su\"");
   CHECK(message("llama", R"({"rope_parameters": {"rope_type": null}})")
             .starts_with("config.json: rope_parameters.rope_type: expected a string"));
   CHECK(message("llama", R"({"rope_theta": 7, "rope_scaling": {"rope_theta": null, "type": "default"}})")

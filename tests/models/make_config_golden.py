@@ -46,6 +46,14 @@ for parameters in (None, {}, dict(rope_type="default"), dict(rope_theta=50.0), d
             if scaling != "absent": case["rope_scaling"] = scaling
             if theta != "absent": case["rope_theta"] = theta
             LLAMA_ROPE.append(dict(set=case))
+for change in (*alternatives(dict(attention_factor=0.9, beta_fast=3.0, beta_slow=0.5, mscale=0.7, mscale_all_dim=0.4, truncate=False, factor=2, original_max_position_embeddings=5)),
+               *several("factor", "4", 0.5), *several("original_max_position_embeddings", 12.5, 40), *several("beta_fast", 0, "3"), *several("attention_factor", 1),
+               *several("partial_rotary_factor", 0.5, 1), *several("rope_theta", 1.0, 2.0), dict(set=dict(beta_fast=1, beta_slow=1)), dict(set=dict(mscale=0.7), drop=["mscale_all_dim"])):
+    yarn = {**YARN, "mscale": 0.5, "mscale_all_dim": 1.5, **change.get("set", {})}
+    LLAMA_ROPE.append(dict(set=dict(rope_scaling={key: value for key, value in yarn.items() if key not in change.get("drop", [])})))
+LLAMA_ROPE += [dict(set=dict(rope_scaling=YARN, original_max_position_embeddings=top)) for top in (9, None)] + [dict(set=dict(rope_scaling=YARN, head_dim=2))]
+LLAMA_ROPE += [dict(set=dict(rope_scaling=dict(type="dynamic", **own))) for own in ({}, dict(factor=None), dict(factor="2"), dict(factor=1.5, rope_theta=50.0), dict(factor=2, partial_rotary_factor=0.5))] + \
+    [dict(set=dict(rope_scaling=dict(type="dynamic", factor=2.0), head_dim=2))]
 for scaling in (dict(type="llama3", rope_type="linear", factor=2.0), dict(type="linear", rope_type="default", factor=2.0), dict(type="linear", rope_type=None, factor=2.0),
                 dict(type=None, factor=2.0), dict(factor=2.0), dict(type="linear"), dict(type="linear", factor=None), dict(type="linear", factor="2"),
                 dict(type="linear", factor=2.0, rope_theta=None), dict(type="linear", factor=2.0, partial_rotary_factor=1.0),
@@ -124,12 +132,22 @@ def changed(config, case):
     return config
 
 
+def turns(config, rope):
+    """Of a rotation. loragrad takes rows of as many tokens as "dynamic" is meant for."""
+    longer = [config.max_position_embeddings, config.rope_parameters["factor"]] if rope.rope_type == "dynamic" else []
+    if longer:  # fails only then
+        rope(torch.zeros(1), torch.arange(int(longer[0] * longer[1]))[None])
+        rope(torch.zeros(1), torch.arange(3)[None])
+    return dict(max_position_embeddings=int(longer[0] * longer[1]) if longer else config.max_position_embeddings, rope_beyond=longer,
+                rope_frequencies=[float(f"{f:.6g}") for f in rope.inv_freq.tolist()], rope_factor=[] if rope.attention_scaling == 1 else [float(f"{rope.attention_scaling:.6g}")])
+
+
 def computes(config):
     """Built on the meta device and run once, for shapes that fail only then."""
     with tempfile.TemporaryDirectory() as folder:
         write_config(pathlib.Path(folder), config)
         config = transformers.AutoConfig.from_pretrained(folder)
-    with torch.device("meta"):
+    with torch.device("cpu" if "dynamic" in str(config) else "meta"):  # which looks at positions
         config.dtype = torch.float32
         model = transformers.AutoModelForCausalLM.from_config(config, attn_implementation="eager").eval()
         model(input_ids=torch.zeros(1, 3, dtype=torch.long))
@@ -137,13 +155,12 @@ def computes(config):
     found = dict(vocab_size=embedding.num_embeddings, tie_word_embeddings=head.weight is embedding.weight)
     name = lambda module: re.sub(r"Activation|\(.*", "", str(module)).lower()
     if config.model_type in LLAMAS:
-        rope = [cls for name, cls in vars(sys.modules[type(model).__module__]).items() if name.endswith("RotaryEmbedding")][0](config).inv_freq.tolist()
+        rope = [cls for name, cls in vars(sys.modules[type(model).__module__]).items() if name.endswith("RotaryEmbedding")][0](config)
         layers, layer = model.model.layers, model.model.layers[0]
         attention, d = layer.self_attn, embedding.embedding_dim
         found |= dict(hidden_size=d, intermediate_size=layer.mlp.up_proj.out_features, head_dim=attention.head_dim, num_attention_heads=attention.q_proj.out_features // attention.head_dim,
                       num_key_value_heads=attention.k_proj.out_features // attention.head_dim, norm_eps=model.model.norm.variance_epsilon, activation=config.hidden_act,
-                      attention_bias=attention.q_proj.bias is not None, mlp_bias=layer.mlp.up_proj.bias is not None, max_position_embeddings=config.max_position_embeddings,
-                      rope_frequencies=[float(f"{f:.6g}") for f in rope])
+                      attention_bias=attention.q_proj.bias is not None, mlp_bias=layer.mlp.up_proj.bias is not None, **turns(config, rope))
         if config.model_type != "llama":
             windows = [(config.sliding_window if config.model_type == "mistral" else getattr(layer.self_attn, "sliding_window", None)) or 0 for layer in layers]
             found |= dict(output_bias=attention.o_proj.bias is not None, head_norms=hasattr(attention, "q_norm"), windows=windows if any(windows) else [])
@@ -166,7 +183,9 @@ def computes(config):
 
 def unsupported(family, config, found):
     rope = config.get("rope_scaling") or config.get("rope_parameters") or {}
-    if family in LLAMAS and (rope.get("rope_type") or rope.get("type") or "default") not in ("default", "linear", "llama3"): return True
+    if family in LLAMAS:
+        kind = rope.get("rope_type") or rope.get("type") or "default"
+        if kind not in ("default", "linear", "dynamic", "llama3", "yarn") or (kind == "yarn" and (rope["factor"] or 1) < 1): return True
     return any(f in ("*", family) and key in config and config[key] in values for f, key, values in UNSUPPORTED)
 
 

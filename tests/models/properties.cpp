@@ -81,8 +81,11 @@ TEST_CASE("decoding with a cache equals the full forward, and a batch equals its
     Batch together = golden.batch(*model, 0, golden.rows.size());
     std::vector<float> all = model->logits(model->hidden({.batch = together, .adapters = adapters})).values<float>();
     std::int64_t vocab = model->config().vocab_size, limit = model->config().max_position_embeddings;
+    // Where rows beyond a length turn by it, keys that are there were turned by the length of their time.
+    const std::vector<double>* beyond = model->config().detail("rope_beyond");
     for (std::size_t r = 0; r < golden.rows.size(); ++r) {
       const auto& ids = golden.rows[r].ids;
+      if (beyond && static_cast<double>(ids.size()) > beyond->at(0)) continue;
       KeyValueCache cache = model->make_cache(static_cast<std::int64_t>(ids.size()));
       double worst = 0;
       // A prefill of half the row, then token by token.
