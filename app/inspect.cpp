@@ -13,7 +13,9 @@
 #include "data/jsonl.h"
 #include "engine/error.h"
 #include "io/hub_cache.h"
+#include "io/message.h"
 #include "io/safetensors.h"
+#include "io/torch_file.h"
 #include "lora/adapter_file.h"
 #include "models/base_hash.h"
 #include "ops/cpu/cpu_device.h"
@@ -56,6 +58,13 @@ void add_totals(Facts& facts, const TensorTotals& sum) {
   facts.emplace_back("dtypes", std::move(dtypes));
 }
 
+/// The names of the files that tensors are in.
+std::string files_text(const SafetensorsFile& file) {
+  std::set<std::string> names;
+  for (const StoredTensor& tensor : file.tensors) names.insert(fs::path(tensor.file->path()).filename().string());
+  return list_text({names.begin(), names.end()}, 120);
+}
+
 /// A model of a folder whose weights are not read.
 std::unique_ptr<CausalLm> outline(const std::string& folder) { return load_model(folder, meta_device(cpu_device(1))); }
 
@@ -70,6 +79,7 @@ Facts inspect_model(const std::string& folder) {
   Facts facts{
       {"kind", "model"}, {"path", folder}, {"model_type", c.model_type}, {"parameters", model->parameter_count()}};
   BaseTensors tensors(*model, folder);
+  facts.emplace_back("files", files_text(tensors.file()));
   add_totals(facts, totals(tensors.file()));
   facts.emplace_back("hash", base_hash(*model, tensors));
   facts.insert(facts.end(), {{"layers", c.num_hidden_layers},
@@ -121,10 +131,10 @@ Facts inspect_adapter(const std::string& folder) {
   return facts;
 }
 
-Facts inspect_safetensors(const std::string& path) {
-  SafetensorsFile file = open_safetensors(path);
+/// `kind` is "safetensors" or "pytorch".
+Facts inspect_tensors(const std::string& kind, const std::string& path, const SafetensorsFile& file) {
   TensorTotals sum = totals(file);
-  Facts facts{{"kind", "safetensors"}, {"path", path}, {"elements", sum.elements}};
+  Facts facts{{"kind", kind}, {"path", path}, {"elements", sum.elements}};
   add_totals(facts, sum);
   Json::Object metadata, shapes;
   for (const auto& [key, value] : file.metadata) metadata.emplace_back(key, value);
@@ -193,9 +203,10 @@ Facts inspect(const std::string& path) {
                      "folder, found none");
   }
   std::string extension = at.extension().string();
-  if (extension == ".safetensors") return inspect_safetensors(path);
+  if (extension == ".safetensors") return inspect_tensors("safetensors", path, open_safetensors(path));
+  if (extension == ".bin") return inspect_tensors("pytorch", path, open_torch_file(path));
   if (extension == ".jsonl" || extension == ".txt") return inspect_data(path);
-  throw InputError(fmt::format("{}: expected a folder or a .safetensors, .jsonl or .txt file, found \"{}\"", path,
+  throw InputError(fmt::format("{}: expected a folder or a .safetensors, .bin, .jsonl or .txt file, found \"{}\"", path,
                                escaped(extension)));
 }
 
@@ -224,9 +235,10 @@ void show(const Facts& facts, const std::string& indent, std::vector<std::pair<s
 }  // namespace
 
 int run_inspect(const Words& words) {
-  Flags flags("inspect",
-              "Says what a model folder, adapter folder, data file or folder, or safetensors file is, or what devices "
-              "there are.");
+  Flags flags(
+      "inspect",
+      "Says what a model folder, adapter folder, data file or folder, or file of tensors is, or what devices there "
+      "are.");
   std::string path;
   bool devices = false, json = false;
   flags.positional("PATH", path, "what to look at", Flags::Positional::optional);

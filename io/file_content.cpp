@@ -25,6 +25,8 @@ constexpr Format formats[] = {
     {"PAR1"sv, "a Parquet table", "write its rows as JSON, one object a line"},
     {"ARROW1"sv, "an Arrow table", "write its rows as JSON, one object a line"},
     {"GGUF"sv, "a GGUF file", "take the safetensors and config.json that it was made from"},
+    {"\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9"sv, "PyTorch's format from before 1.6",
+     "torch.load it and torch.save it anew"},
     {"\x80\x02"sv, "a pickle of Python", "save its tensors as safetensors"},
     {"\x89HDF"sv, "an HDF5 file", "save its tensors as safetensors"},
     {"\x93NUMPY"sv, "a NumPy file", "save its tensors as safetensors"},
@@ -38,6 +40,8 @@ std::string_view wanted(Content expected) {
       return "JSON";
     case Content::safetensors:
       return "a safetensors file";
+    case Content::torch_zip:
+      return "a zip archive of tensors (torch.save)";
     default:
       return "the file itself";
   }
@@ -98,14 +102,15 @@ void refuse_other_content(const std::string& path, std::string_view bytes, Conte
   if (bytes.empty()) refuse("an empty file: was its download or copy cut short?");
   // Before the formats: a header's length may have the bytes that one of them begins with (640 a pickle's).
   if (expected == Content::safetensors && looks_like_safetensors(bytes)) return;
+  if (expected == Content::torch_zip && bytes.starts_with("PK\x03\x04"sv)) return;
   std::string_view head = bytes.substr(0, 256);
-  bool tensors = expected == Content::safetensors, binary = is_binary(head);
+  bool tensors = expected == Content::safetensors || expected == Content::torch_zip, binary = is_binary(head);
   // A text may begin with the letters GGUF.
   for (const Format& format : formats)
     if (binary && bytes.starts_with(format.start)) refuse(std::string(format.name) + ": " + std::string(format.remedy));
   if (!tensors && is_utf16(bytes, expected == Content::json))
     refuse("UTF-16: save it as UTF-8 (iconv -f UTF-16 -t UTF-8; in PowerShell, Out-File -Encoding utf8)");
-  if (!tensors && looks_like_safetensors(bytes)) refuse("a safetensors file");
+  if (expected != Content::safetensors && looks_like_safetensors(bytes)) refuse("a safetensors file");
   if (expected != Content::text && is_web_page(bytes))
     refuse("a web page: its download failed (a login is needed, or the address has /blob/ where /resolve/ belongs)");
   // As a length, eight letters are more than any disk holds.

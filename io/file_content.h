@@ -8,7 +8,7 @@ namespace loragrad {
 constexpr std::size_t largest_lfs_pointer = 1024;
 
 /// What a reader takes a file for.
-enum class Content { any, text, json, safetensors };
+enum class Content { any, text, json, safetensors, torch_zip };
 
 /// InputError when `bytes`, a whole file, are plainly something else than the reader expects: a Git LFS pointer
 /// (whatever is expected), a web page that a download saved (it may be a text, and is no JSON), UTF-16, an archive, a

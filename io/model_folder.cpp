@@ -9,16 +9,25 @@
 #include "io/mapped_file.h"
 #include "io/message.h"
 #include "io/safetensors.h"
+#include "io/torch_file.h"
 
 namespace loragrad {
 namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::string_view index_name = "model.safetensors.index.json";
+using OpenFile = SafetensorsFile (*)(const std::string& path);
+
+/// What a folder's tensors may be in, in the order of transformers' choice.
+struct Format {
+  std::string_view file, index;
+  OpenFile open;
+};
+constexpr Format formats[] = {{"model.safetensors", "model.safetensors.index.json", open_safetensors},
+                              {"pytorch_model.bin", "pytorch_model.bin.index.json", open_torch_file}};
 
 /// Refuses a shard that lies outside the model's folder, by name or by link.
-fs::path shard_path(const fs::path& folder, const JsonRef& name) {
+fs::path shard_path(const fs::path& folder, std::string_view index, const JsonRef& name) {
   const std::string& text = name.string();
   if (text.empty() || text == "." || text == ".." ||
       text.find_first_of(std::string_view("/\\\0", 3)) != std::string::npos)
@@ -27,11 +36,12 @@ fs::path shard_path(const fs::path& folder, const JsonRef& name) {
   std::error_code error;
   fs::path target = fs::canonical(path, error);
   if (error)
-    throw IoError(
-        fmt::format("{}: cannot read: {} ({} names it)", path_text(path.string()), error.message(), index_name));
+    throw IoError(fmt::format("{}: cannot read: {} ({} names it)", path_text(path.string()), error.message(), index));
   // The hub's cache keeps index and shards elsewhere, side by side, and links to them.
-  fs::path here = fs::canonical(folder, error), beside_index = fs::canonical(folder / index_name, error).parent_path();
-  if (target.parent_path() != here && target.parent_path() != beside_index)
+  fs::path here = fs::canonical(folder, error), beside_index = fs::canonical(folder / index, error).parent_path();
+  fs::path snapshots = here.parent_path(), blobs = snapshots.parent_path() / "blobs";
+  bool in_cache = snapshots.filename() == "snapshots" && target.parent_path() == blobs;
+  if (target.parent_path() != here && target.parent_path() != beside_index && !in_cache)
     name.fail(fmt::format("a file in the same folder, not a link to {}", path_text(target.string())));
   return path;
 }
@@ -41,23 +51,24 @@ struct Shards {
   std::map<std::string, fs::path> paths;        // by shard
 };
 
-Shards read_index(const fs::path& folder) {
-  Json index = read_json_file((folder / index_name).string());
+Shards read_index(const fs::path& folder, std::string_view name) {
+  std::string file = (folder / name).string();
+  Json index = read_json_file(file);
   Shards shards;
-  for (const auto& [tensor, shard] : JsonRef(index, (folder / index_name).string()).at("weight_map").members()) {
-    if (!shards.paths.contains(shard.string())) shards.paths[shard.string()] = shard_path(folder, shard);
+  for (const auto& [tensor, shard] : JsonRef(index, file).at("weight_map").members()) {
+    if (!shards.paths.contains(shard.string())) shards.paths[shard.string()] = shard_path(folder, name, shard);
     shards.shard_of[tensor] = shard.string();
   }
   return shards;
 }
 
-SafetensorsFile open_shards(const fs::path& folder) {
-  Shards shards = read_index(folder);
+SafetensorsFile open_shards(const fs::path& folder, const Format& format) {
+  Shards shards = read_index(folder, format.index);
   SafetensorsFile result;
   std::map<std::string, std::string> found_in;
   std::vector<std::string> wrong;
   for (const auto& [shard, path] : shards.paths) {
-    SafetensorsFile file = open_safetensors(path.string());
+    SafetensorsFile file = format.open(path.string());
     result.metadata.merge(file.metadata);
     for (StoredTensor& tensor : file.tensors) {
       auto [first, is_new] = found_in.emplace(tensor.name, shard);
@@ -75,7 +86,7 @@ SafetensorsFile open_shards(const fs::path& folder) {
     if (!found_in.contains(tensor)) wrong.push_back(fmt::format("no {} in {}", tensor, shard));
   if (!wrong.empty())
     throw InputError(fmt::format("{}: weight_map: expected every tensor in exactly the shard listed, found {}",
-                                 path_text((folder / index_name).string()), list_text(wrong, 240, "; ")));
+                                 path_text((folder / format.index).string()), list_text(wrong, 240, "; ")));
   std::sort(result.tensors.begin(), result.tensors.end(),
             [](const StoredTensor& a, const StoredTensor& b) { return a.name < b.name; });
   return result;
@@ -85,24 +96,14 @@ SafetensorsFile open_shards(const fs::path& folder) {
 [[noreturn]] void refuse_folder(const fs::path& folder) {
   std::error_code error;
   std::set<std::string> others;
-  bool pickled = false;
   for (fs::directory_iterator at(folder, error), end; !error && at != end; at.increment(error)) {
     std::string name = at->path().filename().string(), extension = at->path().extension().string();
-    bool model = name.starts_with("pytorch_model") && extension == ".bin";
-    pickled |= model;
     for (const char* known : {".safetensors", ".gguf", ".bin", ".pt", ".pth", ".h5", ".msgpack", ".onnx"})
       if (extension == known) others.insert(name);
   }
   std::string where = path_text(folder.string()) + ": ";
   if (error) throw IoError(where + "cannot read: " + error.message());
-  if (pickled)
-    throw InputError(
-        where +
-        "expected model.safetensors, found pytorch_model.bin; convert it there: python3 -c \"import "
-        "glob,torch,safetensors.torch as s;s.save_file({k:v.clone().contiguous() for f in "
-        "glob.glob('pytorch_model*.bin') "
-        "for k,v in torch.load(f,'cpu',weights_only=True).items()},'model.safetensors',{'format':'pt'})\"");
-  throw IoError(where + fmt::format("expected model.safetensors or {}, found {}", index_name,
+  throw IoError(where + fmt::format("expected {}, {} or their .index.json, found {}", formats[0].file, formats[1].file,
                                     others.empty() ? "no model file" : list_text({others.begin(), others.end()}, 160)));
 }
 
@@ -114,8 +115,10 @@ SafetensorsFile open_model_folder(const std::string& folder) {
   if (error) throw IoError(system_message(folder, "read", error.value()));
   if (!fs::is_directory(status)) throw IoError(path_text(folder) + ": expected a model folder, found a file");
   fs::path path(folder);
-  if (is_there(path / "model.safetensors")) return open_safetensors((path / "model.safetensors").string());
-  if (is_there(path / index_name)) return open_shards(path);
+  for (const Format& format : formats) {
+    if (is_there(path / format.file)) return format.open((path / format.file).string());
+    if (is_there(path / format.index)) return open_shards(path, format);
+  }
   refuse_folder(path);
 }
 

@@ -129,7 +129,12 @@ DType StoredTensor::dtype() const {
 }
 
 HostBytes StoredTensor::host_bytes() const {
+  if (copy) return {bytes, byte_count, copy};
   return {bytes, byte_count, file, file->descriptor(), static_cast<std::size_t>(bytes - file->data())};
+}
+
+void StoredTensor::let_go() const {
+  if (!copy) file->let_go(bytes, byte_count);
 }
 
 std::string StoredTensor::shape_text() const { return fmt::format("[{}]", fmt::join(shape, ", ")); }

@@ -4,6 +4,7 @@ import gzip, json, os, pathlib, re, shutil, subprocess, unittest, zipfile
 from support import BINARY, CliTest, SHARED, read_safetensors, run, write_rows
 
 POINTER = "version https://git-lfs.github.com/spec/v1\noid sha256:" + "4d" * 32 + "\nsize 548118077\n"
+PYTORCH_FILES = pathlib.Path(__file__).parents[1] / "io" / "golden"
 KNOWN_NAMES = pathlib.Path(__file__).parents[2] / "app" / "known_names.cpp"
 COMMANDS = ["train", "check", "eval", "generate", "tokenize", "merge", "inspect", "pretrain"]
 LONGEST = 400 + len("warning: ")
@@ -99,8 +100,10 @@ class OtherFiles(ErrorTest):
         (model / "model.safetensors").write_text("Entry not found")
         self.eval(self.data, model=model, says='a text that begins "Entry not found"')
         (model / "model.safetensors").unlink()
-        (model / "pytorch_model-00001-of-00002.bin").write_bytes(b"")
-        self.eval(self.data, model=model, says=("pytorch_model.bin", "'model.safetensors',{'format':'pt'})\""))
+        (model / "pytorch_model.bin").write_bytes(b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19.\x80\x02M\xe9\x03.")
+        self.eval(self.data, model=model, says=("pytorch_model.bin", "PyTorch's format from before 1.6: torch.load it and torch.save it anew"))
+        (model / "pytorch_model.bin").write_bytes((PYTORCH_FILES / "attack.bin").read_bytes())
+        self.eval(self.data, model=model, says=("pytorch_model.bin: data.pkl: byte", "found GLOBAL posix.system"))
 
 
 class Data(ErrorTest):

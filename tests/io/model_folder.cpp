@@ -1,6 +1,6 @@
-#include "io/message.h"
 #include "io/safetensors.h"
 #include "tests/io/support.h"
+#include "tests/io/torch_writer.h"
 
 using namespace loragrad;
 using namespace loragrad::test;
@@ -116,15 +116,61 @@ TEST_CASE("folders without a model that we read") {
   TempFolder folder;
   CHECK(contains(message_of<IoError>([&] { open_model_folder(folder / "no"); }), "no: cannot read: No such file"));
   CHECK(message_of<IoError>([&] { open_model_folder(folder.path()); }) ==
-        folder.path() + ": expected model.safetensors or model.safetensors.index.json, found no model file");
+        folder.path() + ": expected model.safetensors, pytorch_model.bin or their .index.json, found no model file");
   put(folder / "x.gguf", "");
   CHECK(contains(message_of<IoError>([&] { open_model_folder(folder.path()); }), "index.json, found x.gguf"));
   CHECK(contains(message_of<IoError>([&] { open_model_folder(folder / "x.gguf"); }),
                  "expected a model folder, found a file"));
-  put(folder / "pytorch_model.bin", "");
-  std::string message = message_of<InputError>([&] { open_model_folder(folder.path()); });
-  CHECK(contains(message, "expected model.safetensors, found pytorch_model.bin"));
-  CHECK(contains(message, "python3 -c \"import glob,torch,safetensors.torch as s;s.save_file("));
-  // The command must survive the bound of a line (io/message.h) behind a path of 100.
-  CHECK(message.size() - folder.path().size() + 100 <= longest_line);
+  put(folder / "pytorch_model-00001-of-00002.bin", "");
+  CHECK(contains(message_of<IoError>([&] { open_model_folder(folder.path()); }),
+                 "index.json, found pytorch_model-00001-of-00002.bin, x.gguf"));
+}
+
+TEST_CASE("model folders of PyTorch's files") {
+  TempFolder folder;
+  const float first[] = {1, 2}, second[] = {3};
+  put(folder / "pytorch_model.bin", torch_file_of({{"a", DType::f32, {2}, first}}));
+  SafetensorsFile one = open_model_folder(folder.path());
+  REQUIRE(one.tensors.size() == 1);
+  CHECK(one.tensors[0].shape_text() == "[2]");
+  // Shards, by the same rules.
+  put(folder / "one.bin", torch_file_of({{"a", DType::f32, {2}, first}}));
+  put(folder / "two.bin", torch_file_of({{"b", DType::f32, {1}, second}}));
+  fs::remove(folder / "pytorch_model.bin");
+  put(folder / "pytorch_model.bin.index.json", R"({"weight_map":{"a":"one.bin","b":"two.bin"}})");
+  CHECK(open_model_folder(folder.path()).tensors.size() == 2);
+  CHECK(open_model_folder(folder.path()).find("b")->file->path() == (folder / "two.bin"));
+  put(folder / "pytorch_model.bin.index.json", R"({"weight_map":{"a":"two.bin","b":"two.bin"}})");
+  CHECK(message_of<InputError>([&] { open_model_folder(folder.path()); }) ==
+        folder / "pytorch_model.bin.index.json" +
+            ": weight_map: expected every tensor in exactly the shard listed, found no a in two.bin");
+  put(folder / "pytorch_model.bin.index.json", R"({"weight_map":{"a":"../one.bin"}})");
+  CHECK(contains(message_of<InputError>([&] { open_model_folder(folder.path()); }), "expected a plain file name"));
+  // transformers' order of choice.
+  put(folder / "pytorch_model.bin", torch_file_of({{"c", DType::f32, {2}, first}}));
+  CHECK(open_model_folder(folder.path()).find("c"));
+  write_shard(folder / "three", {"d"});
+  put(folder / index_file, R"({"weight_map":{"d":"three"}})");
+  CHECK(open_model_folder(folder.path()).find("d"));
+  write_shard(folder / "model.safetensors", {"e"});
+  CHECK(open_model_folder(folder.path()).find("e"));
+}
+
+TEST_CASE("shards of a snapshot whose index is a file") {
+  Sharded model;
+  TempFolder cache, elsewhere;
+  for (const char* name : {"models--o--m/blobs", "models--o--m/snapshots/1", "models--o--other/blobs"})
+    fs::create_directories(cache / name);
+  std::string snapshot = cache / "models--o--m/snapshots/1/";
+  fs::copy_file(model.folder / index_file, snapshot + index_file);
+  fs::copy_file(model.folder / "one", cache / "models--o--m/blobs/1111");
+  fs::copy_file(model.folder / "two", cache / "models--o--other/blobs/2222");
+  fs::create_symlink("../../blobs/1111", snapshot + "one");
+  fs::create_symlink("../../../models--o--other/blobs/2222", snapshot + "two");
+  CHECK(contains(message_of<InputError>([&] { open_model_folder(snapshot); }),
+                 "weight_map.c: expected a file in the same folder, not a link to"));
+  fs::copy_file(model.folder / "two", cache / "models--o--m/blobs/2222");
+  fs::remove(snapshot + "two");
+  fs::create_symlink("../../blobs/2222", snapshot + "two");
+  CHECK(open_model_folder(snapshot).tensors.size() == 3);
 }

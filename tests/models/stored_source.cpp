@@ -2,14 +2,18 @@
 // computed of them: the losses are transformers' (golden/config.json).
 #include <doctest/doctest.h>
 
+#include <cstring>
 #include <regex>
 
 #include "engine/error.h"
+#include "engine/half.h"
 #include "io/safetensors.h"
+#include "io/stored_values.h"
 #include "models/base_hash.h"
 #include "ops/meta_device.h"
 #include "tests/device/test_device.h"
 #include "tests/io/support.h"
+#include "tests/io/torch_writer.h"
 #include "tests/models/config_golden.h"
 #include "tests/models/golden_case.h"
 
@@ -59,6 +63,11 @@ void write_changed_tensors(const std::string& from, const JsonRef& change, const
   write_safetensors(to, written);
 }
 
+std::vector<float> logits_of(const CausalLm& model, const GoldenCase& rows) {
+  Batch batch = rows.batch(model, 0, rows.rows.size());
+  return model.logits(model.hidden({.batch = batch, .record = false})).values<float>();
+}
+
 }  // namespace
 
 TEST_CASE("heads, prefixes and variants: the loss is that of transformers, frozen, trained and in a forecast") {
@@ -102,4 +111,48 @@ TEST_CASE("heads, prefixes and variants: the loss is that of transformers, froze
     CHECK(load_model(folder.path(), meta_device(device), forecast)->parameter_count() == parameters);
   }
   CHECK(refused == 15);
+}
+
+TEST_CASE("a model of pytorch_model.bin is that of the same safetensors, bit for bit") {
+  for (const char* name : {"llama", "gpt2"}) {
+    std::string base = std::string("tests/models/golden/") + name;
+    GoldenCase rows = read_golden_case(base);
+    SafetensorsFile source = open_model_folder(base + "/model");
+    for (DType dtype : {DType::f32, DType::bf16, DType::f16}) {
+      CAPTURE(name);
+      CAPTURE(name_of(dtype));
+      std::vector<TensorToWrite> tensors;
+      std::vector<std::vector<std::byte>> values;
+      for (const StoredTensor& t : source.tensors) {
+        std::size_t count = t.byte_count / size_of(t.dtype()), size = size_of(dtype);
+        std::vector<std::byte>& bytes = values.emplace_back(count * size);
+        for (std::size_t i = 0; i < count; ++i) {
+          auto value = static_cast<float>(stored_value(t.bytes, t.dtype(), i));
+          bf16 brain(value);
+          f16 half = to_f16(value);
+          const void* from = dtype == DType::f32    ? static_cast<const void*>(&value)
+                             : dtype == DType::bf16 ? static_cast<const void*>(&brain)
+                                                    : static_cast<const void*>(&half);
+          std::memcpy(bytes.data() + i * size, from, size);
+        }
+        tensors.push_back({t.name, dtype, t.shape, bytes.data()});
+      }
+      TempFolder folder;
+      put(folder / "config.json", get(base + "/model/config.json"));
+      auto logits = [&] {
+        auto model = load_model(folder.path(), test_device(1), {.precision = Precision::f32});
+        CHECK(model->stored_dtype() == dtype);
+        return logits_of(*model, rows);
+      };
+      write_safetensors(folder / "model.safetensors", tensors);
+      std::vector<float> expected = logits();
+      std::filesystem::remove(folder / "model.safetensors");
+      for (std::size_t shift : {0, 1, 7}) {
+        put(folder / "pytorch_model.bin", torch_file_of(tensors, {.shift = shift}));
+        CHECK(logits() == expected);
+      }
+      put(folder / "pytorch_model.bin", torch_file_of(tensors, {}, true));
+      CHECK(logits() == expected);
+    }
+  }
 }
