@@ -78,7 +78,7 @@ int run_eval(const Words& words) {
   flags.toggle("json", json, "print the result as JSON");
   flags.require({"model", "data"});
   if (!flags.parse(words)) return print(flags.help()), 0;
-  require_folder_with(model_folder, "config.json");
+  model_folder = needed_folder(model_folder, "config.json");
   if (flags.given("split") && !std::filesystem::is_directory(data_path))
     throw UsageError("--split: expected a folder as --data beside it, found " + data_path);
   std::optional<OutputLock> lock;

@@ -58,8 +58,8 @@ int run_extract(const Words& words) {
   flags.require({"model", "tuned", "output"});
   if (!flags.parse(words)) return print(flags.help()), 0;
   options.targets = TargetModules::parse(target);
-  require_folder_with(model_folder, "config.json");
-  require_folder_with(tuned_folder, "config.json");
+  model_folder = needed_folder(model_folder, "config.json");
+  tuned_folder = needed_folder(tuned_folder, "config.json");
   output_folder = folder_path(output_folder);
   require_apart({{OutputPath::Kind::folder, "output", output_folder}},
                 {{"model", model_folder}, {"tuned", tuned_folder}});
@@ -81,7 +81,7 @@ int run_extract(const Words& words) {
   std::string hash = base_hash(*outline, BaseTensors(*outline, model_folder));
   std::string how = fmt::format("Extracted with loragrad: of rank {} the nearest to what differs between the base and:",
                                 options.rank);
-  output.save_adapter(made.adapter, made_adapter_card(model_folder, hash, how, {tuned_folder}));
+  output.save_adapter(made.adapter, made_adapter_card(made.adapter.base_model, hash, how, {tuned_folder}));
   stop_if_interrupted();
   commit_output(output, output_folder);
   double error = share(made.error, made.norm);

@@ -96,7 +96,7 @@ int run_generate(const Words& words) {
   check_words(flags);
   options.check();
   std::vector<std::string> names = adapter_names(adapter_arguments);
-  require_folder_with(model_folder, "config.json");
+  model_folder = needed_folder(model_folder, "config.json");
 
   ModelToLoad source(compute, model_folder);
   Tokenizer tokenizer = open_tokenizer(model_folder);

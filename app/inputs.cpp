@@ -11,6 +11,7 @@
 #include "app/console.h"
 #include "app/end_tokens.h"
 #include "engine/error.h"
+#include "io/hub_cache.h"
 #include "io/siblings.h"
 #include "ops/l2_norm.h"
 
@@ -82,7 +83,12 @@ AdapterArgument AdapterArgument::parse(const std::string& text) {
                       escaped(text)));
   }
   std::size_t colon = argument.folder.rfind(':');
-  if (colon == std::string::npos || fs::exists(argument.folder)) return argument;
+  // An address of the hub has one of its own.
+  std::string whole = local_folder(argument.folder);
+  if (colon == std::string::npos || fs::exists(whole)) {
+    argument.folder = whole;
+    return argument;
+  }
   const char *begin = text.data() + (text.size() - argument.folder.size()) + colon + 1,
              *end = text.data() + text.size();
   argument.folder.resize(colon);
@@ -90,6 +96,7 @@ AdapterArgument AdapterArgument::parse(const std::string& text) {
   if (colon == 0 || error != std::errc() || stop != end || !std::isfinite(argument.weight))
     throw UsageError(
         fmt::format("--adapter: expected DIR or DIR:WEIGHT with a finite number, found \"{}\"", escaped(text)));
+  argument.folder = local_folder(argument.folder);
   return argument;
 }
 

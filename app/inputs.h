@@ -52,7 +52,8 @@ struct DataFlags {
 };
 
 /// "DIR", "DIR:WEIGHT" or "NAME=DIR[:WEIGHT]", NAME of letters, digits, _ and -. A folder whose own name ends like a
-/// weight is meant as it stands; one whose name begins like NAME= is written with a path, "./a=b".
+/// weight is meant as it stands; one whose name begins like NAME= is written with a path, "./a=b". DIR may be a name
+/// in the hub's cache: `folder` is its snapshot then.
 struct AdapterArgument {
   std::string folder;
   double weight = 1;

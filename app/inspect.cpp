@@ -121,9 +121,10 @@ Facts inspect_adapter(const std::string& folder) {
                              {"lora_bias", config.lora_bias},
                              {"targets", config.target_modules.text()}});
   // The share can be told only where the base is.
-  if (fs::exists(fs::path(base) / "config.json")) {
-    std::unique_ptr<CausalLm> model = outline(base);
-    if (std::string other = other_base_text(folder, base, {*model, base}); !other.empty()) warn(folder + ": " + other);
+  if (std::string base_folder = local_folder(base); fs::exists(fs::path(base_folder) / "config.json")) {
+    std::unique_ptr<CausalLm> model = outline(base_folder);
+    if (std::string other = other_base_text(folder, base, {*model, base_folder}); !other.empty())
+      warn(folder + ": " + other);
     std::int64_t all = model->parameter_count() + sum.elements;
     facts.emplace_back("all_parameters", all);
     facts.emplace_back("trainable_percent", percent(sum.elements, all));
@@ -248,7 +249,7 @@ int run_inspect(const Words& words) {
   if (devices == flags.given("PATH"))
     throw UsageError(fmt::format("inspect: expected PATH or --devices, found {}", devices ? "both" : "neither"));
   if (devices) return json ? print_json(devices_json()) : print_devices(), 0;
-  Facts facts = inspect(path);
+  Facts facts = inspect(local_folder(path));
   if (json) return print_json(facts), 0;
   std::vector<std::pair<std::string, std::string>> rows;
   show(facts, "", rows);

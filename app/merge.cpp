@@ -10,6 +10,7 @@
 #include "app/training.h"
 #include "engine/error.h"
 #include "io/atomic.h"
+#include "io/hub_cache.h"
 #include "train/model_card.h"
 #include "train/output.h"
 #include "train/use_forecast.h"
@@ -46,7 +47,7 @@ int run_merge(const Words& words) {
   flags.require({"model", "adapter", "output"});
   if (!flags.parse(words)) return print(flags.help()), 0;
   require_unnamed(adapter_arguments, "a merged model is one for all rows");
-  require_folder_with(model_folder, "config.json");
+  model_folder = needed_folder(model_folder, "config.json");
   output_folder = folder_path(output_folder);
   require_apart({{OutputPath::Kind::folder, "output", output_folder}}, input_paths(model_folder, adapter_arguments));
 
@@ -61,7 +62,7 @@ int run_merge(const Words& words) {
   catch_interrupts();
   TrainingOutput output(output_folder, overwrite);
   MergeReport report = source.use([&] { return write_merged_model(*model, model_folder, adapters, output.file("")); });
-  write_file(output.file("README.md"), merged_card(model_folder, adapter_arguments));
+  write_file(output.file("README.md"), merged_card(base_name_of(model_folder), adapter_arguments));
   stop_if_interrupted();
   commit_output(output, output_folder);
   if (std::string lost = lost_text(report); !lost.empty()) warn(output_folder + ": " + lost);

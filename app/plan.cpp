@@ -6,6 +6,7 @@
 #include "app/console.h"
 #include "app/profile_text.h"
 #include "engine/error.h"
+#include "io/hub_cache.h"
 #include "ops/meta_device.h"
 #include "train/progress.h"
 
@@ -34,6 +35,8 @@ void TrainFlags::add(Flags& flags) {
 }
 
 void TrainFlags::finish(const Flags& flags) {
+  model_folder = local_folder(model_folder);
+  if (lora.init_adapter) lora.init_adapter = local_folder(*lora.init_adapter);
   std::vector<InputPath> inputs{{"model", model_folder}};
   if (lora.init_adapter) inputs.push_back({"init-adapter", *lora.init_adapter});
   for (const AdapterArgument& adapter : AdapterArgument::parse(adapters)) {
@@ -92,7 +95,7 @@ TrainingPlan plan_training(const TrainFlags& flags, const std::function<DevicePt
   // After the forecast, which counts what the process holds.
   if (lora) {
     plan.adapter = flags.lora.adapter(*lora, plan.device, {*outline, flags.model_folder}, flags.training.options.seed);
-    plan.adapter->base_model = flags.model_folder;
+    plan.adapter->base_model = base_name_of(flags.model_folder);
     warn_of_unmergeable(*plan.adapter, outline->linear_shapes());
   }
   plan.data.eval_adapters = open_adapters(flags.adapters, {*outline, flags.model_folder}, plan.device);

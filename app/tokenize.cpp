@@ -20,7 +20,7 @@ int run_tokenize(const Words& words) {
   flags.toggle("json", json, "as ever: the output is JSON anyway");
   flags.require({"model"});
   if (!flags.parse(words)) return print(flags.help()), 0;
-  require_folder_with(model, "");
+  model = needed_folder(model, "");
   Tokenizer tokenizer = open_tokenizer(model);
 
   std::string line;

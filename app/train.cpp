@@ -5,6 +5,7 @@
 #include "app/learnable.h"
 #include "app/plan.h"
 #include "app/profile_text.h"
+#include "io/hub_cache.h"
 #include "models/base_hash.h"
 
 namespace loragrad {
@@ -22,7 +23,7 @@ int run_plan(TrainFlags& train, const TrainingPlan& plan, TimeProfile* times) {
   if (adapter) warn_of_untrained_ends(*model, plan.data.train, pointer(plan.tokenizer));
   TrainResult result = run_training(*model, adapter, plan.data, train.training, plan.memory.options, output, times);
   CardFacts facts = card_facts(train.training, train.data, plan.data, result);
-  facts.base_model = train.model_folder;
+  facts.base_model = base_name_of(train.model_folder);
   facts.base_hash = hash;
   facts.trainable = plan.trainable;
   facts.parameters = plan.parameters;

@@ -100,6 +100,14 @@ std::string cache_hint(const fs::path& cache, HubKind kind) {
   return ": the hub's cache; take a snapshot of " + list_text(names, 120) + " in its snapshots/";
 }
 
+/// The snapshot of a name on the hub that the cache has, where no file or folder has that name; else "".
+std::string cached_snapshot(const std::string& path, HubKind kind) {
+  std::error_code error;
+  std::string cache = hub_cache_folder(), name = hub_name(path, kind);
+  if (cache.empty() || name.empty() || fs::exists(fs::symlink_status(path, error))) return "";
+  return hub_snapshot((fs::path(cache) / folder_of(name, kind)).string());
+}
+
 /// The repository of ".../models--ORG--NAME/snapshots/REVISION".
 std::optional<std::string> snapshot_id(const fs::path& path) {
   for (auto part = path.begin(); part != path.end(); ++part) {
@@ -134,6 +142,11 @@ std::string hub_snapshot(const std::string& repository) {
   return all.size() == 1 ? (snapshots / all[0]).string() : "";
 }
 
+std::string local_folder(const std::string& path) {
+  std::string snapshot = cached_snapshot(path, HubKind::model);
+  return snapshot.empty() ? path : snapshot;
+}
+
 std::string hub_hint(const std::string& path, HubKind kind) {
   fs::path at = fs::path(path).lexically_normal();
   if (!at.has_filename()) at = at.parent_path();  // "DIR/"
@@ -145,17 +158,14 @@ std::string hub_hint(const std::string& path, HubKind kind) {
     std::string hint = cache_hint(at, kind);
     return hint.empty() ? cache_hint(at / "hub", kind) : hint;
   }
+  if (std::string snapshot = cached_snapshot(path, kind); !snapshot.empty())
+    return ": the hub's cache has it as " + snapshot;
   std::error_code error;
-  if (fs::exists(at, error)) return "";
-  std::string name = hub_name(path, kind);
-  if (name.empty()) return "";
-  std::string cache = hub_cache_folder(), snapshot;
-  if (!cache.empty()) snapshot = hub_snapshot((fs::path(cache) / folder_of(name, kind)).string());
-  if (!snapshot.empty()) return ": the hub's cache has it as " + snapshot;
+  std::string name = fs::exists(at, error) ? "" : hub_name(path, kind);
   // A name without an organisation is more often a folder's, mistyped.
-  return name.find('/') == std::string::npos
-             ? ""
-             : ": if it is on the hub, " + download(name, kind) + " prints the folder to give";
+  if (name.find('/') == std::string::npos) return "";
+  return ": if it is on the hub, " + download(name, kind) +
+         (kind == HubKind::model ? " brings it here" : " prints the folder to give");
 }
 
 std::optional<std::string> hub_id(const std::string& name_or_path) {
@@ -166,6 +176,11 @@ std::optional<std::string> hub_id(const std::string& name_or_path) {
   bool two_parts = std::count(name_or_path.begin(), name_or_path.end(), '/') == 1 && name_or_path.front() != '/' &&
                    name_or_path.back() != '/' && name_or_path.front() != '.';
   return two_parts && has_hub_characters(name_or_path) ? std::optional(name_or_path) : std::nullopt;
+}
+
+std::string base_name_of(const std::string& folder) {
+  std::error_code error;
+  return fs::exists(folder, error) ? hub_id(folder).value_or(folder) : folder;
 }
 
 bool same_hub_id(std::string a, std::string b) {

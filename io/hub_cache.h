@@ -14,6 +14,10 @@ std::string hub_cache_folder();
 /// refs/main names, or the only one; "" when there is none, or several and no refs/main.
 std::string hub_snapshot(const std::string& repository);
 
+/// `path`, or where nothing is there and the cache has a model of that name (ORG/NAME, NAME, or its address), the
+/// snapshot of it: a folder that is here wins.
+std::string local_folder(const std::string& path);
+
 /// For the end of an error about `path`, where something of the hub was meant: a repository's folder in the cache
 /// instead of a snapshot in it, or its blobs/, refs/ or snapshots/; the cache itself; a name like ORG/NAME or its
 /// address where no such folder is. ": ..." with the snapshot to use, or the command that downloads it; else "".
@@ -22,6 +26,10 @@ std::string hub_hint(const std::string& path, HubKind kind);
 /// "ORG/NAME" of a model's name on the hub, or of a path into the cache (.../models--ORG--NAME/snapshots/...), ORG
 /// absent where the cache has none; nothing for another path, or for a name that is a folder here.
 std::optional<std::string> hub_id(const std::string& name_or_path);
+
+/// What an adapter or a card calls a model's folder: "ORG/NAME" of one in the cache, which is the same model elsewhere
+/// too, else its path.
+std::string base_name_of(const std::string& folder);
 
 /// Whether two of them are one repository. The hub does not tell case apart, and knows its oldest models without an
 /// organisation too.

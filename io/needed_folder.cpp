@@ -57,4 +57,10 @@ void require_folder_with(const std::string& path, const std::string& file) {
   if (!file.empty()) throw IoError(where + content_text(folder, file));
 }
 
+std::string needed_folder(const std::string& path, const std::string& file) {
+  std::string folder = local_folder(path);
+  require_folder_with(folder, file);
+  return folder;
+}
+
 }  // namespace loragrad

@@ -8,4 +8,7 @@ namespace loragrad {
 /// folder of a file, a folder within, a snapshot of the hub's cache, the command that downloads a name of the hub.
 void require_folder_with(const std::string& path, const std::string& file);
 
+/// The folder that `path` means, by io/hub_cache.h's local_folder, if it holds `file`. Else as require_folder_with.
+std::string needed_folder(const std::string& path, const std::string& file);
+
 }  // namespace loragrad

@@ -7,6 +7,7 @@
 
 #include "engine/error.h"
 #include "engine/place.h"
+#include "io/hub_cache.h"
 #include "io/stored_values.h"
 #include "lora/adapter_tensors.h"
 #include "lora/svd.h"
@@ -169,7 +170,7 @@ class Extractor {
 
   void finish(bool all) {
     Adapter& adapter = result_.adapter;
-    adapter.base_model = base_.folder;
+    adapter.base_model = base_name_of(base_.folder);
     adapter.config.r = options_.rank;
     adapter.config.lora_alpha = static_cast<double>(options_.rank);
     if (all)

@@ -181,11 +181,28 @@ class Models(ErrorTest):
             for path in (root, root / "snapshots", root / "blobs"):
                 with self.subTest(path): self.fails(4, "eval", *model, flag, path, "--data", self.data, says=(path, snapshot))
             name, env = f"org/{kind}", {"HF_HUB_CACHE": str(self.folder / "hub")}
-            self.fails(4, "eval", *model, flag, name, "--data", self.data, says=(name, snapshot), env=env)
-            self.ok("eval", *model, flag, snapshot, "--data", self.data)
+            self.fails(4, "eval", *model, flag, name, "--data", self.data, says=(name, f"hf download {name}"))
+            results = (self.json("eval", *model, flag, path, "--data", self.data, env=env)["loss"] for path in (name, snapshot, f"https://huggingface.co/{name}"))
+            self.assertEqual(1, len(set(results)))
         self.fails(4, "tokenize", "--model", self.folder / "hub" / "models--org--model", says="snapshots/0a0a", stdin="")
         self.fails(4, "inspect", self.folder / "hub" / "models--org--model", says="snapshots/0a0a")
-        self.fails(4, "inspect", "org/model", says="snapshots/0a0a", env=env)
+        self.assertEqual(str(self.folder / "hub" / "models--org--model" / "snapshots" / ("0a" * 20)), self.json("inspect", "org/model", env=env)["path"])
+        self.assertEqual("[97]", json.dumps(json.loads(self.ok("tokenize", "--model", "org/model", stdin='"a"\n', env=env))["ids"]))
+        for command in (["eval", "--data", self.data], ["generate", "--prompt", "a", "--max-tokens", 1]):
+            self.ok(*command, "--model", "org/model", "--adapter", "org/adapter:0.5", env=env)
+        self.ok("generate", "--model", "org/model", "--prompt", "a", "--max-tokens", 1, "--adapter", "org/adapter", "--adapter", "org/adapter:-1", env=env)
+        # What comes of it calls its base by the hub's name, which is one elsewhere too.
+        self.ok("train", "--model", "org/model", "--init-adapter", "org/adapter", "--data", self.data, "--steps", 1, "--output", self.folder / "trained", env=env)
+        self.assertEqual("org/model", json.loads((self.folder / "trained" / "adapter_config.json").read_text())["base_model_name_or_path"])
+        self.assertIn("\nbase_model: org/model\n", (self.folder / "trained" / "README.md").read_text().replace('"', ""))
+        self.assertIn("all_parameters", self.json("inspect", self.folder / "trained", env=env))
+        self.ok("merge", "--model", "org/model", "--adapter", "org/adapter", "--output", self.folder / "merged", env=env)
+        self.assertIn("\nbase_model: org/model\n", (self.folder / "merged" / "README.md").read_text().replace('"', ""))
+        # A folder that is here wins.
+        (self.folder / "org" / "model").mkdir(parents=True)
+        done = run("inspect", "org/model", env=env, cwd=self.folder)
+        self.assertEqual(3, done.returncode)
+        self.assertIn("org/model: expected config.json (a model)", done.stderr)
         self.fails(4, "eval", "--model", self.folder / "hub", "--data", self.data, says="org/adapter, org/model")
 
     def test_a_name_of_the_hub_that_is_not_here(self):

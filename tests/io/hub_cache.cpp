@@ -101,9 +101,28 @@ TEST_CASE("a hub's name where no such folder is: its snapshot, or what downloads
     CHECK(refusal(name) == "expected a folder, found nothing: the hub's cache has it as " + snapshot);
   CHECK(refusal("gpt2") == "expected a folder, found nothing: the hub's cache has it as " + old);
   CHECK(refusal("org/two") ==
-        "expected a folder, found nothing: if it is on the hub, hf download org/two prints the folder to give");
+        "expected a folder, found nothing: if it is on the hub, hf download org/two brings it here");
   for (const char* name : {"two", "./org/two", "/org/two", "a/b/c", "org/t wo", "../two"})
     CHECK(refusal(name) == "expected a folder, found nothing");
+  // A program takes the snapshot; a folder that is here wins, whatever it holds.
+  for (const char* name : {"org/one", "org/one/", "https://huggingface.co/org/one"})
+    CHECK(needed_folder(name, "config.json") == snapshot);
+  CHECK(needed_folder("gpt2", "config.json") == old);
+  CHECK(local_folder("org/two") == "org/two");
+  fs::path before = fs::current_path();
+  fs::current_path(cache.folder.path());
+  fs::create_directories("org/one");
+  CHECK(local_folder("org/one") == "org/one");
+  CHECK(contains(refusal("org/one"), "expected config.json in this folder"));
+  fs::remove("org/one");
+  fs::create_symlink("gone", "org/one");
+  CHECK(local_folder("org/one") == "org/one");
+  fs::current_path(before);
+  // What is not whole is told where it lies.
+  cache.snapshot("models--org--empty", "ccc");
+  fs::remove(cache.repository("models--org--empty") + "/snapshots/ccc/config.json");
+  CHECK(contains(message_of<IoError>([&] { needed_folder("org/empty", "config.json"); }),
+                 "snapshots/ccc: expected config.json in this folder, found nothing"));
   CHECK(hub_hint("org/rows", HubKind::dataset) ==
         ": if it is on the hub, hf download org/rows --repo-type dataset prints the folder to give");
 }
@@ -122,6 +141,9 @@ TEST_CASE("the repository of a name or of a path into the cache") {
        {std::string(), std::string("one"), std::string("a/b/c"), std::string("/one"), std::string("one/"),
         std::string("./one"), std::string("a b/c"), cache.folder.path(), cache.repository("models--gpt2")})
     CHECK_MESSAGE(!hub_id(other), other);
+  CHECK(base_name_of(full) == "Org/one");
+  CHECK(base_name_of(cache.folder / "link") == "Org/one");
+  CHECK(base_name_of(cache.folder.path()) == cache.folder.path());
   CHECK(same_hub_id("Org/One", "org/one"));
   CHECK(same_hub_id("gpt2", "openai-community/gpt2"));
   CHECK(!same_hub_id("a/one", "b/one"));
