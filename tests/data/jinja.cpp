@@ -50,7 +50,7 @@ void check_chat(const jinja::Template& source, const Json::Object& names, const 
 }  // namespace
 
 TEST_CASE("templates print what Jinja prints") {
-  Json file = read_json_file("tests/data/golden/jinja.json");
+  Json file = read_json_file("tests/data/golden/jinja/cases.json");
   JsonRef root(file, "jinja.json");
   const Json::Object& names = members(root.at("names"));
   for (const JsonRef& each : root.at("cases").elements()) {
@@ -64,7 +64,7 @@ TEST_CASE("templates print what Jinja prints") {
 }
 
 TEST_CASE("chats are rendered, and marked, as transformers does") {
-  Json file = read_json_file("tests/data/golden/jinja.json");
+  Json file = read_json_file("tests/data/golden/jinja/cases.json");
   JsonRef root(file, "jinja.json");
   for (const JsonRef& chat : root.at("chats").elements()) {
     jinja::Template source(chat.at("template").string(), "T");
