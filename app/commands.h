@@ -16,6 +16,7 @@ int run_generate(const Words& words);
 int run_merge(const Words& words);
 int run_combine(const Words& words);
 int run_extract(const Words& words);
+int run_convert(const Words& words);
 int run_inspect(const Words& words);
 int run_pretrain(const Words& words);
 int run_demo(const Words& words);

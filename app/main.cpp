@@ -34,6 +34,7 @@ constexpr Command commands[] = {
     {"merge", "write a checkpoint with adapters merged into it", run_merge},
     {"combine", "make one adapter of several", run_combine},
     {"extract", "the adapter nearest to the difference of two checkpoints", run_extract},
+    {"convert", "write an adapter of PEFT, mlx-lm or llama.cpp as another of them", run_convert},
     {"inspect", "say what a model, adapter, data or safetensors file is", run_inspect},
     {"pretrain", "train all parameters from scratch", run_pretrain},
     {"demo", "measure here what is claimed for LoRA (no argument, no download)", run_demo},

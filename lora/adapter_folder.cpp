@@ -29,10 +29,14 @@ void require_adapter_folder(const std::string& folder) {
   auto has = [&](const char* name) { return is_there(path / name); };
   std::string where = path_text(folder) + ": ";
   bool peft = has("adapter_model.safetensors");
-  if (!peft && (has("adapters.safetensors") || has("adapters.npz") || is_mlx_config(path / "adapter_config.json")))
+  if (!peft && has("adapters.safetensors"))
     throw InputError(where +
-                     "expected PEFT's adapter, found one of mlx: merge it with mlx_lm.fuse --model BASE --adapter-path "
-                     "DIR --save-path OUT, and give OUT as --model");
+                     "expected PEFT's adapter, found one of mlx: loragrad convert --model BASE --adapter DIR --to peft "
+                     "--output OUT writes it as PEFT has it");
+  if (!peft && (has("adapters.npz") || is_mlx_config(path / "adapter_config.json")))
+    throw InputError(where +
+                     "expected PEFT's adapter, found an older one of mlx: merge it with mlx_lm.fuse --model BASE "
+                     "--adapter-path DIR --save-path OUT, and give OUT as --model");
   require_folder_with(folder, "adapter_config.json");
   if (!peft && has("adapter_model.bin"))
     throw InputError(

@@ -23,8 +23,11 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::array ours{"adapter_config.json", "adapter_model.safetensors", "README.md", "metrics.jsonl",
-                          "config.json",         "model.safetensors"};
+constexpr std::array ours{"adapter_config.json", "adapter_model.safetensors", "README.md",           "metrics.jsonl",
+                          "config.json",         "model.safetensors",         "adapters.safetensors"};
+
+/// A folder within, of the same files.
+constexpr const char* best_folder = "best";
 
 bool is_ours(const std::string& name) {
   auto among = [&](const auto& names) { return std::find(names.begin(), names.end(), name) != names.end(); };

@@ -128,7 +128,8 @@ class AdapterForms(CliTest):
             with self.subTest(name):
                 line = self.fails(3, *command, pickled, says=("adapter_model.bin", "python3 -c", "save_file"))
                 self.assertLess(len(line.replace(str(pickled), "")), 400)
-                for folder in (mlx, older): self.fails(3, *command, folder, says=("mlx", "mlx_lm.fuse", "--model"))
+                self.fails(3, *command, mlx, says=("mlx", "loragrad convert --model"))
+                self.fails(3, *command, older, says=("mlx", "mlx_lm.fuse", "--model"))
                 if name != "inspect": self.fails(4, *command, self.model, says=("adapter_config.json", "a model (give it as --model)"))
         # The command that the message gives is one that the shell understands.
         code = re.search(r'python3 -c "(.*)"$', line).group(1)
