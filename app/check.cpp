@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "app/advice.h"
 #include "app/commands.h"
 #include "app/console.h"
 #include "app/device_memory.h"
@@ -10,6 +11,7 @@
 #include "app/plan.h"
 #include "app/profile_text.h"
 #include "engine/error.h"
+#include "ops/meta_device.h"
 #include "train/progress.h"
 
 namespace loragrad {
@@ -48,7 +50,7 @@ Json::Object dataset_json(const Dataset& data) {
           {"longest_row", longest_row(data)}};
 }
 
-Json::Object check_json(const TrainFlags& flags, const TrainingPlan& plan) {
+Json::Object check_json(const TrainFlags& flags, const TrainingPlan& plan, const std::vector<std::string>& hints) {
   const Dataset& data = plan.data.train;
   auto rows = static_cast<std::int64_t>(data.rows.size());
   std::size_t row = sample_row(data);
@@ -61,6 +63,7 @@ Json::Object check_json(const TrainFlags& flags, const TrainingPlan& plan) {
                     {"trainable_parameters", plan.trainable},
                     {"all_parameters", plan.parameters},
                     {"modules", std::move(modules)},
+                    {"advice", Json::Array(hints.begin(), hints.end())},
                     {"sample", Json::Object{{"row", row + 1},
                                             {"spans", spans_json(masked_spans(data.rows[row], pointer(plan.tokenizer)),
                                                                  plan.tokenizer.has_value())}}}};
@@ -104,7 +107,7 @@ std::string steps_text(const TrainOptions& options, std::int64_t rows) {
                                            : fmt::format("{} times", options.epochs));
 }
 
-void print_check(const TrainFlags& flags, const TrainingPlan& plan) {
+void print_check(const TrainFlags& flags, const TrainingPlan& plan, const std::vector<std::string>& hints) {
   const Dataset& data = plan.data.train;
   const Forecast& f = plan.memory.forecast;
   auto rows = static_cast<std::int64_t>(data.rows.size());
@@ -116,6 +119,8 @@ void print_check(const TrainFlags& flags, const TrainingPlan& plan) {
     table.emplace_back("eval tokens", tokens_text(*plan.data.eval));
   }
   table.emplace_back("steps", steps_text(flags.training.options, rows));
+  if (std::string filling = filling_text(data, flags.training.options); !filling.empty())
+    table.emplace_back("micro-batches", filling);
   table.emplace_back("peak memory",
                      fmt::format("{:>8} predicted{}", bytes_text(f.total()), f.own_memory ? " of the GPU's" : ""));
   for (const auto& [name, bytes] : forecast_parts(f))
@@ -132,6 +137,7 @@ void print_check(const TrainFlags& flags, const TrainingPlan& plan) {
                     grouped(rows), grouped(static_cast<std::int64_t>(row.input_ids.size())),
                     grouped(supervised_tokens(row))));
   print(spans_text(masked_spans(row, pointer(plan.tokenizer)), output_width(), output_has_colour()));
+  if (!hints.empty()) print("\n" + advice_text(hints, output_width()));
   if (flags.profile == "memory") print("\n" + memory_profile_text(plan.memory.forecast) + "\n");
 }
 
@@ -154,10 +160,12 @@ int run_check(const Words& words) {
   if (plan.adapter)
     warn_of_untrained_ends(*load_model(train.model_folder, cpu_device(1), {.precision = Precision::f32}),
                            plan.data.train, pointer(plan.tokenizer));
+  std::vector<std::string> hints =
+      advice(train, plan, *load_model(train.model_folder, meta_device(cpu_device(1)), plan.load));
   if (train.training.json)
-    print_json(check_json(train, plan));
+    print_json(check_json(train, plan, hints));
   else
-    print_check(train, plan);
+    print_check(train, plan, hints);
   return 0;
 }
 

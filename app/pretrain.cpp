@@ -109,16 +109,17 @@ int run_pretrain(const Words& words) {
   report_plan(training, fmt::format("new {} model: {} parameters", config.model_type, grouped(parameters)));
   report_data(training, data);
   report_memory(training, memory);
-  TrainResult result = beside_forecast(memory.forecast, [&] {
+  TrainingOutcome outcome = beside_forecast(memory.forecast, [&] {
     std::unique_ptr<CausalLm> model = new_model(config_file, chosen.device(), training.options.seed);
-    TrainResult result = run_training(*model, nullptr, data, training, memory.options, output);
-    CardFacts facts = card_facts(training, data_flags, data, result);
+    TrainingOutcome outcome =
+        run_training(*model, nullptr, data, training, memory.options, output, &folder.tokenizer());
+    CardFacts facts = card_facts(training, data_flags, data, outcome.result);
     facts.trainable = facts.parameters = parameters;
     output.save_model(*model, output.file(""), card(facts, config));
-    return result;
+    return outcome;
   });
   commit_output(output, training.output);
-  return report_result(training, result, parameters, parameters, memory);
+  return report_result(training, outcome, parameters, parameters, memory);
 }
 
 }  // namespace loragrad

@@ -29,9 +29,10 @@ std::vector<TokenId> ids_of(const Tokenizer& tokenizer, const std::string& text,
 
 }  // namespace
 
-std::vector<TokenId> prompt_ids(const Tokenizer& tokenizer, const std::string& text, const ModelConfig& config) {
-  std::vector<TokenId> ids = ids_of(tokenizer, text, config, "--prompt");
-  if (ids.empty()) throw UsageError(fmt::format("--prompt: expected {}, found \"\"", no_beginning));
+std::vector<TokenId> prompt_ids(const Tokenizer& tokenizer, const std::string& text, const ModelConfig& config,
+                                const std::string& flag) {
+  std::vector<TokenId> ids = ids_of(tokenizer, text, config, flag);
+  if (ids.empty()) throw UsageError(fmt::format("{}: expected {}, found \"\"", flag, no_beginning));
   return ids;
 }
 

@@ -14,8 +14,10 @@ struct Prompt {
   std::string adapter = {};
 };
 
-/// The ids of --prompt's text; an empty one is the model's beginning of a text. UsageError where the model has none.
-std::vector<TokenId> prompt_ids(const Tokenizer& tokenizer, const std::string& text, const ModelConfig& config);
+/// The ids of the text of --prompt, or of another flag; an empty one is the model's beginning of a text. UsageError
+/// where the model has none.
+std::vector<TokenId> prompt_ids(const Tokenizer& tokenizer, const std::string& text, const ModelConfig& config,
+                                const std::string& flag = "--prompt");
 
 /// The rows {"prompt": TEXT, "adapter": one of `adapters`, null or absent} of a .jsonl file, in order. InputError as
 /// FILE:LINE for the first prompt that is empty where the model has no beginning of a text, or that leaves no position

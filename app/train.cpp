@@ -5,6 +5,7 @@
 #include "app/learnable.h"
 #include "app/plan.h"
 #include "app/profile_text.h"
+#include "io/atomic.h"
 #include "io/hub_cache.h"
 #include "models/base_hash.h"
 
@@ -21,12 +22,19 @@ int run_plan(TrainFlags& train, const TrainingPlan& plan, TimeProfile* times) {
   std::string hash = base_hash(*model, BaseTensors(*model, train.model_folder));
   warn_of_bad_weights(*model);
   if (adapter) warn_of_untrained_ends(*model, plan.data.train, pointer(plan.tokenizer));
-  TrainResult result = run_training(*model, adapter, plan.data, train.training, plan.memory.options, output, times);
-  CardFacts facts = card_facts(train.training, train.data, plan.data, result);
+  TrainingOutcome outcome = run_training(*model, adapter, plan.data, train.training, plan.memory.options, output,
+                                         pointer(plan.tokenizer), times);
+  CardFacts facts = card_facts(train.training, train.data, plan.data, outcome.result);
   facts.base_model = base_name_of(train.model_folder);
   facts.base_hash = hash;
   facts.trainable = plan.trainable;
   facts.parameters = plan.parameters;
+  if (output.has_best()) {
+    facts.which = CardFacts::Which::best;
+    write_file(output.file("best/README.md"), model_card(facts, adapter));
+    facts.which = CardFacts::Which::last;
+  }
+  bool has_best = output.has_best();
   if (adapter)
     output.save_adapter(*adapter, model_card(facts, adapter));
   else
@@ -39,7 +47,8 @@ int run_plan(TrainFlags& train, const TrainingPlan& plan, TimeProfile* times) {
   } else if (train.profile == "memory") {
     profile = memory_profile_json(plan.memory.forecast);
   }
-  return report_result(train.training, result, plan.trainable, plan.parameters, plan.memory, profile);
+  return report_result(train.training, outcome, plan.trainable, plan.parameters, plan.memory,
+                       has_best ? train.training.output + "/best" : "", profile);
 }
 
 }  // namespace

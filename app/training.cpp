@@ -13,6 +13,7 @@
 #include "app/learnable.h"
 #include "engine/error.h"
 #include "io/mapped_file.h"
+#include "train/filling.h"
 #include "train/metrics.h"
 #include "train/process_memory.h"
 #include "train/progress.h"
@@ -85,6 +86,8 @@ void TrainingFlags::add(Flags& flags) {
   flags.number("clip", options.clip, 0, any, "largest norm of all gradients together; 0: off");
   flags.integer("batch-size", options.batch_size, 1, many, "rows taken at once");
   flags.integer("grad-accum", options.grad_accum, 1, many, "batches of a step");
+  flags.integer("max-tokens-per-batch", options.max_tokens_per_batch, 0, many,
+                "take a step's rows together by their tokens, up to so many; 0: --batch-size rows. The same result");
   flags.toggle("checkpoint-activations", options.checkpoint_activations,
                "keep each block's input alone and run the block again in backward: less memory, more time");
   flags.bytes("max-memory", max_memory, "peak memory to stay within, by the forecast; changes how, not what");
@@ -94,6 +97,9 @@ void TrainingFlags::add(Flags& flags) {
   flags.toggle("no-shuffle", no_shuffle, "take the rows in the file's order");
   flags.text("eval-data", eval_data, "PATH", "rows to evaluate on: a file, or a folder with valid.jsonl");
   flags.integer("eval-every", options.eval_every, 0, many, "steps between evaluations; 0: only at the end");
+  flags.integer("early-stop", options.early_stop, 0, many,
+                "end after so many evaluations in a row without a lower loss; 0: never");
+  flags.list("sample-prompt", sample_prompts, "TEXT", "continue it at each evaluation and at the end, on stderr");
   flags.text("metrics", metrics, "FILE", "a line of JSON for each step (default: OUTPUT/metrics.jsonl)");
   flags.toggle("overwrite", overwrite, "replace an earlier output");
   flags.toggle("json", json, "print the result as JSON to stdout, all else to stderr");
@@ -105,6 +111,8 @@ void TrainingFlags::finish(std::vector<InputPath> inputs) {
   options.shuffle = !no_shuffle;
   if (options.eval_every > 0 && !eval_data)
     throw UsageError("--eval-every: expected --eval-data beside it, found none");
+  if (options.early_stop > 0 && options.eval_every == 0)
+    throw UsageError("--early-stop: expected --eval-every beside it, found none");
   options.check();
   inputs.push_back({"data", data});
   if (eval_data) inputs.push_back({"eval-data", *eval_data});
@@ -129,10 +137,19 @@ TrainingData open_training_data(const TrainingFlags& flags, const DataFlags& dat
   if (!data.no_eos) warn_of_end_tokens(config, tokenizer, sets.train);
   warn_of_rows(sets.train);
   if (sets.eval) warn_of_rows(*sets.eval);
+  sets.samples = sample_prompts(flags.sample_prompts, tokenizer, config, folder);
   return sets;
 }
 
 void report_plan(const TrainingFlags& flags, const std::string& line) { return flags.json ? note(line) : say(line); }
+
+std::string filling_text(const Dataset& data, const TrainOptions& options) {
+  if (options.max_tokens_per_batch == 0) return "";
+  Filling filling = filling_of(data, options);
+  return fmt::format("{:.1f} a step, of {:.0f} tokens on average (up to {}), instead of {:.1f} by rows",
+                     filling.batches_a_step(), filling.tokens_a_batch(), grouped(options.max_tokens_per_batch),
+                     filling.rows_batches_a_step());
+}
 
 void report_data(const TrainingFlags& flags, const TrainingData& data) {
   auto line = [&](const char* label, const Dataset& set) {
@@ -144,6 +161,8 @@ void report_data(const TrainingFlags& flags, const TrainingData& data) {
   if (data.eval) line("evaluation data", *data.eval);
   std::int64_t steps = flags.options.total_steps(static_cast<std::int64_t>(data.train.rows.size()));
   report_plan(flags, fmt::format("steps: {} of {} rows", grouped(steps), grouped(flags.options.rows_per_step())));
+  if (std::string text = filling_text(data.train, flags.options); !text.empty())
+    report_plan(flags, "micro-batches: " + text);
 }
 
 MemoryPlan plan_within_limit(const TrainingFlags& flags, const Dataset& data, const DevicePtr& device,
@@ -184,12 +203,13 @@ Json::Object memory_json(const MemoryPlan& plan) {
   return json;
 }
 
-TrainResult run_training(const CausalLm& model, const Adapter* adapter, const TrainingData& data,
-                         const TrainingFlags& flags, const TrainOptions& options, const TrainingOutput& output,
-                         TimeProfile* times) {
+TrainingOutcome run_training(const CausalLm& model, const Adapter* adapter, const TrainingData& data,
+                             const TrainingFlags& flags, const TrainOptions& options, const TrainingOutput& output,
+                             const Tokenizer* tokenizer, TimeProfile* times) {
   Metrics metrics(flags.metrics ? *flags.metrics : output.file("metrics.jsonl"));
   Progress progress;
   progress.total_steps = flags.options.total_steps(static_cast<std::int64_t>(data.train.rows.size()));
+  Samples samples(model, adapter, tokenizer, data.samples);
   TrainObserver observer;
   if (times) observer.on_phase = [times](StepPhase phase) { times->phase_begins(phase); };
   observer.on_step = [&](const StepReport& report) {
@@ -202,6 +222,15 @@ TrainResult run_training(const CausalLm& model, const Adapter* adapter, const Tr
     note(fmt::format("evaluation after step {}: loss {:.4f}, perplexity {:.3f}", step, report.loss, report.perplexity));
     // What has been trained is not given up for it.
     if (!report.not_finite.empty()) warn(report.not_finite);
+    samples.write(step);
+  };
+  observer.on_best = [&](std::int64_t) {
+    if (!adapter || flags.options.eval_every == 0) return;
+    try {
+      output.save_best(*adapter);
+    } catch (const IoError& error) {
+      warn(std::string(error.what()) + "; the best adapter is not kept, and the run goes on");
+    }
   };
   observer.stop = [] { return interrupted_by() != 0; };
   TrainResult result =
@@ -211,7 +240,8 @@ TrainResult run_training(const CausalLm& model, const Adapter* adapter, const Tr
   // The last update has no next step that would find out; of an adapter, the saving does.
   if (!adapter) warn_of_bad_weights(model, "the trained");
   metrics.close();
-  return result;
+  if (!result.stopped) samples.write(result.steps);
+  return {result, samples.last()};
 }
 
 void commit_output(TrainingOutput& folder, std::string& output) {
@@ -239,8 +269,29 @@ CardFacts card_facts(const TrainingFlags& flags, const DataFlags& data_flags, co
   return facts;
 }
 
-int report_result(const TrainingFlags& flags, const TrainResult& result, std::int64_t trainable,
-                  std::int64_t parameters, const MemoryPlan& memory, const Json& profile) {
+namespace {
+
+/// Which evaluation was the best, and where its adapter is.
+std::string best_text(const TrainResult& result, const std::string& best_folder) {
+  std::string text = fmt::format("best evaluation: loss {:.4f} after step {}", result.best->loss, result.best->step);
+  if (best_folder.empty()) return text + (result.best->step == result.steps ? ", the last" : ", not kept");
+  if (result.best->step == result.steps) return text + fmt::format(", the last: {} is the same", best_folder);
+  return text + fmt::format(", kept in {}; the adapter around it is the last, of step {}", best_folder, result.steps);
+}
+
+Json best_json(const TrainResult& result, const std::string& best_folder) {
+  if (!result.best) return {};
+  return Json::Object{{"step", result.best->step},
+                      {"loss", result.best->loss},
+                      {"folder", best_folder.empty() ? Json() : Json(best_folder)}};
+}
+
+}  // namespace
+
+int report_result(const TrainingFlags& flags, const TrainingOutcome& outcome, std::int64_t trainable,
+                  std::int64_t parameters, const MemoryPlan& memory, const std::string& best_folder,
+                  const Json& profile) {
+  const TrainResult& result = outcome.result;
   bool interrupted = result.stopped && interrupted_by() != 0;
   if (flags.json) {
     Json json = Json::Object{{"output", flags.output},
@@ -248,6 +299,9 @@ int report_result(const TrainingFlags& flags, const TrainResult& result, std::in
                              {"interrupted", interrupted},
                              {"loss", result.loss ? Json(*result.loss) : Json()},
                              {"eval", result.eval ? eval_json(*result.eval) : Json()},
+                             {"best", best_json(result, best_folder)},
+                             {"early_stopped", result.early_stopped},
+                             {"samples", outcome.samples},
                              {"tokens", result.tokens},
                              {"supervised_tokens", result.supervised_tokens},
                              {"seconds", result.seconds},
@@ -263,6 +317,9 @@ int report_result(const TrainingFlags& flags, const TrainResult& result, std::in
     if (result.loss)
       say(fmt::format("loss {:.4f} at step {}", *result.loss, result.steps) +
           (result.eval ? fmt::format(", {:.4f} on the evaluation data", result.eval->loss) : ""));
+    if (result.early_stopped)
+      say(fmt::format("stopped early: {} evaluations without a lower loss", flags.options.early_stop));
+    if (result.best && flags.options.eval_every > 0) say(best_text(result, best_folder));
     say(fmt::format("{}wrote {}", interrupted ? "interrupted; " : "", flags.output));
   }
   return interrupted ? 128 + interrupted_by() : 0;

@@ -5,6 +5,7 @@
 #include "app/flags.h"
 #include "app/inputs.h"
 #include "app/paths.h"
+#include "app/samples.h"
 #include "io/json.h"
 #include "train/memory_plan.h"
 #include "train/model_card.h"
@@ -19,6 +20,7 @@ struct TrainingFlags {
   TrainOptions options;
   std::string data, output, schedule = "linear";
   std::optional<std::string> eval_data, metrics;
+  std::vector<std::string> sample_prompts;
   std::optional<std::size_t> max_memory;
   bool no_shuffle = false, overwrite = false, json = false;
 
@@ -29,10 +31,11 @@ struct TrainingFlags {
   void finish(std::vector<InputPath> inputs);
 };
 
-/// The two data sets of a run, and the adapters that rows of the second choose.
+/// The two data sets of a run, the adapters that rows of the second choose, and what is continued meanwhile.
 struct TrainingData {
   Dataset train;
   std::optional<Dataset> eval;
+  std::vector<SamplePrompt> samples = {};
   std::vector<WeightedAdapter> eval_adapters = {};
 };
 /// Opens them, and says what of them cannot be learnt; UsageError when the schedule leaves no step a learning rate.
@@ -44,6 +47,8 @@ TrainingData open_training_data(const TrainingFlags& flags, const DataFlags& dat
 
 /// What is known before the first step: to stdout, or with --json to stderr.
 void report_plan(const TrainingFlags& flags, const std::string& line);
+/// How --max-tokens-per-batch fills micro-batches, beside what rows would give; "" without it.
+std::string filling_text(const Dataset& data, const TrainOptions& options);
 /// The plan's lines about the data.
 void report_data(const TrainingFlags& flags, const TrainingData& data);
 
@@ -59,11 +64,18 @@ void report_memory(const TrainingFlags& flags, const MemoryPlan& plan);
 /// memory of its own "predicted_host_bytes" too.
 Json::Object memory_json(const MemoryPlan& plan);
 
+/// What came of a run.
+struct TrainingOutcome {
+  TrainResult result;
+  Json::Array samples;  ///< the last, as app/samples.h has them
+};
+
 /// Trains with progress and metrics, by `options` (the flags', as --max-memory changed them). Signals end it after a
-/// step. `times`, where given, is told of phases and steps.
-TrainResult run_training(const CausalLm& model, const Adapter* adapter, const TrainingData& data,
-                         const TrainingFlags& flags, const TrainOptions& options, const TrainingOutput& output,
-                         TimeProfile* times = nullptr);
+/// step. Where it is evaluated more than once, the adapter of the lowest loss is kept in `output`. `tokenizer` is for
+/// samples; `times`, where given, is told of phases and steps.
+TrainingOutcome run_training(const CausalLm& model, const Adapter* adapter, const TrainingData& data,
+                             const TrainingFlags& flags, const TrainOptions& options, const TrainingOutput& output,
+                             const Tokenizer* tokenizer, TimeProfile* times = nullptr);
 
 /// {"loss", "perplexity", "supervised_tokens", "tokens", "rows", "seconds"}
 Json eval_json(const EvalReport& report);
@@ -77,7 +89,9 @@ void commit_output(TrainingOutput& folder, std::string& output);
 
 /// Says how the run ended, after it has been saved; returns the exit code: 0, or 128 + signal when it was interrupted.
 /// `profile` is a key of the JSON where it is not null.
-int report_result(const TrainingFlags& flags, const TrainResult& result, std::int64_t trainable,
-                  std::int64_t parameters, const MemoryPlan& memory, const Json& profile = {});
+/// `best_folder` is where the best adapter lies, empty where there is none.
+int report_result(const TrainingFlags& flags, const TrainingOutcome& outcome, std::int64_t trainable,
+                  std::int64_t parameters, const MemoryPlan& memory, const std::string& best_folder = "",
+                  const Json& profile = {});
 
 }  // namespace loragrad

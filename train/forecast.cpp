@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <limits>
 #include <set>
+#include <utility>
 
 #include "data/row_stream.h"
 #include "engine/error.h"
@@ -39,17 +40,18 @@ struct Batches {
 
 /// The micro-batch with the most tokens: the order of the rows is known before the run.
 Batches batches_of_run(const Dataset& data, const TrainOptions& options) {
-  auto step = static_cast<std::size_t>(options.rows_per_step()),
-       size = static_cast<std::size_t>(options.rows_at_once());
+  auto step = static_cast<std::size_t>(options.rows_per_step());
   RowStream stream = row_stream(options, data.rows.size());
   StepRows heaviest;
   std::set<std::int64_t> shapes;
   std::int64_t most = -1, steps = options.total_steps(static_cast<std::int64_t>(data.rows.size()));
   for (std::int64_t t = 0; t < steps; ++t) {
-    std::vector<std::size_t> rows = stream.next(step);
-    for (std::size_t begin = 0; begin < rows.size(); begin += size) {
-      StepRows batch;
-      for (std::size_t i = begin; i < std::min(rows.size(), begin + size); ++i) batch.push_back(&data.rows[rows[i]]);
+    StepRows rows;
+    for (std::size_t i : stream.next(step)) rows.push_back(&data.rows[i]);
+    auto begin = rows.begin();
+    for (std::size_t at : micro_batches(rows, options.rows_at_once(), options.max_tokens_per_batch)) {
+      auto end = rows.begin() + static_cast<std::ptrdiff_t>(at);
+      StepRows batch(std::exchange(begin, end), end);
       std::int64_t tokens = tokens_of(batch);
       shapes.insert(tokens);
       if (tokens > most) {
@@ -61,14 +63,21 @@ Batches batches_of_run(const Dataset& data, const TrainOptions& options) {
   return {heaviest, shapes.size()};
 }
 
-/// The longest rows that there are, together.
-Batches longest_batch(const Dataset& data, std::size_t size) {
+/// The longest rows that there are, together; within a limit of tokens as near to it as they come.
+Batches longest_batch(const Dataset& data, std::size_t size, std::int64_t most_tokens) {
   StepRows rows;
   for (const Row& row : data.rows) rows.push_back(&row);
   auto longer = [](const Row* a, const Row* b) { return a->input_ids.size() > b->input_ids.size(); };
   std::stable_sort(rows.begin(), rows.end(), longer);
   StepRows batch;
-  for (std::size_t i = 0; i < size; ++i) batch.push_back(rows[i % rows.size()]);
+  std::int64_t tokens = 0;
+  for (std::size_t i = 0; i < size; ++i) {
+    const Row* row = rows[i % rows.size()];
+    auto own = static_cast<std::int64_t>(row->input_ids.size());
+    if (!batch.empty() && most_tokens > 0 && tokens + own > most_tokens) continue;
+    batch.push_back(row);
+    tokens += own;
+  }
   bool equal = rows.front()->input_ids.size() == rows.back()->input_ids.size();
   return {batch, equal ? 1 : data.rows.size()};
 }
@@ -80,7 +89,8 @@ Batches batches_to_forecast(const Dataset& data, const TrainOptions& options) {
   auto rows = static_cast<std::int64_t>(data.rows.size());
   std::int64_t of_run = options.steps ? *options.steps * options.rows_per_step() : options.epochs * rows;
   if (of_run <= followed_rows) return batches_of_run(data, options);
-  return longest_batch(data, static_cast<std::size_t>(std::min(of_run, options.rows_at_once())));
+  return longest_batch(data, static_cast<std::size_t>(std::min(of_run, options.rows_at_once())),
+                       options.max_tokens_per_batch);
 }
 
 /// The batch with a loss on every token: another with as many may have more labels than this one.
@@ -96,7 +106,9 @@ std::vector<Row> with_labels(const StepRows& rows) {
 /// The batch as a step, twice where gradients are kept from one micro-batch to the next.
 StepRows step_of(const std::vector<Row>& batch, const TrainOptions& options) {
   StepRows step;
-  for (int i = 0; i < (options.rows_per_step() > options.rows_at_once() ? 2 : 1); ++i)
+  bool by_tokens = options.max_tokens_per_batch > 0;
+  auto size = static_cast<std::int64_t>(batch.size());
+  for (int i = 0; i < (options.rows_per_step() > (by_tokens ? size : options.rows_at_once()) ? 2 : 1); ++i)
     for (const Row& row : batch) step.push_back(&row);
   return step;
 }
@@ -115,7 +127,8 @@ Forecast forecast_steps(const CausalLm& model, const Adapter* adapter, const Tra
   AdamW optimizer(trained, {});
   std::vector<Row> batch = with_labels(batches.heaviest);
   StepRows rows = step_of(batch, options);
-  PassOptions passes{.rows_at_once = options.rows_at_once(),
+  PassOptions passes{.rows_at_once = options.max_tokens_per_batch > 0 ? static_cast<std::int64_t>(batch.size())
+                                                                      : options.rows_at_once(),
                      .recompute = options.checkpoint_activations,
                      .adapters = adapter ? model.activate(*adapter) : ActiveAdapters()};
   // Two steps: the moments are there from the first update on.

@@ -90,8 +90,8 @@ std::size_t MemoryProfile::kept() const {
 MemoryProfile profile_memory(const CausalLm& model, std::vector<Tensor> trained, const StepRows& step,
                              const PassOptions& options) {
   MemoryMeter& meter = model.device()->memory();
-  auto size = static_cast<std::size_t>(options.rows_at_once);
-  std::size_t always = meter.live(), begin = (step.size() - 1) / size * size;
+  std::vector<std::size_t> ends = micro_batches(step, options.rows_at_once, options.tokens_at_once);
+  std::size_t always = meter.live(), begin = ends.size() > 1 ? ends[ends.size() - 2] : 0;
   if (begin > 0)
     accumulate_gradients(model, {step.begin(), step.begin() + static_cast<std::ptrdiff_t>(begin)}, options);
 

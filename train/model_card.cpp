@@ -81,6 +81,17 @@ std::string list_of(const std::vector<std::string>& paths) {
   return out;
 }
 
+std::string which_text(const CardFacts& facts) {
+  const TrainResult::Best& best = *facts.result.best;
+  std::string loss = fmt::format("the lowest loss of all evaluations, {:.4f} after step {}", best.loss, best.step);
+  if (facts.which == CardFacts::Which::best)
+    return fmt::format("This is the adapter that had {}. The folder around it has the one after the last step, {}.\n\n",
+                       loss, facts.result.steps);
+  if (best.step == facts.result.steps)
+    return fmt::format("This adapter, the last, had {}; `best/` has the same.\n\n", loss);
+  return fmt::format("This is the adapter after the last step. `best/` has the one that had {}.\n\n", loss);
+}
+
 /// The front matter and the title.
 std::string head(const std::string& base_model, const std::string& base_hash, bool adapter) {
   std::string out = fmt::format("---\nbase_model: {}\nlibrary_name: {}\npipeline_tag: text-generation\ntags:\n",
@@ -156,8 +167,12 @@ std::string model_card(const CardFacts& facts, const Adapter* adapter) {
 
   out += fmt::format("Trained with loragrad on {} ({} rows, {} supervised tokens): {} steps{}, {} tokens, {}.\n",
                      code(last_name(facts.data)), facts.rows, facts.supervised_tokens, r.steps,
-                     r.stopped ? " (interrupted)" : "", r.tokens, duration_text(r.seconds));
+                     r.stopped         ? " (interrupted)"
+                     : r.early_stopped ? " (stopped early, as evaluations did not get better)"
+                                       : "",
+                     r.tokens, duration_text(r.seconds));
   out += fmt::format("{} of {} parameters were trained.\n\n## Results\n\n", facts.trainable, facts.parameters);
+  if (facts.which != CardFacts::Which::only) out += which_text(facts);
   out += r.loss ? fmt::format("Training loss of the last step: {:.4f}.\n", *r.loss) : "No step had a loss.\n";
   if (r.eval && !r.eval->not_finite.empty())
     out += fmt::format("Loss on {}: not finite.\n", code(last_name(facts.eval_data)));

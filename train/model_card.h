@@ -18,6 +18,8 @@ struct CardFacts {
   std::int64_t trainable = 0, parameters = 0;  ///< of parameters, what was trained
   TrainOptions options;
   TrainResult result;
+  /// Whether the run left one adapter, or of two this is the last, or the one of the best evaluation in best/ within.
+  enum class Which { only, last, best } which = Which::only;
 };
 
 /// README.md as the Hugging Face hub reads it: YAML front matter (base_model, library_name, tags), what was trained on

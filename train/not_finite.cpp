@@ -1,6 +1,6 @@
 #include "train/not_finite.h"
 
-#include <algorithm>
+#include <utility>
 
 #include "ops/l2_norm.h"
 
@@ -16,9 +16,10 @@ std::string where_not_finite(const CausalLm& model, const StepRows& rows, const 
       place = "the first module whose output is not: " + name;
     last = name;
   };
-  auto size = static_cast<std::size_t>(options.rows_at_once);
-  for (std::size_t begin = 0; begin < rows.size() && place.empty(); begin += size) {
-    Batch batch = batch_of(model, rows, begin, std::min(rows.size(), begin + size));
+  std::size_t begin = 0;
+  for (std::size_t end : micro_batches(rows, options.rows_at_once, options.tokens_at_once)) {
+    if (!place.empty()) break;
+    Batch batch = batch_of(model, rows, std::exchange(begin, end), end);
     if (batch.supervised == 0) continue;
     Pass pass = training_pass(batch, options);
     pass.record = pass.recompute = false;

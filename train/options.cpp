@@ -34,10 +34,12 @@ void TrainOptions::check() const {
   count("batch-size", batch_size, 1, most_rows);
   count("grad-accum", grad_accum, 1, most_rows);
   count("batch-size x grad-accum", rows_per_step(), 1, most_rows);
-  count("micro-batch", micro_batch, 0, batch_size);
+  count("max-tokens-per-batch", max_tokens_per_batch, 0, many);
+  count("micro-batch", micro_batch, 0, most_rows_at_once());
   if (steps) count("steps", *steps, 1, many);
   count("epochs", epochs, 1, many);
   count("eval-every", eval_every, 0, many);
+  count("early-stop", early_stop, 0, many);
 }
 
 std::int64_t TrainOptions::total_steps(std::int64_t rows) const {

@@ -46,9 +46,16 @@ bool is_marked(const fs::path& folder) {
 /// What keeps a folder from being an earlier output, "" where nothing does.
 std::string objection(const fs::path& folder, const std::vector<fs::directory_entry>& entries) {
   std::error_code error;
-  for (const fs::directory_entry& entry : entries)
-    if (std::string name = entry.path().filename().string(); !is_ours(name) || entry.is_directory(error))
-      return escaped(name) + " in it";
+  for (const fs::directory_entry& entry : entries) {
+    std::string name = entry.path().filename().string();
+    if (name == best_folder && entry.is_directory(error) && !entry.is_symlink(error)) {
+      for (fs::directory_iterator at(entry.path(), error), end; !error && at != end; at.increment(error))
+        if (!is_ours(at->path().filename().string()) || at->is_directory(error))
+          return escaped(name + "/" + at->path().filename().string()) + " in it";
+      if (!error) continue;
+    }
+    if (!is_ours(name) || entry.is_directory(error)) return escaped(name) + " in it";
+  }
   return is_marked(folder) ? "" : "neither a model card nor metrics of loragrad in it";
 }
 
@@ -95,6 +102,16 @@ void TrainingOutput::save_adapter(const Adapter& adapter, const std::string& car
   loragrad::save_adapter(adapter, folder_.staging());
   write_file(file("README.md"), card);
 }
+
+void TrainingOutput::save_best(const Adapter& adapter) const {
+  std::string folder = file(best_folder);
+  std::error_code error;
+  fs::create_directory(folder, error);
+  if (error) throw IoError(system_message(folder, "create", error.value()));
+  loragrad::save_adapter(adapter, folder);
+}
+
+bool TrainingOutput::has_best() const { return fs::exists(fs::path(file(best_folder)) / "adapter_config.json"); }
 
 void TrainingOutput::save_model(const CausalLm& model, const std::string& base_folder, const std::string& card) {
   write_model(model, base_folder, folder_.staging());

@@ -12,7 +12,7 @@ namespace loragrad {
 class TrainingOutput {
  public:
   /// IoError when `path` exists, unless it is an empty folder, or an earlier output and `overwrite` is set. An earlier
-  /// output is known by its content: no folders, no files of names that loragrad does not write, and among them a model
+  /// output is known by its content: no folders but best/, no files of names that loragrad does not write, and among them a model
   /// card (README.md) with our tag or metrics of ours. So a model that was downloaded is none.
   TrainingOutput(const std::string& path, bool overwrite);
 
@@ -21,6 +21,10 @@ class TrainingOutput {
 
   /// A PEFT adapter and its model card (train/model_card.h).
   void save_adapter(const Adapter& adapter, const std::string& card);
+  /// The adapter as it is now, in the folder's `best/`, in place of one that was saved there before; its card is
+  /// written by whoever knows the whole run.
+  void save_best(const Adapter& adapter) const;
+  bool has_best() const;
   /// All parameters as a model folder (models/write_model.h).
   void save_model(const CausalLm& model, const std::string& base_folder, const std::string& card);
 

@@ -51,7 +51,7 @@ class Run {
   }
 
   TrainResult operator()() {
-    while (result_.steps < total_ && !result_.stopped) {
+    while (result_.steps < total_ && !result_.stopped && !result_.early_stopped) {
       StepReport report = step(result_.steps);
       ++result_.steps;
       result_.tokens += report.tokens;
@@ -80,6 +80,7 @@ class Run {
     report.step = t + 1;
     report.lr = options_.lr * schedule_factor(options_.schedule, t, options_.warmup_steps, total_);
     PassOptions passes{.rows_at_once = options_.rows_at_once(),
+                       .tokens_at_once = options_.max_tokens_per_batch,
                        .dropout_key = mix(options_.seed, static_cast<std::uint64_t>(report.step)),
                        .recompute = options_.checkpoint_activations,
                        .adapters = adapters_,
@@ -146,6 +147,16 @@ class Run {
     if (result_.stopped) return;
     result_.eval = report;
     if (observer_.on_eval) observer_.on_eval(result_.steps, report);
+    // A loss that is no number is never lower.
+    if (report.not_finite.empty() && (!result_.best || report.loss < result_.best->loss)) {
+      result_.best = {result_.steps, report.loss};
+      evaluations_since_best_ = 0;
+      if (observer_.on_best) observer_.on_best(result_.steps);
+    } else {
+      ++evaluations_since_best_;
+    }
+    result_.early_stopped =
+        options_.early_stop > 0 && evaluations_since_best_ >= options_.early_stop && result_.steps < total_;
   }
 
   bool stop_asked() const { return observer_.stop && observer_.stop(); }
@@ -163,6 +174,7 @@ class Run {
   std::int64_t total_;
   std::optional<FirstStepProof> proof_;
   TrainResult result_;
+  std::int64_t evaluations_since_best_ = 0;
 };
 
 }  // namespace

@@ -25,15 +25,20 @@ struct TrainOptions {
   std::uint64_t seed = 0;
   bool shuffle = true;
   bool checkpoint_activations = false;  ///< keep each block's input alone and run the block again in backward
-  /// Rows taken at once, where batch_size of them would take too much memory; 0: batch_size. The result is the same, to
+  /// Rows taken at once, where as many as asked would take too much memory; 0: most_rows_at_once(). The result is the same, to
   /// rounding. Evaluation then takes fewer tokens at once too.
   std::int64_t micro_batch = 0;
+  /// A step's rows are then taken together by their tokens, up to so many, instead of batch_size at a time; 0: by rows.
+  /// The result is the same, to rounding.
+  std::int64_t max_tokens_per_batch = 0;
   std::int64_t eval_every = 0;  ///< steps between evaluations; 0: only after the last step
+  std::int64_t early_stop = 0;  ///< ends after so many evaluations in a row without a lower loss than before; 0: never
 
   /// UsageError naming the first flag whose value is out of range.
   void check() const;
   std::int64_t rows_per_step() const { return batch_size * grad_accum; }
-  std::int64_t rows_at_once() const { return micro_batch > 0 ? micro_batch : batch_size; }
+  std::int64_t most_rows_at_once() const { return max_tokens_per_batch > 0 ? rows_per_step() : batch_size; }
+  std::int64_t rows_at_once() const { return micro_batch > 0 ? micro_batch : most_rows_at_once(); }
   std::int64_t eval_tokens_at_once() const { return micro_batch > 0 ? 256 : EvalOptions{}.tokens_per_batch; }
   /// Optimiser steps over `rows` rows.
   std::int64_t total_steps(std::int64_t rows) const;
@@ -63,6 +68,8 @@ struct TrainObserver {
   std::function<void(const StepReport&)> on_step = {};
   PhaseObserver on_phase = {};  ///< forward and backward of each micro-batch, and the update
   std::function<void(std::int64_t step, const EvalReport&)> on_eval = {};
+  /// After on_eval, where no evaluation before had so low a loss: what is trained now is the best so far.
+  std::function<void(std::int64_t step)> on_best = {};
   std::function<bool()> stop = {};  ///< polled after each step and while evaluating; true ends the run
 };
 
@@ -75,6 +82,13 @@ struct TrainResult {
   std::optional<double> loss;                    ///< of the last step that had one
   std::optional<std::size_t> device_peak_bytes;  ///< as the last step's report has it
   std::optional<EvalReport> eval;                ///< the last
+  /// The evaluation with the lowest loss; none where none was finite.
+  struct Best {
+    std::int64_t step = 0;
+    double loss = 0;
+  };
+  std::optional<Best> best;
+  bool early_stopped = false;  ///< by options.early_stop
 };
 
 /// What evaluations in a training are made with: a row that chooses one of `named` has that alone, any other the one in

@@ -146,3 +146,52 @@ class Check(CliTest):
     def test_no_step_no_time(self):
         self.fails(2, *self.words(profile="time"), says=("--profile", "memory", "time"))
         self.fails(2, *self.words(profile="space"), says=("--profile", "time, memory", "space"))
+
+
+class Advice(CliTest):
+    def advice(self, rows, *more, model=None):
+        data = write_rows(self.folder / "rows.jsonl", rows)
+        words = ["check", "--model", model or self.model, "--data", data, "--target", "all-linear", *more]
+        advice = self.json(*words)["advice"]
+        said = self.ok(*words)
+        for line in advice: self.assertIn("\n  - " + line[:40], said)
+        self.assertTrue(all(len(line) <= 80 for line in said.partition("\nadvice\n")[2].splitlines()), said)
+        self.assertEqual(bool(advice), "\nadvice\n" in said)
+        return "\n".join(advice)
+
+    def test_a_good_run_has_none(self):
+        self.assertEqual("", self.advice([{"text": "Ann saw the cat."}]))
+
+    def test_ends(self):
+        self.assertIn("no row has an end token with a loss (\"<|endoftext|>\" (256)): the model does not learn to end. Leave --no-eos out", self.advice([{"text": "ab"}], "--no-eos"))
+        ids = {"input_ids": [1, 2, 256], "labels": [1, 2, -100]}
+        self.assertIn("1 of 2 rows end with an end token that has no loss", self.advice([ids, {"input_ids": [1, 2, 256]}]))
+        self.assertIn("Put it at the end of input_ids", self.advice([{"input_ids": [1, 2]}]))
+        cut = self.advice([{"text": "a" * 60}, {"text": "b" * 70}], "--seq-len", 8)
+        self.assertIn("2 of 2 rows lost their end to --seq-len 8: a larger one keeps it", cut)
+        self.assertIn("A larger --seq-len keeps the ends of rows", cut)
+
+    def test_rows_without_loss(self):
+        self.assertIn("1 of 2 rows have no supervised token, and teach nothing: leave them out, or look at their labels", self.advice([{"input_ids": [1, 2], "labels": [1, -100]}, {"input_ids": [1, 256]}]))
+
+    def test_padding_and_beginnings(self):
+        model = self.copy_model()
+        path = model / "tokenizer_config.json"
+        path.write_text(json.dumps({**json.loads(path.read_text()), "pad_token": "<|endoftext|>", "eos_token": "<|endoftext|>"}))
+        self.assertIn('the padding is the end token, "<|endoftext|>"', self.advice([{"text": "a"}], model=model))
+        config = json.loads((model / "config.json").read_text())
+        (model / "config.json").write_text(json.dumps({**config, "bos_token_id": 65}))
+        (model / "generation_config.json").unlink(missing_ok=True)
+        self.assertIn('1 of 2 rows begin with two beginnings of a text, "A" (65)', self.advice([{"text": "AA man."}, {"text": "A man."}], model=model))
+
+    def test_rates_and_targets(self):
+        rows = [{"text": "a"}]
+        self.assertIn("--lr 2e-05 is ten times or more below what LoRA wants on most models, some 0.0002: try that first (rates of full", self.advice(rows, "--lr", "2e-5"))
+        self.assertIn("--lr 0.002 is ten times or more above what LoRA wants", self.advice(rows, "--lr", "2e-3"))
+        self.assertEqual("", self.advice(rows, "--lr", "1e-3"))
+        full = ["check", "--model", self.model, "--data", self.data, "--full"]
+        self.assertIn("above what training all parameters wants on most models, some 2e-05", self.json(*full, "--lr", "2e-4")["advice"][0])
+        self.assertEqual([], self.json(*full, "--lr", "1e-5")["advice"])
+        few = self.json("check", "--model", self.model, "--data", self.data)["advice"]
+        self.assertEqual(1, len(few))
+        self.assertIn("2 of 7 kinds of linear maps are adapted (q_proj, v_proj)", few[0])

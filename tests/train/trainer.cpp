@@ -77,6 +77,34 @@ TEST_CASE("smaller micro-batches are another way to take the same step") {
   }
 }
 
+TEST_CASE("micro-batches by tokens are another way to take the same step, dropout included") {
+  TinyModel folder;
+  Dataset data = tiny_data(13);
+  TrainOptions options{.lr = 1e-2, .batch_size = 2, .grad_accum = 6, .steps = 4};
+  Outcome whole = run(folder, data, options, 1, 0.3);
+  for (std::int64_t tokens : {1, 9, 20, 1000}) {
+    options.max_tokens_per_batch = tokens;
+    check_same_but_for_rounding(run(folder, data, options, 1, 0.3), whole, 4);
+  }
+}
+
+TEST_CASE("micro-batches: rows in order, as many as both limits allow") {
+  std::vector<Row> rows(6);
+  StepRows step;
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    rows[i].input_ids.resize(std::vector<std::size_t>{3, 4, 9, 1, 1, 5}[i]);
+    step.push_back(&rows[i]);
+  }
+  using Ends = std::vector<std::size_t>;
+  CHECK(micro_batches(step, 2, 0) == Ends{2, 4, 6});
+  CHECK(micro_batches(step, 4, 0) == Ends{4, 6});
+  CHECK(micro_batches(step, 6, 7) == Ends{2, 3, 6});  // the third is longer, and goes alone
+  CHECK(micro_batches(step, 6, 6) == Ends{1, 2, 3, 5, 6});
+  CHECK(micro_batches(step, 2, 7) == Ends{2, 3, 5, 6});
+  CHECK(micro_batches(step, 6, 23) == Ends{6});
+  CHECK(micro_batches({}, 6, 7).empty());
+}
+
 TEST_CASE("a run with checkpointed blocks is the same run, bit for bit") {
   TinyModel folder;
   Dataset data = tiny_data(9);
