@@ -119,6 +119,7 @@ Facts inspect_adapter(const std::string& folder) {
                              {"dropout", config.lora_dropout},
                              {"rslora", config.use_rslora},
                              {"lora_bias", config.lora_bias},
+                             {"dora", config.use_dora},
                              {"targets", config.target_modules.text()}});
   // The share can be told only where the base is.
   if (std::string base_folder = local_folder(base); fs::exists(fs::path(base_folder) / "config.json")) {

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <charconv>
 #include <set>
 
 #include "app/console.h"
@@ -44,15 +45,22 @@ void LoraFlags::add(Flags& flags) {
   flags.number("alpha", alpha, -1e30, 1e30, "B A is scaled by alpha / rank (default: 2 x rank)");
   flags.number("dropout", dropout, 0, 1, "on the adapter's input, below 1");
   flags.text("target", target, "NAMES", "q_proj,v_proj | all-linear | regex:PATTERN (default: PEFT's for the family)");
-  flags.choice("init", init, {"default", "gaussian"}, "of A, as PEFT's; B is zero");
+  flags.text("layers", layers, "0-3,7", "adapt modules of these layers alone, counted from 0");
+  flags.text("exclude", exclude, "NAMES", "modules that --target selects and that get no adapter; also regex:PATTERN");
+  flags.choice("init", init, {"default", "gaussian", "orthogonal", "pissa", "olora"},
+               "of A and B, as PEFT's; pissa and olora start as a part of the base");
   flags.toggle("rslora", rslora, "scale by alpha / sqrt(rank)");
   flags.toggle("lora-bias", lora_bias, "B has a bias, trained with it");
+  flags.toggle("dora", dora, "train the lengths of the adapted weights' rows too (DoRA)");
   flags.toggle("full", full, "train all parameters instead of an adapter");
   flags.text("init-adapter", init_adapter, "DIR", "start from a saved adapter; its config wins");
 }
 
 void LoraFlags::check(const Flags& flags) const {
-  for (const char* name : {"rank", "alpha", "dropout", "target", "init", "rslora", "lora-bias", "init-adapter"}) {
+  if (full && flags.given("loraplus-ratio"))
+    throw UsageError("--loraplus-ratio: expected no adapter's flag beside --full");
+  for (const char* name : {"rank", "alpha", "dropout", "target", "layers", "exclude", "init", "rslora", "lora-bias",
+                           "dora", "init-adapter"}) {
     if (!flags.given(name)) continue;
     if (full) throw UsageError(fmt::format("--{}: expected no adapter's flag beside --full", name));
     if (init_adapter && std::string(name) != "init-adapter")
@@ -69,9 +77,66 @@ LoraConfig LoraFlags::config(const std::string& model_type) const {
   config.target_modules = target ? TargetModules::parse(*target) : default_targets(model_type);
   config.use_rslora = rslora;
   config.lora_bias = lora_bias;
-  config.init_lora_weights = init == "gaussian" ? LoraInit::gaussian : LoraInit::standard;
+  config.use_dora = dora;
+  config.init_lora_weights = init_named(init).value_or(LoraInit::standard);
   config.check();
   return config;
+}
+
+namespace {
+
+/// "0-3,7"
+std::vector<std::int64_t> layers_of(const std::string& text) {
+  std::vector<std::int64_t> layers;
+  const char *at = text.data(), *end = at + text.size();
+  auto number = [&](std::int64_t& value) {
+    constexpr std::int64_t most = 1 << 20;
+    auto [behind, error] = std::from_chars(at, end, value);
+    bool good = error == std::errc() && value >= 0 && value < most;
+    at = behind;
+    return good;
+  };
+  while (true) {
+    std::int64_t first = 0, last = 0;
+    bool good = number(first);
+    last = first;
+    if (good && at != end && *at == '-') good = ++at, number(last);
+    if (!good || last < first || (at != end && *at != ','))
+      throw UsageError(fmt::format("--layers: expected numbers and ranges with commas between, as 0-3,7, found \"{}\"",
+                                   escaped(text)));
+    for (std::int64_t layer = first; layer <= last; ++layer) layers.push_back(layer);
+    if (at++ == end) return layers;
+  }
+}
+
+}  // namespace
+
+void LoraFlags::choose_modules(LoraConfig& config, const std::vector<LinearShape>& all) const {
+  check_targets(config.target_modules, all);
+  if (init_adapter || (!layers && !exclude)) return;
+  TargetModules& targets = config.target_modules;
+  ModuleLimits limits;
+  if (exclude) {
+    limits.exclude = TargetModules::parse(*exclude);
+    if (limits.exclude->kind == TargetModules::Kind::all_linear)
+      throw UsageError("--exclude: expected names or regex:PATTERN, found all-linear");
+    TargetSelection selection = select_targets(*limits.exclude, all);
+    if (!selection.unmatched.empty())
+      throw InputError(fmt::format("--exclude: expected names of modules, found \"{}\", which matches none{}",
+                                   escaped(selection.unmatched.front(), 200),
+                                   nearest_targets_text(*limits.exclude, selection.unmatched.front(), all)));
+  }
+  std::vector<LinearShape> selected = match_targets(targets, all);
+  if (layers) {
+    limits.layers = layers_of(*layers);
+    for (std::int64_t layer : *limits.layers)
+      if (within({.exclude = {}, .layers = {{layer}}, .layers_pattern = {}}, selected, {}, all).empty())
+        throw InputError(fmt::format("--layers: expected layers that have a target, found {}", layer));
+  }
+  std::vector<LinearShape> left = within(limits, selected, targets, all);
+  if (left.empty()) throw UsageError("--exclude: expected to leave a module to adapt, found none left");
+  targets = {};
+  for (const LinearShape& shape : left) targets.names.push_back(shape.name);
 }
 
 Adapter LoraFlags::adapter(const LoraConfig& config, const DevicePtr& device, const Base& base,

@@ -21,9 +21,9 @@ struct LoraFlags {
   std::int64_t rank = 16;
   std::optional<double> alpha;
   double dropout = 0.05;
-  std::optional<std::string> target, init_adapter;
+  std::optional<std::string> target, layers, exclude, init_adapter;
   std::string init = "default";
-  bool rslora = false, lora_bias = false, full = false;
+  bool rslora = false, lora_bias = false, dora = false, full = false;
 
   void add(Flags& flags);
   /// --full has no adapter, and --init-adapter brings its own config: a flag that would not count is refused, or said
@@ -31,6 +31,8 @@ struct LoraFlags {
   void check(const Flags& flags) const;
   /// The config for a model of this type; that of --init-adapter where there is one.
   LoraConfig config(const std::string& model_type) const;
+  /// Checks the config's targets, and with --layers or --exclude makes them the names of the modules that are left.
+  void choose_modules(LoraConfig& config, const std::vector<LinearShape>& all) const;
   /// A fresh adapter of this config, or the one of --init-adapter, with its warnings printed.
   Adapter adapter(const LoraConfig& config, const DevicePtr& device, const Base& base, std::uint64_t seed) const;
 };

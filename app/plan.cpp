@@ -27,6 +27,8 @@ void TrainFlags::add(Flags& flags) {
   flags.require({"model"});
   lora.add(flags);
   training.add(flags);
+  flags.number("loraplus-ratio", training.options.loraplus_ratio, 0, 1e6,
+               "learning rate of B and of trained vectors, over that of A (LoRA+)");
   data.add(flags);
   compute.add(flags);
   flags.list("adapter", adapters, "NAME=DIR[:WEIGHT]",
@@ -73,7 +75,7 @@ TrainingPlan plan_training(const TrainFlags& flags, const std::function<DevicePt
   std::optional<LoraConfig> lora;
   if (!flags.lora.full) {
     lora = flags.lora.config(outline->config().model_type);
-    check_targets(lora->target_modules, outline->linear_shapes());
+    flags.lora.choose_modules(*lora, outline->linear_shapes());
   }
   plan.tokenizer = find_tokenizer(flags.model_folder);
   plan.data = open_training_data(flags.training, flags.data, pointer(plan.tokenizer), outline->config(),
@@ -102,6 +104,14 @@ TrainingPlan plan_training(const TrainFlags& flags, const std::function<DevicePt
   plan.trainable = plan.adapter ? plan.adapter->parameters() : outline->parameter_count();
   plan.parameters = outline->parameter_count() + (plan.adapter ? plan.trainable : 0);
   return plan;
+}
+
+void start_from_base(const TrainFlags& flags, TrainingPlan& plan, const CausalLm& model) {
+  if (!plan.adapter || flags.lora.init_adapter || !plan.adapter->config.starts_from_base()) return;
+  std::string base = plan.adapter->base_model;
+  plan.adapter =
+      flags.lora.adapter(plan.adapter->config, plan.device, {model, flags.model_folder}, flags.training.options.seed);
+  plan.adapter->base_model = base;
 }
 
 void report_training(const TrainFlags& flags, const TrainingPlan& plan) {

@@ -75,10 +75,43 @@ struct ScaleArgs {
   Matrix y;
   ConstMatrix factor;
 };
+/// y = (offset + alpha f) x + beta y, one factor f for each column of x, or with `by_row` for each row (f: one row).
+struct ScaleEachArgs {
+  ConstMatrix x, factors;
+  bool by_row = false;
+  double alpha = 1, offset = 0;
+  Matrix y;
+  double beta = 0;
+};
 /// out += the sum of x's rows, in a fixed order (out: one row, f32 or f64).
 struct ColumnSumArgs {
   ConstMatrix x;
   Matrix out;
+};
+/// out += the sum of the rows of a ∘ b, in a fixed order (a and b of one type; out as above).
+struct ColumnDotArgs {
+  ConstMatrix a, b;
+  Matrix out;
+};
+
+/// For each output j of a linear map of weight W + D, norm_j = its length |W + D|_j. W is stored [out, in], or with
+/// `in_out` [in, out]; D's part of the square is Σ_k product_kj b_jk (product [r, out], b [out, r]; r = 0: D = 0). Where
+/// w has no rows norm is read and not written. With a magnitude m: factor = m / norm and inverse = 1 / norm, of a length of
+/// 0 they are 1 and 0. All but w are f32, or f64, vectors one row.
+struct WeightNormsArgs {
+  WeightView w = {};
+  bool in_out = false;
+  ConstMatrix product = {}, b = {};
+  Matrix norm = {};
+  ConstMatrix magnitude = {};
+  Matrix factor = {}, inverse = {};
+};
+/// What a magnitude makes of a map's output. With v = u - bias (bias: one row, or empty), and f the factor of each
+/// column: y += weight ((f - 1) v + f l), and where there is an e, e = v + l. u may be y, and e may be l.
+struct RescaleArgs {
+  ConstMatrix u, l, factors, bias = {};
+  double weight = 1;
+  Matrix y, e = {};
 };
 /// norm = sqrt of the sum of the squares of all elements, in f64, in a fixed order; NaN and Inf stay visible. With
 /// `clip`, the factor that torch's clip_grad_norm_ multiplies by: min(1, max_norm / (norm + 1e-6)), 1 for max_norm 0.
@@ -280,7 +313,11 @@ struct Kernel {
   KERNEL(put_rows, PutRowsArgs)                       \
   KERNEL(argmax, ArgmaxArgs)                          \
   KERNEL(head_loss, HeadLossArgs)                     \
-  KERNEL(adamw, AdamWArgs)
+  KERNEL(adamw, AdamWArgs)                            \
+  KERNEL(scale_each, ScaleEachArgs)                   \
+  KERNEL(column_dot, ColumnDotArgs)                   \
+  KERNEL(weight_norms, WeightNormsArgs)               \
+  KERNEL(rescale, RescaleArgs)
 
 /// What a device must be able to do. Every entry takes the device it runs on; arrays are in its memory, but for those
 /// said to be on the host, which are read before the call returns.

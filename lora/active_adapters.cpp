@@ -3,15 +3,30 @@
 #include <algorithm>
 
 #include "engine/error.h"
+#include "lora/variant.h"
 
 namespace loragrad {
+namespace {
+
+/// UsageError where a row of a batch may have another such module of the map.
+void check_alone(const std::vector<ActiveModule>& active, const WeightedAdapter& added, const std::string& module,
+                 const std::vector<std::optional<std::string>>& names) {
+  for (const ActiveModule& other : active)
+    if (other.module.variant->is_alone() &&
+        (!added.name || !names[other.adapter] || added.name == names[other.adapter]))
+      throw UsageError("adapters: expected at most one with DoRA for " + module + ", found two at once");
+}
+
+}  // namespace
 
 void ActiveAdapters::add(const WeightedAdapter& added) {
   auto adapters = adapters_ ? std::make_shared<Adapters>(*adapters_) : std::make_shared<Adapters>();
   auto rows = rows_ ? std::make_shared<Rows>(*rows_) : std::make_shared<Rows>();
-  for (const LoraModule& module : added.adapter.modules)
-    adapters->modules[module.name].push_back(
-        {module, added.weight, added.adapter.config.lora_dropout, adapters->names.size()});
+  for (const LoraModule& module : added.adapter.modules) {
+    std::vector<ActiveModule>& active = adapters->modules[module.name];
+    if (module.variant->is_alone()) check_alone(active, added, module.name, adapters->names);
+    active.push_back({module, added.weight, added.adapter.config.lora_dropout, adapters->names.size()});
+  }
   adapters->names.push_back(added.name);
   rows->push_back(added.name.value_or("").empty() ? std::vector<IndexRange>{IndexRange{}} : std::vector<IndexRange>{});
   adapters_ = std::move(adapters);

@@ -50,9 +50,9 @@ Adapter make_adapter(const DevicePtr& device, const LoraConfig& config, const st
   Adapter adapter;
   adapter.config = config;
   for (const LinearShape& shape : match_targets(config.target_modules, all)) {
-    LoraModule module{
-        .name = shape.name, .scale = ranks.scale(shape.name), .layout = shape.layout, .variant = &variant};
-    variant.start(module, {config, shape, ranks.rank(shape.name)}, {device, dtype, seed});
+    double scale = ranks.scale(shape.name);
+    LoraModule module{.name = shape.name, .scale = scale, .layout = shape.layout, .variant = &variant};
+    variant.start(module, {config, shape, ranks.rank(shape.name), scale}, {device, dtype, seed});
     for (const VariantTensor& tensor : variant.tensors()) (module.*tensor.place).set_trainable();
     adapter.modules.push_back(std::move(module));
   }

@@ -20,6 +20,7 @@ struct LinearShape {
   std::int64_t in = 0, out = 0;
   WeightLayout layout = WeightLayout::out_in;
   bool has_bias = false;
+  Weight weight = {};  ///< the base's, for adapters that start from it; on a meta device its shape alone
 };
 
 /// A [r, in] and B [out, r] of one module, and s; and the tensors that its variant has beside them.
@@ -29,7 +30,10 @@ struct LoraModule {
   double scale = 1;
   WeightLayout layout = WeightLayout::out_in;  ///< of the base's weight; A and B are the same for both
   const LoraVariant* variant = &plain_lora();
-  Tensor b_bias = {};  ///< lora_bias: of B, [1, out]
+  Tensor b_bias = {};       ///< lora_bias: of B, [1, out]
+  Tensor magnitude = {};    ///< DoRA: of the rows of W + s B A, [1, out]
+  Tensor norm = {};         ///< DoRA: what those rows have, where it is known beforehand, [1, out]
+  Tensor a0 = {}, b0 = {};  ///< of a start that changes the base: the base is W - s B0 A0; frozen, shaped as A and B
 };
 
 /// A LoRA adapter: its configuration and its modules, in the model's order.
@@ -40,7 +44,8 @@ struct Adapter {
 
   std::int64_t parameters() const;
   std::size_t bytes() const;
-  /// What is trained: each module's tensors in order, as its variant names them: "NAME.lora_A.weight", "NAME.lora_B.weight".
+  /// What is trained: each module's tensors in order, as its variant names them: "NAME.lora_A.weight",
+  /// "NAME.lora_B.weight".
   std::vector<std::pair<std::string, Tensor>> tensors() const;
 };
 
@@ -56,9 +61,9 @@ struct WeightedAdapter {
 /// nothing, with the nearest names; or when no target is given.
 std::vector<LinearShape> match_targets(const TargetModules& targets, const std::vector<LinearShape>& all);
 
-/// A fresh adapter of variant_of(config), trainable: A by config.init_lora_weights, each module from its own stream
-/// (seed, name); B = 0, so that training starts at the base model. standard: A ~ U(-1/sqrt(in), 1/sqrt(in)) (PEFT's kaiming_uniform(sqrt 5));
-/// gaussian: A ~ N(0, (1/r)²). `dtype` f32, or f64 for gradient checks.
+/// A fresh adapter of variant_of(config), trainable: A and B by config.init_lora_weights (lora/initial_factors.h), each
+/// module from its own stream (seed, name), so that training starts at the base model. `dtype` f32, or f64 for gradient
+/// checks. UsageError where the start takes the base's weights and `all` has none.
 Adapter make_adapter(const DevicePtr& device, const LoraConfig& config, const std::vector<LinearShape>& all,
                      std::uint64_t seed, DType dtype = DType::f32);
 

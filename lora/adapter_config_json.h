@@ -2,7 +2,7 @@
 #include <string>
 #include <vector>
 
-#include "lora/adapter.h"
+#include "lora/matching.h"
 
 namespace loragrad {
 
@@ -10,10 +10,7 @@ namespace loragrad {
 struct AdapterConfigFile {
   LoraConfig config;
   std::string base_model;
-  TargetModules exclude;                            ///< exclude_modules
-  bool excludes = false;                            ///< whether there are any
-  std::optional<std::vector<std::int64_t>> layers;  ///< layers_to_transform: of these alone (PEFT counts from 0)
-  std::vector<std::string> layers_pattern;  ///< patterns for what stands before a layer's number (lora/layers.h)
+  ModuleLimits limits;
 };
 
 /// Reads PEFT 0.21's file (docs/formats.md lists the fields). A field that changes the result and is not supported is

@@ -25,6 +25,7 @@ constexpr std::string_view used[] = {"peft_type",
                                      "target_modules",
                                      "use_rslora",
                                      "lora_bias",
+                                     "use_dora",
                                      "rank_pattern",
                                      "alpha_pattern",
                                      "init_lora_weights",
@@ -43,8 +44,7 @@ constexpr std::string_view used[] = {"peft_type",
                                      "qalora_group_size"};
 
 /// Change the result where they are not null, false or empty.
-constexpr Field unsupported[] = {{"use_dora", "DoRA"},
-                                 {"modules_to_save", "modules trained whole"},
+constexpr Field unsupported[] = {{"modules_to_save", "modules trained whole"},
                                  {"trainable_token_indices", "trained tokens"},
                                  {"target_parameters", "adapted parameters"},
                                  {"layer_replication", "repeated layers"},
@@ -129,8 +129,8 @@ LoraInit read_init(const JsonRef& file, std::vector<std::string>& warnings) {
   if (!field || field->is_boolean()) return LoraInit::standard;
   if (!field->is_string()) field->fail("true, false or a name");
   const std::string& name = field->string();
-  if (name == "gaussian") return LoraInit::gaussian;
-  if (name != "orthogonal" && name != "eva")
+  if (auto init = init_named(name); init && !changes_base(*init) && *init != LoraInit::standard) return *init;
+  if (name != "eva")
     field->fail("true, false, \"gaussian\", \"orthogonal\" or \"eva\" (others change the base, or are unknown)");
   warnings.push_back(file.where() + ": init_lora_weights: has no effect on a saved adapter, ignored");
   return LoraInit::standard;
@@ -175,6 +175,7 @@ AdapterConfigFile read_adapter_config_file(const std::string& path, std::vector<
   }
   if (auto rslora = file.find("use_rslora")) config.use_rslora = rslora->boolean();
   if (auto bias = file.find("lora_bias")) config.lora_bias = bias->boolean();
+  if (auto dora = file.find("use_dora")) config.use_dora = dora->boolean();
   config.init_lora_weights = read_init(file, ignored);
   if (auto targets = file.find("target_modules")) config.target_modules = read_targets(*targets);
   read_patterns(file, config);
@@ -185,22 +186,22 @@ AdapterConfigFile read_adapter_config_file(const std::string& path, std::vector<
   }
   if (auto base = file.find("base_model_name_or_path")) result.base_model = base->string();
   if (auto exclude = file.find("exclude_modules"); exclude && !is_off(*exclude)) {
-    result.exclude = read_targets(*exclude);
+    TargetModules modules = read_targets(*exclude);
     // PEFT knows "all-linear" for targets only: here it is a pattern that no module's name has.
-    result.excludes = result.exclude.kind != TargetModules::Kind::all_linear;
+    if (modules.kind != TargetModules::Kind::all_linear) result.limits.exclude = std::move(modules);
   }
   if (auto layers = file.find("layers_to_transform"); layers && !is_off(*layers)) {
     if (config.target_modules.kind != TargetModules::Kind::names)
       layers->fail("null beside target_modules that is no list");  // as PEFT does
     constexpr std::int64_t largest = std::numeric_limits<std::int32_t>::max();
-    result.layers.emplace();
-    for (const JsonRef& layer : layers->one_or_more()) result.layers->push_back(layer.integer(0, largest));
+    result.limits.layers.emplace();
+    for (const JsonRef& layer : layers->one_or_more()) result.limits.layers->push_back(layer.integer(0, largest));
   }
   if (auto pattern = file.find("layers_pattern"); pattern && !is_off(*pattern))
-    for (const JsonRef& word : pattern->one_or_more()) result.layers_pattern.push_back(word.string());
-  if (result.layers_pattern == std::vector<std::string>{""}) result.layers_pattern.clear();
+    for (const JsonRef& word : pattern->one_or_more()) result.limits.layers_pattern.push_back(word.string());
+  if (result.limits.layers_pattern == std::vector<std::string>{""}) result.limits.layers_pattern.clear();
   try {
-    LayerChoice check({}, result.layers_pattern);
+    LayerChoice check({}, result.limits.layers_pattern);
   } catch (const UsageError& error) {
     throw InputError(path + ": " + error.what());
   }

@@ -85,14 +85,16 @@ std::string adapter_config_text(const Adapter& adapter) {
       {"bias", "none"},
       {"use_rslora", config.use_rslora},
       {"lora_bias", config.lora_bias},
+      {"use_dora", config.use_dora},
       {"rank_pattern", pattern.ranks},
       {"alpha_pattern", pattern.alphas},
       {"megatron_core", "megatron.core"},
       {"qalora_group_size", 16},
       {"loftq_config", Json::Object{}},
   });
-  file.set("init_lora_weights", config.init_lora_weights == LoraInit::gaussian ? Json("gaussian") : Json(true));
-  for (const char* off : {"use_dora", "use_qalora", "ensure_weight_tying"}) file.set(off, false);
+  bool standard = config.init_lora_weights == LoraInit::standard;
+  file.set("init_lora_weights", standard ? Json(true) : Json(std::string(name_of(config.init_lora_weights))));
+  for (const char* off : {"use_qalora", "ensure_weight_tying"}) file.set(off, false);
   for (const char* unused :
        {"auto_mapping", "revision", "exclude_modules", "modules_to_save", "layers_to_transform", "layers_pattern",
         "layer_replication", "trainable_token_indices", "target_parameters", "megatron_config", "eva_config",

@@ -15,8 +15,8 @@
 #include "io/tensor_complaints.h"
 #include "lora/adapter_config_json.h"
 #include "lora/adapter_tensors.h"
-#include "lora/layers.h"
 #include "lora/matching.h"
+#include "lora/on_original_base.h"
 #include "lora/patterns.h"
 #include "lora/variant.h"
 #include "ops/l2_norm.h"
@@ -50,19 +50,7 @@ std::vector<LinearShape> select_modules(AdapterConfigFile& file, const std::stri
                                         const std::vector<LinearShape>& all, std::vector<std::string>* warnings) {
   TargetModules& targets = file.config.target_modules;
   TargetSelection selection = select_targets(targets, all);
-  std::set<std::string> left_out;
-  if (file.excludes)
-    for (const LinearShape& shape : select_targets(file.exclude, all).modules) left_out.insert(shape.name);
-  if (file.layers) {
-    LayerChoice choice(*file.layers, file.layers_pattern);
-    for (const LinearShape& shape : selection.modules)
-      if (!std::count(targets.names.begin(), targets.names.end(), shape.name) && !choice.has(shape.name))
-        left_out.insert(shape.name);
-  }
-
-  std::vector<LinearShape> modules;
-  for (const LinearShape& shape : selection.modules)
-    if (!left_out.count(shape.name)) modules.push_back(shape);
+  std::vector<LinearShape> modules = within(file.limits, selection.modules, targets, all);
   if (modules.empty()) {
     std::string first = selection.unmatched.empty() ? targets.text() : selection.unmatched.front();
     throw InputError(path + ": target_modules: expected modules of this model, found \"" + escaped(first, 200) +
@@ -74,7 +62,7 @@ std::vector<LinearShape> select_modules(AdapterConfigFile& file, const std::stri
     warnings->push_back(path + ": target_modules: " + list_text(names, 200) +
                         (names.size() == 1 ? " matches" : " match") + " no module of the model");
   }
-  if (file.excludes || file.layers) {
+  if (file.limits.any()) {
     targets = {};
     for (const LinearShape& shape : modules) targets.names.push_back(shape.name);
   }
@@ -104,7 +92,8 @@ Tensor read_tensor(const StoredTensor& stored, const Shape& shape, const DeviceP
 
 }  // namespace
 
-void save_adapter(const Adapter& adapter, const std::string& folder) {
+void save_adapter(const Adapter& trained, const std::string& folder) {
+  Adapter adapter = on_original_base(trained);
   std::vector<std::vector<float>> values;
   std::vector<TensorToWrite> tensors;
   for (const LoraModule& module : adapter.modules)

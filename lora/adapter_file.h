@@ -9,7 +9,7 @@
 namespace loragrad {
 
 /// Writes adapter_config.json and adapter_model.safetensors (f32) into an existing folder, as PEFT 0.21 does
-/// (docs/formats.md). Each file appears whole or not at all. NumericError for NaN or Inf, before anything is written.
+/// (docs/formats.md), for the base as it was before training (lora/on_original_base.h). Each file appears whole or not at all. NumericError for NaN or Inf, before anything is written.
 void save_adapter(const Adapter& adapter, const std::string& folder);
 
 /// Reads a PEFT adapter folder (lora/adapter_tensors.h says what a folder that is none gets). Every field and tensor is

@@ -1,5 +1,6 @@
 #include "lora/adapter_tensors.h"
 
+#include <algorithm>
 #include <cstring>
 #include <set>
 #include <string_view>
@@ -24,16 +25,17 @@ Name name_of(const std::string& stored) {
   std::string name = stored.substr(prefix.size());
   for (const LoraVariant* variant : all_variants())
     for (const VariantTensor& tensor : variant->tensors()) {
-      // ".lora_A.", the adapter's name, ".weight"
-      std::size_t last_dot = tensor.name.rfind('.');
-      std::string begin = "." + std::string(tensor.name.substr(0, last_dot + 1));
+      // ".lora_A.", the adapter's name, ".weight"; where PEFT's files have no ".weight" its model has one
+      std::size_t last_dot = std::min(tensor.name.rfind('.'), tensor.name.size());
+      std::string begin = "." + std::string(tensor.name.substr(0, last_dot)) + ".";
       std::string_view end = tensor.name.substr(last_dot);
       std::size_t at = name.rfind(begin);
       if (at == std::string::npos) continue;
-      std::string module = name.substr(0, at), rest = name.substr(at + begin.size());
-      std::size_t dot = rest.find('.');
-      if (dot != std::string::npos && rest.substr(dot) == end)
-        return {module + "." + std::string(tensor.name), rest.substr(0, dot)};
+      std::string found = name.substr(0, at) + "." + std::string(tensor.name), rest = name.substr(at + begin.size());
+      if (end.empty() && rest == "weight") return {found, ""};
+      std::size_t dot = std::min(rest.find('.'), rest.size());
+      if (rest.substr(dot) == end || (end.empty() && rest.substr(dot) == ".weight"))
+        return {found, rest.substr(0, dot)};
     }
   return {name, ""};
 }

@@ -2,7 +2,9 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
+#include <iterator>
 
 #include "engine/error.h"
 #include "io/json.h"
@@ -49,6 +51,28 @@ std::string TargetModules::text() const {
   if (kind == Kind::regex) return "regex:" + pattern;
   return fmt::format("{}", fmt::join(names, ","));
 }
+
+namespace {
+
+constexpr std::pair<LoraInit, std::string_view> inits[] = {{LoraInit::standard, "true"},
+                                                           {LoraInit::gaussian, "gaussian"},
+                                                           {LoraInit::orthogonal, "orthogonal"},
+                                                           {LoraInit::pissa, "pissa"},
+                                                           {LoraInit::olora, "olora"}};
+
+}  // namespace
+
+std::string_view name_of(LoraInit init) {
+  return std::find_if(std::begin(inits), std::end(inits), [&](const auto& each) { return each.first == init; })->second;
+}
+
+std::optional<LoraInit> init_named(std::string_view name) {
+  for (const auto& [init, text] : inits)
+    if (text == name) return init;
+  return std::nullopt;
+}
+
+bool changes_base(LoraInit init) { return init == LoraInit::pissa || init == LoraInit::olora; }
 
 double LoraConfig::scaling(std::int64_t rank, double alpha) const {
   double width = static_cast<double>(rank);

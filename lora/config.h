@@ -2,6 +2,7 @@
 // Threads: values and functions of their arguments alone; any thread may use them.
 #include <cstdint>
 #include <initializer_list>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -23,7 +24,15 @@ struct TargetModules {
   std::string text() const;
 };
 
-enum class LoraInit { standard, gaussian };
+/// How A and B start. The last two take a part s B0 A0 of the base out of it, which the adapter then starts as
+/// (lora/initial_factors.h).
+enum class LoraInit { standard, gaussian, orthogonal, pissa, olora };
+
+/// PEFT's name: "gaussian"; "true" for standard.
+std::string_view name_of(LoraInit init);
+std::optional<LoraInit> init_named(std::string_view name);
+/// Whether the adapter starts as a part of the base.
+bool changes_base(LoraInit init);
 
 /// PEFT's LoraConfig, with its names and defaults. Field order is PEFT's order of importance.
 struct LoraConfig {
@@ -38,7 +47,10 @@ struct LoraConfig {
   std::vector<std::pair<std::string, std::int64_t>> rank_pattern = {};
   std::vector<std::pair<std::string, double>> alpha_pattern = {};
   bool lora_bias = false;  ///< B has a bias, trained and scaled as B is
+  bool use_dora = false;   ///< rows of W + s B A have a trained magnitude
 
+  /// Whether what training starts from depends on the base's weights.
+  bool starts_from_base() const { return use_dora || changes_base(init_lora_weights); }
   /// s = alpha/r, or alpha/sqrt(r) with use_rslora (Kalajdzievski 2023), of modules that no pattern names.
   double scaling() const { return scaling(r, lora_alpha); }
   double scaling(std::int64_t rank, double alpha) const;

@@ -12,7 +12,8 @@ class LoraBias final : public PlainLora {
  public:
   void check(const LoraConfig& config) const override {
     if (config.init_lora_weights != LoraInit::standard)
-      throw UsageError("init_lora_weights: expected true beside lora_bias, found \"gaussian\"");  // as PEFT does
+      throw UsageError("init_lora_weights: expected true beside lora_bias, found \"" +
+                       std::string(name_of(config.init_lora_weights)) + '"');  // as PEFT does
   }
 
   std::span<const VariantTensor> tensors() const override {

@@ -7,6 +7,7 @@
 #include "io/json.h"
 #include "io/message.h"
 #include "io/nearest.h"
+#include "lora/layers.h"
 #include "lora/patterns.h"
 
 namespace loragrad {
@@ -65,6 +66,23 @@ std::string nearest_targets_text(const TargetModules& targets, const std::string
   std::string near = regex ? "" : nearest_text(target, names);
   if (!near.empty() || all.empty()) return near;
   return " (the model has " + list_text(names, 160) + ")";  // nothing is alike: say what there is
+}
+
+std::vector<LinearShape> within(const ModuleLimits& limits, const std::vector<LinearShape>& selected,
+                                const TargetModules& targets, const std::vector<LinearShape>& all) {
+  std::unordered_set<std::string> left_out;
+  if (limits.exclude)
+    for (const LinearShape& shape : select_targets(*limits.exclude, all).modules) left_out.insert(shape.name);
+  if (limits.layers) {
+    LayerChoice choice(*limits.layers, limits.layers_pattern);
+    for (const LinearShape& shape : selected)
+      if (!std::count(targets.names.begin(), targets.names.end(), shape.name) && !choice.has(shape.name))
+        left_out.insert(shape.name);
+  }
+  std::vector<LinearShape> modules;
+  for (const LinearShape& shape : selected)
+    if (!left_out.count(shape.name)) modules.push_back(shape);
+  return modules;
 }
 
 std::vector<LinearShape> match_targets(const TargetModules& targets, const std::vector<LinearShape>& all) {

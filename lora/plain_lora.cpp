@@ -1,28 +1,14 @@
 #include "lora/plain_lora.h"
 
-#include <cmath>
 #include <string>
 
 #include "engine/error.h"
-#include "engine/random.h"
+#include "lora/initial_factors.h"
 #include "lora/operand.h"
 #include "ops/gemm.h"
 
 namespace loragrad {
 namespace {
-
-/// Drawn as f32 whatever the dtype, so that a gradient check in f64 starts where training does.
-Tensor initial_a(const ModuleSpec& spec, const InitialDraw& draw) {
-  const std::string& name = spec.map.name;
-  Random random(draw.seed, hash_name(name.data(), name.size()));
-  std::vector<float> values(static_cast<std::size_t>(spec.rank * spec.map.in));
-  double bound = 1 / std::sqrt(static_cast<double>(spec.map.in)), deviation = 1 / static_cast<double>(spec.rank);
-  bool gaussian = spec.config.init_lora_weights == LoraInit::gaussian;
-  for (float& value : values)
-    value = static_cast<float>(gaussian ? deviation * random.normal() : bound * (2 * random.uniform() - 1));
-  Tensor a = Tensor::from(draw.device, {spec.rank, spec.map.in}, std::move(values));
-  return draw.dtype == DType::f32 ? a : a.to(draw.dtype);
-}
 
 void add_product(Device& device, Matrix block, const Tensor& a, const Tensor& b, double scale, std::int64_t begin,
                  WeightLayout layout, double beta) {
@@ -62,12 +48,18 @@ std::span<const VariantTensor> PlainLora::tensors() const {
 }
 
 void PlainLora::start(LoraModule& module, const ModuleSpec& spec, const InitialDraw& draw) const {
-  module.a = initial_a(spec, draw);
-  module.b = Tensor::zeros(draw.device, {spec.map.out, spec.rank}, draw.dtype);
+  InitialFactors initial = initial_factors(spec, draw);
+  module.a = initial.a;
+  module.b = initial.b;
+  module.a0 = initial.a0;
+  module.b0 = initial.b0;
 }
 
 void PlainLora::add_to(LoraMap& map, const LoraModule& module, const ModuleUse& use) const {
-  map.terms.push_back({module.a, module.b, use.weight * module.scale, use.dropout, use.tokens, use.rows_alone});
+  double scale = use.weight * module.scale;
+  map.terms.push_back({module.a, module.b, scale, use.dropout, use.tokens, use.rows_alone});
+  // The base's own part: without dropout, as the base is.
+  if (module.a0.defined()) map.terms.push_back({module.a0, module.b0, -scale, {}, use.tokens, use.rows_alone});
 }
 
 std::span<const std::string_view> PlainLora::merged() const {
@@ -82,9 +74,16 @@ AddChange PlainLora::change(std::string_view, const LoraModule& module, const We
     throw ShapeError("merge: " + module.name + ": A " + a.shape().text() + " and B " + b.shape().text() +
                      " do not fit a weight of in = " + std::to_string(base.in_features()) +
                      ", out = " + std::to_string(base.out_features()));
-  return [device = base.device(), a = operand(a, dtype), b = operand(b, dtype), scale = weight * module.scale,
-          layout = base.layout()](Matrix block, std::int64_t begin, double beta) {
+  double scale = weight * module.scale;
+  AddChange change = [device = base.device(), a = operand(a, dtype), b = operand(b, dtype), scale,
+                      layout = base.layout()](Matrix block, std::int64_t begin, double beta) {
     add_product(*device, block, a, b, scale, begin, layout, beta);
+  };
+  if (!module.a0.defined()) return change;
+  return [change, device = base.device(), a = operand(module.a0, dtype), b = operand(module.b0, dtype), scale,
+          layout = base.layout()](Matrix block, std::int64_t begin, double beta) {
+    change(block, begin, beta);
+    add_product(*device, block, a, b, -scale, begin, layout, 1);
   };
 }
 

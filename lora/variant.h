@@ -14,6 +14,11 @@ struct ModuleSpec {
   const LoraConfig& config;
   const LinearShape& map;
   std::int64_t rank;
+  double scale = 1;
+
+  /// The base's, for a start from it. On a meta device, where the values do not matter, its shape alone. UsageError
+  /// where the map has none.
+  const Weight& weight() const;
 };
 
 /// One of the tensors that each module of a variant has.
@@ -62,6 +67,10 @@ class LoraVariant {
   /// Puts every tensor in its place, with the values that training starts from. A fresh module changes nothing of what
   /// the base computes.
   virtual void start(LoraModule& module, const ModuleSpec& spec, const InitialDraw& draw) const = 0;
+  /// Before passes with a module that nobody trains, beside this weight: what they would compute again each time.
+  virtual void prepare(LoraModule&, const Weight&) const {}
+  /// Whether a row of a batch may have one such module of a map at most.
+  virtual bool is_alone() const { return false; }
   /// The forward: what the module adds to its linear map.
   virtual void add_to(LoraMap& map, const LoraModule& module, const ModuleUse& use) const = 0;
   /// The map's parameters that merging changes: "weight", "bias".

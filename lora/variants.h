@@ -15,6 +15,9 @@ const LoraVariant& plain_lora();
 /// A, B and a bias of B: PEFT's lora_bias.
 const LoraVariant& lora_bias();
 
+/// A, B and the length of each row of W + s B A: Liu et al. 2024, DoRA.
+const LoraVariant& dora();
+
 /// The one that a configuration asks for.
 const LoraVariant& variant_of(const LoraConfig& config);
 std::vector<const LoraVariant*> all_variants();

@@ -42,7 +42,8 @@ LoraMap LinearLayer::map(const Pass& pass) const {
 }
 
 LinearShape LinearLayer::shape() const {
-  return {name_, weight_->in_features(), weight_->out_features(), weight_->layout(), bias_ != nullptr};
+  return {
+      name_, weight_->in_features(), weight_->out_features(), weight_->layout(), bias_ != nullptr, weight_->weight()};
 }
 
 }  // namespace loragrad

@@ -4,6 +4,7 @@
 #include <optional>
 
 #include "engine/error.h"
+#include "lora/variant.h"
 #include "ops/gemm.h"
 
 namespace loragrad {
@@ -67,10 +68,13 @@ std::vector<LinearShape> CausalLm::linear_shapes() const {
 
 ActiveAdapters CausalLm::activate(const std::vector<WeightedAdapter>& adapters) const {
   ActiveAdapters active;
-  for (const WeightedAdapter& a : adapters) {
-    for (const LoraModule& module : a.adapter.modules)
-      if (std::none_of(linears_.begin(), linears_.end(), [&](auto* linear) { return linear->name() == module.name; }))
-        throw InputError("adapter: the model has no linear layer " + module.name);
+  for (WeightedAdapter a : adapters) {
+    for (LoraModule& module : a.adapter.modules) {
+      auto linear = std::find_if(linears_.begin(), linears_.end(),
+                                 [&](const LinearLayer* linear) { return linear->name() == module.name; });
+      if (linear == linears_.end()) throw InputError("adapter: the model has no linear layer " + module.name);
+      if (!module.b.needs_grad()) module.variant->prepare(module, (*linear)->shape().weight);
+    }
     active.add(a);
   }
   return active;

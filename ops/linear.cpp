@@ -42,12 +42,12 @@ LinearNode::LinearNode(const Tensor& x, const Parameter& w, const Parameter& bia
   if (w.needs_grad()) saved_x_ = save(x);
 }
 
-void LinearNode::backward(const Tensor& dy, GradSink& sink) {
+void LinearNode::backward(const Tensor& dy, const Tensor& of_bias, GradSink& sink) {
   Device& device = *dy.device();
-  bool in_out = w_.weight().layout() == WeightLayout::in_out;
+  bool in_out = is_in_out();
   if (sink.needs(2)) {
     auto db = sink.into(2);
-    device.kernels().column_sum(device, {dy.matrix(), zeroed(device, db.matrix, db.beta)});
+    device.kernels().column_sum(device, {of_bias.matrix(), zeroed(device, db.matrix, db.beta)});
   }
   if (sink.needs(1)) {
     Tensor x = saved(*saved_x_);
@@ -60,7 +60,7 @@ void LinearNode::backward(const Tensor& dy, GradSink& sink) {
   }
   if (sink.needs(0)) {
     auto dx = sink.into(0);
-    gemm(device, {.c = dx.matrix, .a = dy.matrix(), .b = w_.view(name()), .transpose_b = in_out, .beta = dx.beta});
+    gemm(device, {.c = dx.matrix, .a = dy.matrix(), .b = w(), .transpose_b = in_out, .beta = dx.beta});
   }
 }
 

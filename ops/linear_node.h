@@ -11,7 +11,13 @@ class LinearNode : public Node {
  public:
   LinearNode(const Tensor& x, const Parameter& w, const Parameter& bias, const std::vector<Tensor>& more = {});
   std::string_view name() const override { return saved_x_ ? "linear (trainable)" : "linear"; }
-  void backward(const Tensor& dy, GradSink& sink) override;
+  void backward(const Tensor& dy, GradSink& sink) override { backward(dy, dy, sink); }
+
+ protected:
+  /// The same where W x and the bias do not have one gradient.
+  void backward(const Tensor& of_product, const Tensor& of_bias, GradSink& sink);
+  WeightView w() const { return w_.view(name()); }
+  bool is_in_out() const { return w_.weight().layout() == WeightLayout::in_out; }
 
  private:
   SavedParameter w_;

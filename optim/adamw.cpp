@@ -1,30 +1,33 @@
 #include "optim/adamw.h"
 
+#include <map>
+
 namespace loragrad {
 
 void AdamW::step(double lr, const Tensor& grad_scale) {
   ++step_;
   m_.resize(parameters_.size());
   v_.resize(parameters_.size());
-  std::vector<AdamWTensor> tensors;
+  std::map<double, std::vector<AdamWTensor>> groups;  // of one learning rate
   for (std::size_t i = 0; i < parameters_.size(); ++i) {
     Tensor& parameter = parameters_[i];
     if (!parameter.grad().defined()) continue;
     for (Tensor* moment : {&m_[i], &v_[i]})
       if (!moment->defined()) *moment = Tensor::zeros(parameter.device(), parameter.shape(), parameter.dtype());
-    tensors.push_back(
+    groups[ratio(i)].push_back(
         {parameter.mutable_matrix(), m_[i].mutable_matrix(), v_[i].mutable_matrix(), parameter.grad().matrix()});
   }
-  if (tensors.empty()) return;
-  Device& device = *parameters_.front().device();
-  device.kernels().adamw(device, {.tensors = tensors,
-                                  .lr = lr,
-                                  .beta1 = config_.beta1,
-                                  .beta2 = config_.beta2,
-                                  .eps = config_.eps,
-                                  .weight_decay = config_.weight_decay,
-                                  .grad_scale = grad_scale.defined() ? grad_scale.data<double>() : nullptr,
-                                  .step = step_});
+  for (const auto& [ratio, tensors] : groups) {
+    Device& device = *parameters_.front().device();
+    device.kernels().adamw(device, {.tensors = tensors,
+                                    .lr = lr * ratio,
+                                    .beta1 = config_.beta1,
+                                    .beta2 = config_.beta2,
+                                    .eps = config_.eps,
+                                    .weight_decay = config_.weight_decay,
+                                    .grad_scale = grad_scale.defined() ? grad_scale.data<double>() : nullptr,
+                                    .step = step_});
+  }
 }
 
 std::size_t AdamW::state_bytes() const {

@@ -20,7 +20,9 @@ struct AdamWConfig {
 /// step.
 class AdamW {
  public:
-  AdamW(std::vector<Tensor> parameters, AdamWConfig config) : parameters_(std::move(parameters)), config_(config) {}
+  /// `lr_ratios`: what the learning rate of each parameter is multiplied by; empty: all by 1.
+  AdamW(std::vector<Tensor> parameters, AdamWConfig config, std::vector<double> lr_ratios = {})
+      : parameters_(std::move(parameters)), lr_ratios_(std::move(lr_ratios)), config_(config) {}
   /// One step; parameters without a gradient are left alone. Gradients stay (clear_grad is the caller's), and are
   /// multiplied by `grad_scale` on the way ([1, 1] f64 on the device; undefined: 1).
   void step(double lr, const Tensor& grad_scale = Tensor());
@@ -28,7 +30,10 @@ class AdamW {
   std::size_t state_bytes() const;
 
  private:
+  double ratio(std::size_t i) const { return lr_ratios_.empty() ? 1 : lr_ratios_[i]; }
+
   std::vector<Tensor> parameters_, m_, v_;
+  std::vector<double> lr_ratios_;
   AdamWConfig config_;
   std::int64_t step_ = 0;
 };

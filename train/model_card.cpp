@@ -62,12 +62,19 @@ std::string hyper_parameters(const CardFacts& facts, const Adapter* adapter) {
     line(out, "rank, alpha, dropout", fmt::format("{}, {}, {}", c.r, c.lora_alpha, c.lora_dropout));
     line(out, "scaling", c.use_rslora ? "alpha / sqrt(rank)" : "alpha / rank");
     if (c.lora_bias) line(out, "bias of B", "trained (lora_bias)");
+    if (c.use_dora) line(out, "lengths of the weights' rows", "trained (DoRA)");
+    if (changes_base(c.init_lora_weights))
+      line(out, "started as",
+           fmt::format("a part of the base ({}); saved for the base itself, with rank {}", name_of(c.init_lora_weights),
+                       2 * c.r));
     line(out, "target modules", fmt::format("{} ({} modules)", code(c.target_modules.text()), adapter->modules.size()));
   }
   line(out, "optimiser",
        fmt::format("AdamW, betas {} and {}, eps {}, weight decay {}", o.beta1, o.beta2, o.eps, o.weight_decay));
   line(out, "learning rate",
        fmt::format("{}, {} schedule, {} warm-up steps", o.lr, name_of(o.schedule), o.warmup_steps));
+  if (adapter && o.loraplus_ratio != 1)
+    line(out, "learning rate of B", fmt::format("{} times A's (LoRA+)", o.loraplus_ratio));
   line(out, "gradient clipping", o.clip > 0 ? fmt::format("norm {}", o.clip) : "off");
   line(out, "rows per step", fmt::format("{} ({} x {})", o.rows_per_step(), o.batch_size, o.grad_accum));
   line(out, "longest row", fmt::format("{} tokens", facts.seq_len));

@@ -29,6 +29,7 @@ void TrainOptions::check() const {
   number("beta1", beta1, beta1 >= 0 && beta1 < 1, "a number in [0, 1)");
   number("beta2", beta2, beta2 >= 0 && beta2 < 1, "a number in [0, 1)");
   number("eps", eps, eps > 0, "a number > 0");
+  number("loraplus-ratio", loraplus_ratio, loraplus_ratio >= 0, "a number >= 0");
   number("clip", clip, clip >= 0, "a number >= 0 (0: off)");
   count("warmup-steps", warmup_steps, 0, many);
   count("batch-size", batch_size, 1, most_rows);

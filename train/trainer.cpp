@@ -9,6 +9,7 @@
 
 #include "engine/error.h"
 #include "engine/random.h"
+#include "lora/loraplus.h"
 #include "ops/l2_norm.h"
 #include "optim/adamw.h"
 #include "optim/clip.h"
@@ -43,7 +44,8 @@ class Run {
         eval_adapters_(adapters_in_evaluation(model, adapter, eval_adapters)),
         named_(adapter ? adapter->tensors() : model.trainable()),
         trained_(tensors_of(named_)),
-        optimizer_(trained_, {options.beta1, options.beta2, options.eps, options.weight_decay}),
+        optimizer_(trained_, {options.beta1, options.beta2, options.eps, options.weight_decay},
+                   adapter ? loraplus_ratios(*adapter, options.loraplus_ratio) : std::vector<double>()),
         stream_(row_stream(options, data.rows.size())),
         total_(options.total_steps(static_cast<std::int64_t>(data.rows.size()))) {
     if (trained_.empty()) throw UsageError("train: expected an adapter or a trainable model, found neither");

@@ -18,7 +18,8 @@ struct TrainOptions {
   double lr = 2e-4, weight_decay = 0, beta1 = 0.9, beta2 = 0.999, eps = 1e-8;
   ScheduleKind schedule = ScheduleKind::linear;
   std::int64_t warmup_steps = 0;
-  double clip = 1;                              ///< largest norm of all gradients together; 0: off
+  double loraplus_ratio = 1;  ///< learning rate of an adapter's B and vectors over that of A (lora/loraplus.h)
+  double clip = 1;            ///< largest norm of all gradients together; 0: off
   std::int64_t batch_size = 4, grad_accum = 1;  ///< rows of a batch; batches of a step
   std::optional<std::int64_t> steps{};          ///< optimiser steps; without it `epochs` counts
   std::int64_t epochs = 1;

@@ -18,6 +18,8 @@ std::size_t scratch_bytes(Device&, const GemmArgs&);
 std::size_t scratch_bytes(Device&, const GemmListArgs&);
 std::size_t scratch_bytes(Device&, const L2NormArgs&);
 std::size_t scratch_bytes(Device&, const ColumnSumArgs&);
+std::size_t scratch_bytes(Device&, const ColumnDotArgs&);
+std::size_t scratch_bytes(Device&, const WeightNormsArgs&);
 std::size_t scratch_bytes(Device&, const NormBackwardArgs&);
 std::size_t scratch_bytes(Device&, const AttentionArgs&);
 std::size_t scratch_bytes(Device&, const AttentionBackwardArgs&);

@@ -43,6 +43,74 @@ TEST_CASE("column_sum beside the processor") {
     CHECK(c.differ("out", out, c.tolerance({out.tensors[0].dtype()})) == "");
   });
 }
+TEST_CASE("scale_each beside the processor") {
+  each_round([](Comparison& c) {
+    std::int64_t rows = 1 + c.size() % 50, cols = c.size();
+    bool by_row = c.flip();
+    double beta = c.beta();
+    DType dx = c.real(), dy = c.flip() ? dx : c.real();
+    Pair x = c.make(rows, cols, dx), f = c.dense(1, by_row ? rows : cols, c.flip() ? DType::f32 : DType::f64),
+         y = c.make(rows, cols, dy, beta == 0);
+    c.run([&](Device& d, int w) {
+      d.kernels().scale_each(d, {.x = x.matrix(w),
+                                 .factors = f.matrix(w),
+                                 .by_row = by_row,
+                                 .alpha = 0.75,
+                                 .offset = -0.5,
+                                 .y = y.matrix(w),
+                                 .beta = beta});
+    });
+    CHECK(c.differ("y", y, c.tolerance({dx, dy})) == "");
+  });
+}
+TEST_CASE("column_dot beside the processor") {
+  each_round([](Comparison& c) {
+    std::int64_t rows = c.size(), cols = c.size();
+    DType dtype = c.real();
+    Pair a = c.make(rows, cols, dtype), b = c.make(rows, cols, dtype),
+         out = c.make(1, cols, dtype == DType::f64 || c.flip() ? DType::f64 : DType::f32);
+    c.run([&](Device& d, int w) { d.kernels().column_dot(d, {a.matrix(w), b.matrix(w), out.matrix(w)}); });
+    CHECK(c.differ("out", out, c.tolerance({dtype == DType::f64 ? DType::f64 : DType::f32})) == "");
+  });
+}
+TEST_CASE("weight_norms beside the processor") {
+  each_round([](Comparison& c) {
+    std::int64_t out = 1 + c.size() % 90, in = 1 + c.size() % 300, rank = c.below(5);
+    bool in_out = c.flip();
+    DType dtype = c.flip() ? DType::f32 : DType::f64;
+    Pair w = c.make(in_out ? in : out, in_out ? out : in, c.real()), product = c.make(rank, out, dtype),
+         b = c.make(out, rank, dtype), m = c.dense(1, out, dtype), norm = c.dense(1, out, dtype),
+         factor = c.dense(1, out, dtype), inverse = c.dense(1, out, dtype);
+    c.run([&](Device& d, int which) {
+      d.kernels().weight_norms(d, {.w = w.matrix(which),
+                                   .in_out = in_out,
+                                   .product = product.matrix(which),
+                                   .b = b.matrix(which),
+                                   .norm = norm.matrix(which),
+                                   .magnitude = m.matrix(which),
+                                   .factor = factor.matrix(which),
+                                   .inverse = inverse.matrix(which)});
+    });
+    CHECK(c.differ("norm", norm, c.tolerance({dtype})) == "");
+  });
+}
+TEST_CASE("rescale beside the processor") {
+  each_round([](Comparison& c) {
+    std::int64_t rows = c.size() % 50, cols = c.size();
+    DType dtype = c.real(), vectors = dtype == DType::f64 ? DType::f64 : DType::f32;
+    bool in_place = c.flip(), has_bias = c.flip(), has_e = c.flip();
+    Pair y = c.make(rows, cols, dtype), u = in_place ? y : c.make(rows, cols, dtype), l = c.make(rows, cols, dtype),
+         f = c.dense(1, cols, vectors), bias = c.dense(1, cols, vectors);
+    c.run([&](Device& d, int w) {
+      RescaleArgs args{.u = u.matrix(w), .l = l.matrix(w), .factors = f.matrix(w), .weight = 0.75, .y = y.matrix(w)};
+      if (has_bias) args.bias = bias.matrix(w);
+      if (has_e) args.e = l.matrix(w);
+      d.kernels().rescale(d, args);
+    });
+    CHECK(c.differ("y", y, c.tolerance({dtype})) == "");
+    CHECK(c.differ("e", l, c.tolerance({dtype})) == "");
+  });
+}
 TEST_CASE("l2_norm beside the processor") {
   each_round([](Comparison& c) {
     std::vector<Pair> x;

@@ -35,7 +35,11 @@ struct Addresses {
   void of(const AccumulateArgs& a) { of_all(a.x, a.y); }
   void of(const AddArgs& a) { of_all(a.a, a.b, a.y); }
   void of(const ScaleArgs& a) { of_all(a.y, a.factor); }
+  void of(const ScaleEachArgs& a) { of_all(a.x, a.factors, a.y); }
   void of(const ColumnSumArgs& a) { of_all(a.x, a.out); }
+  void of(const ColumnDotArgs& a) { of_all(a.a, a.b, a.out); }
+  void of(const WeightNormsArgs& a) { of_all(a.w, a.product, a.b, a.norm, a.magnitude, a.factor, a.inverse); }
+  void of(const RescaleArgs& a) { of_all(a.u, a.l, a.factors, a.bias, a.y, a.e); }
   void of(const L2NormArgs& a) {
     for (const ConstMatrix& x : a.x) of(x);
     of_all(a.norm, a.clip);

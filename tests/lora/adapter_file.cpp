@@ -165,7 +165,7 @@ TEST_CASE("missing, unexpected and mis-shaped tensors are one message") {
 
 TEST_CASE("fields that change the result and are not supported are refused by name") {
   Json::Object some{{"a", 1}};
-  std::vector<std::pair<std::string, Json>> fields{{"use_dora", true},
+  std::vector<std::pair<std::string, Json>> fields{{"use_dora", "yes"},
                                                    {"bias", "all"},
                                                    {"bias", "lora_only"},
                                                    {"modules_to_save", Json::Array{"x"}},
@@ -212,7 +212,7 @@ TEST_CASE("fields without effect are named") {
   json.set("task_type", nullptr);
   json.set("modules_to_save", Json::Array{});
   json.set("loftq_config", Json::Object{{"bits", 4}});
-  json.set("init_lora_weights", "orthogonal");
+  json.set("init_lora_weights", "eva");
   json.set("target_modules", Json::Array{"v_proj", "down_proj", "nowhere"});
   put(folder / "adapter_config.json", json.dump());
   std::vector<std::string> warnings;

@@ -17,19 +17,33 @@ using namespace test;
 
 constexpr double half_weight = 0.5;  // an adapter's weight in a pass, or a merge
 
-const std::vector<LinearShape>& two_maps() {
-  static const std::vector<LinearShape> maps{{"layers.0.wide", 7, 5, WeightLayout::out_in, true},
-                                             {"layers.0.conv1d", 6, 8, WeightLayout::in_out, true}};
-  return maps;
-}
-
 LoraConfig on_all(LoraConfig config) {
   config.target_modules = TargetModules::parse("all-linear");
   return config;
 }
 
-Adapter fresh(const DevicePtr& device, const LoraConfig& config, DType dtype = DType::f32, std::uint64_t seed = 3) {
-  return make_adapter(device, on_all(config), two_maps(), seed, dtype);
+/// Of a map; the same in every setting of one seed.
+struct Base {
+  Weight w, bias;
+};
+Base base_of(const Setting& s, const LinearShape& map) {
+  bool out_in = map.layout == WeightLayout::out_in;
+  return {Weight(s.constant(out_in ? Shape{map.out, map.in} : Shape{map.in, map.out}, 1), map.layout),
+          Weight(s.parameter({1, map.out}, 2))};
+}
+
+constexpr std::uint64_t seed = 3;
+
+/// Of both layouts, with weights in f32.
+std::vector<LinearShape> two_maps(const DevicePtr& device) {
+  std::vector<LinearShape> maps{{"layers.0.wide", 7, 5, WeightLayout::out_in, true},
+                                {"layers.0.conv1d", 6, 8, WeightLayout::in_out, true}};
+  for (LinearShape& map : maps) map.weight = base_of({device, DType::f32, seed}, map).w;
+  return maps;
+}
+
+Adapter fresh(const DevicePtr& device, const LoraConfig& config, DType dtype = DType::f32, std::uint64_t draw = 3) {
+  return make_adapter(device, on_all(config), two_maps(device), draw, dtype);
 }
 
 /// As after training: none of its tensors is what it started from.
@@ -46,15 +60,6 @@ Dropout dropout_of(const Setting& s, std::int64_t tokens) {
   return {0.5, 7, s.integers({tokens, 2}, places)};
 }
 
-struct Base {
-  Weight w, bias;
-};
-Base base_of(const Setting& s, const LinearShape& map) {
-  bool out_in = map.layout == WeightLayout::out_in;
-  return {Weight(s.constant(out_in ? Shape{map.out, map.in} : Shape{map.in, map.out}, 1), map.layout),
-          Weight(s.parameter({1, map.out}, 2))};
-}
-
 Tensor forward(const LoraVariant& variant, const Tensor& x, const Base& base, const LoraModule& module,
                const ModuleUse& use) {
   LoraMap map{base.w, base.bias, {}};
@@ -63,13 +68,14 @@ Tensor forward(const LoraVariant& variant, const Tensor& x, const Base& base, co
 }
 
 void check_start(const LoraVariant& variant, const LoraConfig& config) {
-  Setting s{test_device(2), DType::f32, 3};
+  Setting s{test_device(2), DType::f32, seed};
+  std::vector<LinearShape> maps = two_maps(s.device);
   Adapter adapter = fresh(s.device, config), wide = fresh(s.device, config, DType::f64),
           other = fresh(s.device, config, DType::f32, 4);
   std::int64_t count = 0;
   bool proved = false, drawn = false;
-  for (std::size_t i = 0; i < two_maps().size(); ++i) {
-    const LinearShape& map = two_maps()[i];
+  for (std::size_t i = 0; i < maps.size(); ++i) {
+    const LinearShape& map = maps[i];
     LoraModule& module = adapter.modules.at(i);
     CHECK(module.variant == &variant);
     for (const VariantTensor& part : variant.tensors()) {
@@ -100,21 +106,23 @@ void check_start(const LoraVariant& variant, const LoraConfig& config) {
 }
 
 /// The forward as an op of x and the variant's tensors.
-OpCase op_case_of(const LoraVariant& variant, const LoraConfig& config, const std::string& name, const LinearShape& map,
+OpCase op_case_of(const LoraVariant& variant, const VariantCase& each, const std::string& name, const LinearShape& map,
                   std::int64_t tokens, bool dropout = false, IndexRange range = {}) {
+  const LoraConfig& config = each.config;
   OpCase op_case{.name = name, .inputs = {{tokens, map.in}}, .run = {}, .f32_tolerance = 1e-5, .bf16_tolerance = 6e-2};
   for (const VariantTensor& part : variant.tensors()) op_case.inputs.push_back(part.shape({config, map, config.r}));
-  op_case.run = [=, &variant](const std::vector<Tensor>& in, const Setting& s) {
+  op_case.run = [=, &variant, hold = each.hold](const std::vector<Tensor>& in, const Setting& s) {
     LoraModule module{.name = map.name, .scale = config.scaling(), .layout = map.layout, .variant = &variant};
     std::size_t next = 1;
     for (const VariantTensor& part : variant.tensors()) module.*part.place = in[next++];
+    if (hold) hold(module, s);
     ModuleUse use{-0.75, dropout ? dropout_of(s, tokens) : Dropout{}, range};
     return forward(variant, s.compute(in[0]), base_of(s, map), module, use);
   };
   return op_case;
 }
 
-void check_forward(const LoraVariant& variant, const LoraConfig& config) {
+void check_forward(const LoraVariant& variant, const VariantCase& config) {
   LinearShape map{"m", 7, 5}, conv1d{"m", 3, 5, WeightLayout::in_out}, large{"m", 70, 131};
   std::vector<OpCase> cases{op_case_of(variant, config, "6 tokens", map, 6),
                             op_case_of(variant, config, "no tokens", map, 0),
@@ -129,13 +137,14 @@ void check_forward(const LoraVariant& variant, const LoraConfig& config) {
 }
 
 void check_file(const LoraVariant& variant, const LoraConfig& config) {
+  std::vector<LinearShape> maps = two_maps(test_device(2));
   Adapter adapter = trained(test_device(2), config);
   TempFolder folder;
   save_adapter(adapter, folder.path());
   std::string path = folder / "adapter_model.safetensors";
   SafetensorsFile file = open_safetensors(path);
-  CHECK(file.tensors.size() == two_maps().size() * variant.tensors().size());
-  auto load = [&] { return load_adapter(folder.path(), test_device(2), two_maps(), true); };
+  CHECK(file.tensors.size() == maps.size() * variant.tensors().size());
+  auto load = [&] { return load_adapter(folder.path(), test_device(2), maps, true); };
   Adapter loaded = load();
   CHECK(&variant_of(loaded.config) == &variant);
   auto before = adapter.tensors(), after = loaded.tensors();
@@ -162,7 +171,7 @@ void check_file(const LoraVariant& variant, const LoraConfig& config) {
     put(copy / "adapter_config.json", get(folder / "adapter_config.json"));
     auto refusal = [&](const std::vector<TensorToWrite>& tensors) {
       write_safetensors(copy / "adapter_model.safetensors", tensors);
-      return message_of<InputError>([&] { load_adapter(copy.path(), test_device(2), two_maps(), false); });
+      return message_of<InputError>([&] { load_adapter(copy.path(), test_device(2), maps, false); });
     };
     CHECK(contains(refusal(without), "missing: " + gone.name));
     CHECK(contains(refusal(reshaped), "of another shape: " + gone.name));
@@ -171,10 +180,11 @@ void check_file(const LoraVariant& variant, const LoraConfig& config) {
 }
 
 void check_merge(const LoraVariant& variant, const LoraConfig& config) {
-  Setting s{test_device(2), DType::f32, 3};
+  Setting s{test_device(2), DType::f32, seed};
   Adapter adapter = trained(s.device, config);
-  for (std::size_t i = 0; i < two_maps().size(); ++i) {
-    const LinearShape& map = two_maps()[i];
+  std::vector<LinearShape> maps = two_maps(s.device);
+  for (std::size_t i = 0; i < maps.size(); ++i) {
+    const LinearShape& map = maps[i];
     LoraModule& module = adapter.modules[i];
     Base base = base_of(s, map), merged = base, back = base;
     auto merge = [&](Weight& parameter, std::string_view name, std::vector<double> weights) {
@@ -226,7 +236,7 @@ void check_variant(const LoraVariant& variant, const std::vector<VariantCase>& c
     REQUIRE(&variant_of(each.config) == &variant);
     REQUIRE(each.config.lora_alpha != static_cast<double>(each.config.r));
     check_start(variant, each.config);
-    check_forward(variant, each.config);
+    check_forward(variant, each);
     check_file(variant, each.config);
     check_merge(variant, each.config);
   }

@@ -1,8 +1,10 @@
 #pragma once
+#include <functional>
 #include <string>
 #include <vector>
 
 #include "lora/variant.h"
+#include "tests/ops/op_case.h"
 
 namespace loragrad {
 
@@ -10,6 +12,8 @@ namespace loragrad {
 struct VariantCase {
   std::string name;
   LoraConfig config;
+  /// For finite differences: sets what backward takes for a constant, though it depends on what is trained.
+  std::function<void(LoraModule&, const Setting&)> hold = {};
 };
 
 /// Everything that must hold of an adapter variant, whatever it computes: initial values that change nothing of the

@@ -28,6 +28,8 @@ CASES = {
     # No c_attn: attention does not depend on a key's bias, so Adam would follow rounding there.
     "gpt2-lorabias": (transformers.GPT2Config(vocab_size=VOCAB, n_embd=12, n_layer=1, n_head=2, n_positions=40, bos_token_id=0, eos_token_id=0),
                       dict(target_modules=["c_fc", "c_proj"], fan_in_fan_out=True, lora_bias=True)),
+    "gpt2-dora": (transformers.GPT2Config(vocab_size=VOCAB, n_embd=12, n_layer=1, n_head=2, n_positions=40, bos_token_id=0, eos_token_id=0),
+                  dict(target_modules=["c_attn", "c_fc", "c_proj"], fan_in_fan_out=True, use_dora=True)),
     "llama": (transformers.LlamaConfig(**LLAMA, tie_word_embeddings=False), dict(target_modules="all-linear")),
     "llama3": (transformers.LlamaConfig(**{**LLAMA, "num_key_value_heads": 1}, tie_word_embeddings=True, rope_theta=5000.0,
                                         rope_scaling=LLAMA3, attention_bias=True, mlp_bias=True),

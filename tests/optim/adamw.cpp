@@ -103,3 +103,18 @@ TEST_CASE("a parameter without a gradient is left alone") {
   CHECK(moved.values<float>() != still.values<float>());
   CHECK(optimizer.state_bytes() == 2 * 6 * sizeof(float));
 }
+
+TEST_CASE("a learning rate's ratio is that of one parameter") {
+  DevicePtr device = test_device(1);
+  Tensor slow = tensor<double>(device, start), fast = tensor<double>(device, start),
+         alone = tensor<double>(device, start);
+  for (Tensor* parameter : {&slow, &fast, &alone}) parameter->set_trainable();
+  AdamW both({slow, fast}, {.weight_decay = 0.1}, {1, 4}), single({alone}, {.weight_decay = 0.1});
+  for (const std::vector<double>& gradient : gradients) {
+    for (Tensor* parameter : {&slow, &fast, &alone}) parameter->impl()->grad = tensor<double>(device, gradient);
+    both.step(0.01);
+    single.step(0.04);
+  }
+  CHECK(fast.values<double>() == alone.values<double>());
+  CHECK(slow.values<double>() != alone.values<double>());
+}

@@ -1,0 +1,15 @@
+#include "lora/loraplus.h"
+
+#include "lora/variant.h"
+
+namespace loragrad {
+
+std::vector<double> loraplus_ratios(const Adapter& adapter, double ratio) {
+  std::vector<double> ratios;
+  for (const LoraModule& module : adapter.modules)
+    for (const VariantTensor& tensor : module.variant->tensors())
+      ratios.push_back(tensor.is_vector || tensor.name.starts_with("lora_B") ? ratio : 1);
+  return ratios;
+}
+
+}  // namespace loragrad
