@@ -61,6 +61,14 @@ std::vector<BatchDecoder::Token> BatchDecoder::step() {
   return tokens;
 }
 
+void BatchDecoder::use(ActiveAdapters adapters) {
+  std::vector<std::string> names;
+  for (const Row& row : waiting_) names.push_back(row.options.adapter);
+  for (const Row& row : running_) names.push_back(row.options.adapter);
+  adapters.for_rows(names);  // refuses a name that they do not have
+  adapters_ = std::move(adapters);
+}
+
 void BatchDecoder::cancel(std::int64_t row) {
   auto is_row = [row](const Row& other) { return other.number == row; };
   std::erase_if(waiting_, is_row);

@@ -33,6 +33,11 @@ class BatchDecoder {
   /// the row where logits are NaN: this decoder is of no more use then.
   std::vector<Token> step();
 
+  /// From the next token on these adapters: some added, removed, weighted anew or under another name. What a row has
+  /// behind it stays as it was computed. UsageError, and nothing changes, where a row that is there has a name that none
+  /// of them has.
+  void use(ActiveAdapters adapters);
+
   /// The row ends here. Nothing where it has ended, or never was.
   void cancel(std::int64_t row);
   /// No row is left.

@@ -3,6 +3,7 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 #include <map>
@@ -218,6 +219,45 @@ TEST_CASE("a cancelled row is gone, and the others go on as they were") {
     CHECK(found[2] == whole[2]);
   }
   CHECK(found[2].size() == 6);
+}
+
+TEST_CASE("adapters are switched while rows are decoded") {
+  Loaded loaded(llama, Precision::f32);
+  Adapter adapter = full_adapter(*loaded.model, 0, 1);
+  constexpr double strong = -40;  // writes something else
+  loaded.adapters = loaded.model->activate({{adapter, 1, "a"}, {adapter, strong, "b"}});
+  Ids prompt = prompt_of(3, *loaded.model), expected;
+  constexpr std::size_t count = 6, with_adapter = 2;
+  KeyValueCache cache = loaded.model->make_cache(20, 1);
+  std::vector<float> z = logits_of(loaded, cache, {{.ids = prompt, .labels = {}, .place = 0}}, {"a"}, false)[0];
+  for (;;) {
+    expected.push_back(static_cast<std::int32_t>(std::max_element(z.begin(), z.end()) - z.begin()));
+    if (expected.size() == count) break;
+    std::string name = expected.size() < with_adapter ? "a" : "b";
+    z = logits_of(loaded, cache, {{.ids = {&expected.back(), 1}, .labels = {}, .place = 0}}, {name}, true)[0];
+  }
+
+  auto decoded = [&](const ActiveAdapters& later) {
+    BatchDecoder decoder(*loaded.model, 1, 20, loaded.model->activate(adapter));
+    decoder.add(0, prompt, {.max_tokens = count, .end_tokens = {99}});
+    Ids tokens;
+    while (!decoder.done()) {
+      tokens.push_back(decoder.step().front().id);
+      if (tokens.size() == with_adapter) decoder.use(later);
+    }
+    return tokens;
+  };
+  Ids switched = decoded(loaded.model->activate(adapter, strong));
+  CHECK(switched.size() == count);
+  if (loaded.exact()) CHECK(switched == expected);
+  CHECK(switched != decoded(loaded.model->activate(adapter)));
+  CHECK(switched != decoded({}));
+
+  BatchDecoder named(*loaded.model, 1, 20, loaded.adapters);
+  named.add(0, prompt, {.max_tokens = 2, .adapter = "b"});
+  CHECK_THROWS_AS(named.use({}), UsageError);
+  named.use(loaded.adapters);
+  CHECK_NOTHROW(named.step());
 }
 
 TEST_CASE("a batch decoder says what does not fit") {
