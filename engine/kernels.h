@@ -153,13 +153,14 @@ struct GatedBackwardArgs {
   double beta_gate = 0, beta_up = 0;
 };
 
-/// LayerNorm y = (x - mean) rstd w + b, or RMSNorm y = x rstd w (mean and bias null). Statistics are f32, f64 for f64
+/// LayerNorm y = (x - mean) rstd w + b, or RMSNorm y = x rstd w (mean and bias null), w = weight + weight_offset. Statistics are f32, f64 for f64
 /// x. With `reuse_statistics` mean and rstd are read instead of written (a recipe computes y again).
 struct NormArgs {
   ConstMatrix x;
   const void *weight = nullptr, *bias = nullptr;  // f32, or f64 when x is f64
   double eps = 1e-5;
   bool center = true;  // LayerNorm; false: RMSNorm
+  double weight_offset = 0;
   Matrix y;
   void *mean = nullptr, *rstd = nullptr;  // [tokens]
   bool reuse_statistics = false;
@@ -170,6 +171,7 @@ struct NormBackwardArgs {
   ConstMatrix x, dy;
   const void *weight = nullptr, *mean = nullptr, *rstd = nullptr;
   bool center = true;
+  double weight_offset = 0;
   Matrix dx;
   double beta = 0;
   Matrix dweight, dbias;  // one row, f32, or f64 when x is f64
@@ -203,7 +205,8 @@ struct RowSpan {
 /// Causal attention over ragged rows, grouped-query. A row's last query stands at its last key, so query j of n among m
 /// keys sees keys 0 .. m - n + j, and with window > 0 only the last `window` of them. The rows' queries lie one behind
 /// the other; no two rows have a key in common, and between their keys may be others, which nobody sees. The spans are
-/// there twice: in host memory, for cutting work and scratch space, and for kernels in the device's.
+/// there twice: in host memory, for cutting work and scratch space, and for kernels in the device's. With soft_cap > 0 a
+/// score s becomes soft_cap tanh(s / soft_cap) before the mask.
 struct AttentionArgs {
   ConstMatrix q, k, v;        // q [tokens, n_head * head_dim]; k, v [keys, n_kv_head * head_dim]
   Matrix out;                 // like q
@@ -211,7 +214,7 @@ struct AttentionArgs {
   std::span<const RowSpan> rows = {};
   const RowSpan* device_rows = nullptr;
   std::int64_t n_head = 0, n_kv_head = 0, head_dim = 0, window = 0;
-  double scale = 1;
+  double scale = 1, soft_cap = 0;
 };
 /// Gradients of keys that no row has are left as they are.
 struct AttentionBackwardArgs {
@@ -249,17 +252,23 @@ struct ArgmaxArgs {
   std::int32_t* ids = nullptr;  // [x's rows]
 };
 
+/// y = soft_cap tanh(y / soft_cap), soft_cap > 0. y is f32 or f64.
+struct SoftCapArgs {
+  Matrix y;
+  double soft_cap = 1;
+};
+
 /// A language model's head and its loss, over the tokens that have a target: with z_i = x[tokens[i]] headᵀ,
 /// sum = Σ_i logsumexp(z_i) - z_i[ids[i]] in a fixed order, and with dz_i = (softmax(z_i) - onehot(ids[i])) /
 /// denominator: dx[tokens[i]] = dz_i head, zero for other tokens;  dhead = dzᵀ x[tokens]. Either may be empty (data
-/// null, rows 0). logits never exist as a whole: beside the operands it takes at most 64 MiB on a
+/// null, rows 0). With soft_cap > 0, z_i is soft_cap tanh(./soft_cap) of that, and dz_i times 1 - (z_i/soft_cap)². logits never exist as a whole: beside the operands it takes at most 64 MiB on a
 /// processor, 256 MiB on a GPU.
 struct HeadLossArgs {
   ConstMatrix x;                                         // [all tokens, d]
   WeightView head;                                       // [vocab, d]
   const std::int32_t *tokens = nullptr, *ids = nullptr;  // [count], tokens ascending
   std::int64_t count = 0;
-  double denominator = 1;
+  double denominator = 1, soft_cap = 0;
   double* sum = nullptr;
   Matrix loss;       // [1, 1], f32 or f64: sum / denominator
   Matrix dx, dhead;  // in x's type and in the head's
@@ -312,6 +321,7 @@ struct Kernel {
   KERNEL(embedding_backward, EmbeddingBackwardArgs)   \
   KERNEL(put_rows, PutRowsArgs)                       \
   KERNEL(argmax, ArgmaxArgs)                          \
+  KERNEL(soft_cap, SoftCapArgs)                       \
   KERNEL(head_loss, HeadLossArgs)                     \
   KERNEL(adamw, AdamWArgs)                            \
   KERNEL(scale_each, ScaleEachArgs)                   \

@@ -1,6 +1,7 @@
 #include "ops/attention.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstring>
 #include <string>
 
@@ -74,6 +75,8 @@ void check_shapes(const Tensor& q, const Tensor& k, const Tensor& v, const Atten
                      " cannot share " + std::to_string(config.n_kv_head) + " key/value heads");
   if (config.window < 0)
     throw ShapeError("attention: window: expected 0 or more, found " + std::to_string(config.window));
+  if (!(config.soft_cap >= 0 && std::isfinite(config.soft_cap)))
+    throw ShapeError("attention: soft_cap: expected 0 or more, found " + std::to_string(config.soft_cap));
   auto check_heads = [&](const char* name, const Tensor& t, std::int64_t heads) {
     check_real("attention", name, t.dtype());
     if (t.dtype() != q.dtype())
@@ -160,7 +163,8 @@ Tensor attention(const Tensor& q, const Tensor& k, const Tensor& v, const RowSpa
                      .n_kv_head = config.n_kv_head,
                      .head_dim = config.head_dim,
                      .window = config.window,
-                     .scale = config.scale};
+                     .scale = config.scale,
+                     .soft_cap = config.soft_cap};
   device->kernels().attention(*device, args);
   return record ? attach(out, std::make_shared<AttentionNode>(q, k, v, out, logsumexp, rows, args)) : out;
 }

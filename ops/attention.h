@@ -30,14 +30,15 @@ struct AttentionConfig {
   std::int64_t n_head = 0, n_kv_head = 0, head_dim = 0;
   std::int64_t window = 0;  ///< query sees the last `window` keys, itself included; 0: all before it
   double scale = 0;         ///< of the scores, usually head_dim^-0.5
+  double soft_cap = 0;      ///< scores s become cap tanh(s / cap) before the mask; 0: as they are
 };
 
-/// o = softmax(scale q kᵀ + causal mask) v, per head and row; head h reads key/value head h n_kv_head / n_head.
+/// o = softmax(cap(scale q kᵀ) + causal mask) v, cap(s) = soft_cap tanh(s / soft_cap) or s (Gemma 2 report, 2024), per head and row; head h reads key/value head h n_kv_head / n_head.
 /// q [tokens, n_head D], k and v [keys, n_kv_head D] -> [tokens, n_head D]. Keys that no row has have no gradient.
 ///                                                   Vaswani et al. 2017, section 3.2; grouped: Ainslie et al. 2023
 /// Keeps q, k, v, o and one logsumexp per token and head; probabilities are computed again in backward, a head at a
 /// time in tiles (Dao et al. 2022, algorithm 4):
-///   dv = pᵀ do,  ds = p ∘ (do vᵀ - rowsum(do ∘ o)),  dq = scale ds k,  dk = scale dsᵀ q
+///   dv = pᵀ do,  ds = p ∘ (do vᵀ - rowsum(do ∘ o)) ∘ cap'(s),  dq = scale ds k,  dk = scale dsᵀ q
 Tensor attention(const Tensor& q, const Tensor& k, const Tensor& v, const RowSpansPtr& rows,
                  const AttentionConfig& config);
 

@@ -1,5 +1,7 @@
 #include "ops/cross_entropy.h"
 
+#include <cmath>
+#include <string>
 #include <vector>
 
 #include "engine/error.h"
@@ -58,8 +60,11 @@ Targets make_targets(const DevicePtr& device, std::span<const std::int32_t> ids)
   return {column(tokens), column(of_tokens), static_cast<std::int64_t>(ids.size())};
 }
 
-CrossEntropy cross_entropy(const Tensor& x, const Parameter& head, const Targets& targets, double denominator) {
+CrossEntropy cross_entropy(const Tensor& x, const Parameter& head, const Targets& targets, double denominator,
+                           double soft_cap) {
   check(x, head, targets);
+  if (!(soft_cap >= 0 && std::isfinite(soft_cap)))
+    throw ShapeError("cross_entropy: soft_cap: expected 0 or more, found " + std::to_string(soft_cap));
   const DevicePtr& device = x.device();
   CrossEntropy result{Tensor::empty(device, {1, 1}, accumulation_type(x.dtype())),
                       Tensor::empty(device, {1, 1}, DType::f64)};
@@ -68,6 +73,7 @@ CrossEntropy cross_entropy(const Tensor& x, const Parameter& head, const Targets
                     .head = head.view(),
                     .count = targets.count(),
                     .denominator = denominator,
+                    .soft_cap = soft_cap,
                     .sum = result.sum.mutable_data<double>(),
                     .loss = result.loss.mutable_matrix(),
                     .dx = {},

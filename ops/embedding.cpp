@@ -8,7 +8,7 @@ namespace loragrad {
 namespace {
 
 struct EmbeddingNode final : Node {
-  EmbeddingNode(const Tensor& ids, const Tensor& table) {
+  EmbeddingNode(const Tensor& ids, const Tensor& table, double scale) : scale(scale) {
     set_inputs({table});
     saved_ids = save(ids);
   }
@@ -18,15 +18,16 @@ struct EmbeddingNode final : Node {
     Tensor ids = saved(saved_ids);
     auto into = sink.into(0);
     Matrix dtable = zeroed(device, into.matrix, into.beta);
-    device.kernels().embedding_backward(device,
-                                        {.dout = dy.matrix(), .ids = ids.data<std::int32_t>(), .dtable = dtable});
+    device.kernels().embedding_backward(
+        device, {.dout = dy.matrix(), .ids = ids.data<std::int32_t>(), .dtable = dtable, .scale = scale});
   }
+  double scale;
   std::size_t saved_ids;
 };
 
 }  // namespace
 
-Tensor embedding(const Tensor& ids, const Parameter& table, DType dtype) {
+Tensor embedding(const Tensor& ids, const Parameter& table, DType dtype, double scale) {
   if (table.empty()) throw ShapeError("embedding: no table for ids " + ids.shape().text());
   if (table.layout() != WeightLayout::out_in)
     throw ShapeError("embedding: the table " + table.shape().text() + " must be stored [vocab, d]");
@@ -35,9 +36,9 @@ Tensor embedding(const Tensor& ids, const Parameter& table, DType dtype) {
   check_real("embedding", "y", dtype);
   Device& device = *ids.device();
   Tensor y = Tensor::empty(ids.device(), {ids.rows(), table.shape().cols}, dtype);
-  device.kernels().embedding(device,
-                             {.table = table.view(), .ids = ids.data<std::int32_t>(), .out = y.mutable_matrix()});
-  return table.needs_grad() ? attach(y, std::make_shared<EmbeddingNode>(ids, table.tensor())) : y;
+  device.kernels().embedding(
+      device, {.table = table.view(), .ids = ids.data<std::int32_t>(), .out = y.mutable_matrix(), .scale = scale});
+  return table.needs_grad() ? attach(y, std::make_shared<EmbeddingNode>(ids, table.tensor(), scale)) : y;
 }
 
 }  // namespace loragrad

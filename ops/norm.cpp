@@ -14,6 +14,7 @@ struct Config {
   bool center;
   double eps;
   DType dtype;
+  double offset;  // of the weight
 };
 
 struct Parameters {
@@ -48,6 +49,7 @@ Tensor normalize(const Config& c, const Parameters& p, const Tensor& x, const Te
                                            .bias = p.b.view(c.op).data,
                                            .eps = c.eps,
                                            .center = c.center,
+                                           .weight_offset = c.offset,
                                            .y = y.mutable_matrix(),
                                            .mean = pointer(mean),
                                            .rstd = pointer(rstd),
@@ -86,6 +88,7 @@ struct NormNode final : Node {
                           .mean = mean.defined() ? mean.matrix().data : nullptr,
                           .rstd = rstd.matrix().data,
                           .center = config.center,
+                          .weight_offset = config.offset,
                           .dx = {},
                           .dweight = {},
                           .dbias = {}};
@@ -127,10 +130,10 @@ Tensor norm(const Config& config, const Tensor& x, const Parameter& w, const Par
 }  // namespace
 
 Tensor layer_norm(const Tensor& x, const Parameter& w, const Parameter& b, double eps, DType dtype) {
-  return norm({"layer_norm", true, eps, dtype}, x, w, b);
+  return norm({"layer_norm", true, eps, dtype, 0}, x, w, b);
 }
-Tensor rms_norm(const Tensor& x, const Parameter& w, double eps, DType dtype) {
-  return norm({"rms_norm", false, eps, dtype}, x, w, {});
+Tensor rms_norm(const Tensor& x, const Parameter& w, double eps, DType dtype, double offset) {
+  return norm({"rms_norm", false, eps, dtype, offset}, x, w, {});
 }
 
 }  // namespace loragrad

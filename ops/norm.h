@@ -9,7 +9,8 @@ namespace loragrad {
 /// Keeps x and rstd; y carries a recipe, so that ops which save y keep nothing.
 Tensor layer_norm(const Tensor& x, const Parameter& w, const Parameter& b, double eps, DType dtype);
 
-/// y = x rstd w,  rstd = 1 / sqrt(mean(x²) + eps), over each row.                   Zhang & Sennrich 2019
-Tensor rms_norm(const Tensor& x, const Parameter& w, double eps, DType dtype);
+/// y = x rstd (w + offset),  rstd = 1 / sqrt(mean(x²) + eps), over each row.        Zhang & Sennrich 2019
+/// offset: 1 where a model stores what its weights are more than one (Gemma).
+Tensor rms_norm(const Tensor& x, const Parameter& w, double eps, DType dtype, double offset = 0);
 
 }  // namespace loragrad

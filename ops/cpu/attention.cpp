@@ -60,9 +60,12 @@ using Aligned = Eigen::Map<Eigen::Array<T, Eigen::Dynamic, 1>, EIGEN_MAX_ALIGN_B
 /// One query row against a tile of keys: the highest score so far, the sum of exponentials and `out` move with it; the
 /// row's scores, of which `scale` is still to come, become p = exp(score - highest).
 template <class T>
-void online_softmax(const Visible<T>& visible, T scale, T* scores, T& high, T& sum, T* out, std::int64_t dim) {
+void online_softmax(const Visible<T>& visible, const ScoreScale<T>& scale, T* scores, T& high, T& sum, T* out,
+                    std::int64_t dim) {
   if (visible.low < visible.high) {
-    Aligned<T>(scores + visible.begin, visible.count()) *= scale;
+    Aligned<T> all(scores + visible.begin, visible.count());
+    all *= scale.inner;
+    if (scale.capped) all = all.tanh() * scale.cap;
     T highest = std::max(high, ConstMap<T>(scores + visible.low, visible.high - visible.low).maxCoeff());
     if (highest > high) {
       T shrink = std::exp(high - highest);
@@ -101,7 +104,7 @@ void few_queries(const AttentionRow& row, const Item& item, const AttentionArgs&
     T* out = slot.out + r * padded<T>(dim);
     Column(slot.scores, width).noalias() = keys * Column(slot.few_q + r * dim, dim);
     std::fill(slot.scores + width, slot.scores + padded<T>(width), T(0));
-    online_softmax(Visible<T>(strip, r), static_cast<T>(args.scale), slot.scores, slot.high[r], slot.sum[r], out, dim);
+    online_softmax(Visible<T>(strip, r), ScoreScale<T>(args), slot.scores, slot.high[r], slot.sum[r], out, dim);
     Column(out, dim).noalias() += values.transpose() * Column(slot.scores, width);
   }
 }
@@ -121,7 +124,7 @@ void many_queries(const AttentionRow& row, const Item& item, const AttentionArgs
     std::int64_t at = begin - first;
     strip_scores(strip, slot.q + at * units<U>(dim), units<U>(dim), dim, slot.keys, slot.scores);
     for (int r = 0; r < strip.rows; ++r)
-      online_softmax(Visible<T>(strip, r), static_cast<T>(args.scale), slot.scores + r * key_tile, slot.high[at + r],
+      online_softmax(Visible<T>(strip, r), ScoreScale<T>(args), slot.scores + r * key_tile, slot.high[at + r],
                      slot.sum[at + r], slot.out + (at + r) * step, dim);
     strip_gather(strip, units_of_keys(strip, slot.scores, slot.p), slot.values, dim, slot.out + at * step, step);
   }

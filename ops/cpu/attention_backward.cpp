@@ -101,6 +101,7 @@ class Worker {
         item_(item),
         slot_(slot),
         row_(f_, *item.span),
+        scale_(f_),
         dim_(f_.head_dim),
         step_(padded<T>(dim_)),
         rows_(item.last - item.first),
@@ -170,11 +171,16 @@ class Worker {
       T *p_row = slot_.p + r * key_tile, *ds_row = slot_.ds + r * key_tile;
       Aligned p(p_row + visible.begin, visible.count()), ds(ds_row + visible.begin, visible.count());
       T logsumexp = static_cast<const T*>(f_.logsumexp)[token(begin + r) * f_.n_head + head(begin + r)];
-      p = (p * static_cast<T>(f_.scale) - logsumexp).exp();
-      if (need_ds_) {
-        ds = p * (ds - slot_.delta[begin + r]);
-        visible.mask(ds_row);
+      if (scale_.capped) {
+        p = (p * scale_.inner).tanh();
+        if (need_ds_) ds = (ds - slot_.delta[begin + r]) * (1 - p.square());
+        p = (p * scale_.cap - logsumexp).exp();
+        if (need_ds_) ds *= p;
+      } else {
+        p = (p * scale_.inner - logsumexp).exp();
+        if (need_ds_) ds = p * (ds - slot_.delta[begin + r]);
       }
+      if (need_ds_) visible.mask(ds_row);
       visible.mask(p_row);
     }
     U* memory = slot_.in_units;
@@ -205,6 +211,7 @@ class Worker {
   const Item& item_;
   const Slot<X>& slot_;
   AttentionRow row_;
+  ScoreScale<T> scale_;
   std::int64_t dim_, step_, rows_;
   bool need_dk_, need_dv_, need_ds_ = false;
 };

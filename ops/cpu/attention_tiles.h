@@ -153,6 +153,17 @@ struct AttentionRow {
   }
 };
 
+/// What becomes of a score before the mask: scale s, or, capped, cap tanh(scale s / cap).
+template <class T>
+struct ScoreScale {
+  explicit ScoreScale(const AttentionArgs& args)
+      : capped(args.soft_cap > 0),
+        inner(static_cast<T>(capped ? args.scale / args.soft_cap : args.scale)),
+        cap(static_cast<T>(args.soft_cap)) {}
+  bool capped;
+  T inner, cap;
+};
+
 /// The tokens whose query rows fill one block.
 inline std::int64_t block_tokens(const AttentionArgs& args) {
   return std::max<std::int64_t>(1, block_rows / (args.n_head / args.n_kv_head));

@@ -49,6 +49,21 @@ void scale(Device& device, const ScaleArgs& args, void*) {
   if (factor != 1) accumulate(device, {args.y, factor, args.y, 0});
 }
 
+void soft_cap(Device& device, const SoftCapArgs& args, void*) {
+  Matrix y = args.y;
+  flatten(y);
+  with_scalar({y}, [&](auto scalar) {
+    using C = decltype(scalar);
+    auto cap = static_cast<C>(args.soft_cap);
+    for_blocks(device, y.rows, y.cols, [&](std::int64_t row, std::int64_t col, std::int64_t n) {
+      Block<C> values;
+      load(y, row, col, n, values);
+      values = (values * (1 / cap)).tanh() * cap;
+      store(values, 0, y, row, col, n);
+    });
+  });
+}
+
 void column_sum(Device& device, const ColumnSumArgs& args, void*) {
   const ConstMatrix& x = args.x;
   const Matrix& out = args.out;

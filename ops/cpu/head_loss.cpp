@@ -63,6 +63,7 @@ class Tile {
                           .losses = losses.data(),
                           .dlogits = dlogits_,
                           .scale = 1 / args_.denominator,
+                          .soft_cap = args_.soft_cap,
                           .panels = panels_,
                           .dlogits_stride = narrow_.stride});
     if (wanted(args_.dx)) {

@@ -19,6 +19,13 @@ class Row {
     load(m, row, 0, m.cols, copy_.data());
     return copy_.data();
   }
+  /// The same plus `offset`, in the copy where that is not 0.
+  const C* read_plus(const ConstMatrix& m, double offset) {
+    const C* row = read(m, 0);
+    if (offset == 0) return row;
+    for (std::size_t i = 0; i < copy_.size(); ++i) copy_[i] = row[i] + static_cast<C>(offset);
+    return copy_.data();
+  }
   C* data() { return copy_.data(); }
 
  private:
@@ -37,7 +44,7 @@ void forward(Device& device, const NormArgs& args) {
   C* rstds = static_cast<C*>(args.rstd);
   for_row_tiles(device, args.x.rows, d, [&](std::int64_t first, std::int64_t last) {
     Row<C> x_row(d), w_row(d), b_row(d), y_row(d);
-    const C* w = w_row.read(vector_of<C>(args.weight, d), 0);
+    const C* w = w_row.read_plus(vector_of<C>(args.weight, d), args.weight_offset);
     const C* b = args.bias ? b_row.read(vector_of<C>(args.bias, d), 0) : nullptr;
     for (std::int64_t t = first; t < last; ++t) {
       const C* x = x_row.read(args.x, t);
@@ -88,7 +95,7 @@ void backward(Device& device, const NormBackwardArgs& args, void* workspace) {
   C* db_parts = args.dbias.rows > 0 ? static_cast<C*>(workspace) + (dw_parts ? tiles(rows) * d : 0) : nullptr;
   threads_of(device).parallel_for(tiles(rows), [&](std::int64_t task) {
     Row<C> x_row(d), dy_row(d), w_row(d), dx_row(d);
-    const C* w = w_row.read(vector_of<C>(args.weight, d), 0);
+    const C* w = w_row.read_plus(vector_of<C>(args.weight, d), args.weight_offset);
     C* dw = dw_parts ? dw_parts + task * d : nullptr;
     C* db = db_parts ? db_parts + task * d : nullptr;
     if (dw) std::fill(dw, dw + d, C(0));

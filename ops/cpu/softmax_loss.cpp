@@ -22,6 +22,17 @@ void for_column_blocks(const M& m, const Panels& panels, F f) {
   }
 }
 
+template <class C>
+void cap_row(const SoftmaxLossArgs& args, std::int64_t row) {
+  auto cap = static_cast<C>(args.soft_cap);
+  Block<C> values;
+  for_column_blocks(args.logits, args.panels, [&](const Matrix& m, std::int64_t col, std::int64_t n, auto) {
+    load(m, row, col, n, values);
+    values = (values * (1 / cap)).tanh() * cap;
+    store(values, 0, m, row, col, n);
+  });
+}
+
 /// Largest logit of a row; a NaN is passed over here and shows up in the sum.
 template <class C>
 C largest(const SoftmaxLossArgs& args, std::int64_t row) {
@@ -57,6 +68,7 @@ struct RowSum {
 template <class C>
 RowSum<C> loss_of_row(const SoftmaxLossArgs& args, std::int64_t row) {
   std::int64_t target = args.targets[row];
+  if (args.soft_cap > 0) cap_row<C>(args, row);
   C shift = largest<C>(args, row), picked;
   double sum = exp_sum<C>(args, row, shift);
   std::int64_t width = args.panels ? args.panels.width : args.logits.cols;
@@ -71,12 +83,16 @@ void gradient_of_row(const SoftmaxLossArgs& args, std::int64_t i, std::int64_t r
   ConstMatrix from = panel(args.logits, args.panels, i);
   Matrix to = panel(args.dlogits, {args.panels.width, args.dlogits_stride}, i);
   std::int64_t target = args.targets[row];
-  Block<C> values;
+  bool capped = args.soft_cap > 0;
+  C inverse_cap = capped ? static_cast<C>(1 / args.soft_cap) : C(0);
+  Block<C> values, slopes;
   for (std::int64_t col = 0; col < from.cols; col += block_size) {
     std::int64_t n = std::min(block_size, from.cols - col), picked = target - (i * args.panels.width + col);
     load(from, row, col, n, values);
+    if (capped) slopes = C(1) - (values * inverse_cap).square();
     values = (values - sum.shift).exp() * sum.factor;
     if (picked >= 0 && picked < n) values[picked] -= static_cast<C>(args.scale);
+    if (capped) values *= slopes;
     store(values, 0, to, row, col, n);
   }
 }

@@ -16,8 +16,9 @@ struct Forward {
   HeadMatrix<const X> q, k, v;
   HeadMatrix<X> out;
   C* logsumexp;
-  C scale;  // of exponents of two, without its sign
+  C scale;  // of exponents of two, without its sign; of a cap's tanh
   bool negative;
+  C inner;  // with a cap: of scores in tanh
   Chunks<C> chunks;
 };
 
@@ -65,7 +66,7 @@ __device__ Item key_chunk(const Forward<X>& args) {
   return item;
 }
 
-template <class E, bool few>
+template <class E, bool few, bool capped>
 __global__ void __launch_bounds__(E::threads, 1) attention_kernel(Forward<typename E::X> args) {
   using X = typename E::X;
   using C = typename E::C;
@@ -98,7 +99,10 @@ __global__ void __launch_bounds__(E::threads, 1) attention_kernel(Forward<typena
     int tile = item.keys.begin + i * E::columns;
     if (!own.see(tile)) return;
     typename E::Scores s = products.product(Memory::own(0), Memory::pass(buffer, 0));
-    if (args.negative) multiply(s, C(-1));
+    if constexpr (capped)
+      squash(s, args.inner);
+    else if (args.negative)
+      multiply(s, C(-1));
     own.mask(s, tile, -std::numeric_limits<C>::infinity());
     softmax.add(s, out);
     products.add_product(out, s, Memory::pass(buffer, 1));
@@ -170,13 +174,14 @@ struct Plan {
   std::int64_t places = 0;            // of chunks to merge
 };
 
-template <class X, int dim>
+template <class X, int dim, bool capped>
 void run(Device& device, const AttentionArgs& args, void* scratch) {
   using Many = typename Products<X, dim>::Many;
   using Few = typename Products<X, dim>::Few;
   using C = SumOf<X>;
   Plan plan(args);
   Scratch memory(scratch);
+  double outer = capped ? args.soft_cap : args.scale;
   Forward<X> forward{AttentionShape(args),
                      {args.q, args},
                      {args.k, args},
@@ -184,18 +189,19 @@ void run(Device& device, const AttentionArgs& args, void* scratch) {
                      {args.out, args},
                      static_cast<C*>(args.logsumexp),
                      // No scale is a very small one: times minus infinity it is no NaN.
-                     std::max(static_cast<C>(std::abs(args.scale) * log2_of_e), std::numeric_limits<C>::min()),
-                     args.scale < 0,
+                     std::max(static_cast<C>(std::abs(outer) * log2_of_e), std::numeric_limits<C>::min()),
+                     outer < 0,
+                     static_cast<C>(capped ? args.scale / args.soft_cap : 0),
                      plan.chunks<C>(args, memory)};
   const AttentionShape& shape = forward.shape;
   AttentionTotals totals(args);
   auto grid = [&](std::int64_t places) { return dim3(static_cast<unsigned>(places * shape.kv_heads)); };
   if (plan.many)
-    launch(device, attention_kernel<Many, false>,
+    launch(device, attention_kernel<Many, false, capped>,
            grid(first_place<Many::rows>(totals.tokens * shape.group, shape.rows)), dim3(Many::threads),
            AttentionMemory<Many, 1>::bytes, forward);
   if (plan.few_rows > 0)
-    launch(device, attention_kernel<Few, true>,
+    launch(device, attention_kernel<Few, true, capped>,
            grid(first_place<chunk_keys>(totals.keys, shape.rows) * forward.chunks.tiles(Few::rows)), dim3(Few::threads),
            AttentionMemory<Few, 1>::bytes, forward);
   if (plan.merged) merge_chunks(device, shape, forward.chunks, forward.out, forward.logsumexp);
@@ -214,7 +220,9 @@ std::size_t scratch_bytes(Device&, const AttentionArgs& args) {
 }
 
 void attention(Device& device, const AttentionArgs& args, void* scratch) {
-  with_head_tile(args, [&](auto tile) { run<typename decltype(tile)::X, tile.dim>(device, args, scratch); });
+  with_head_tile(args, [&](auto tile, auto capped) {
+    run<typename decltype(tile)::X, tile.dim, capped.value>(device, args, scratch);
+  });
 }
 
 }  // namespace loragrad::cuda

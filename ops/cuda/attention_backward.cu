@@ -18,6 +18,7 @@ struct Backward {
   const C* logsumexp;
   C* delta;  // [tokens, n_head]
   C scale, beta_q, beta_k, beta_v;
+  C inner, outer;  // scores are outer tanh(inner s) with a cap, outer s without
 };
 
 constexpr int delta_threads = 256, delta_lanes = 8;  // lanes for each token and head
@@ -50,27 +51,35 @@ __global__ void __launch_bounds__(delta_threads) delta_kernel(Backward<X> args, 
   if (row < rows && lane == 0) args.delta[row] = sum;
 }
 
-/// p = e^(scale s - logsumexp) where s = a bᵀ, of owned rows and a passing tile. logsumexp(i, j) comes times log2(e).
-template <class E, class L>
-__device__ void probabilities(typename E::Scores& s, const OwnRows<E>& own, int tile, typename E::C scale,
-                              const L& logsumexp) {
+/// p = e^(score - logsumexp) of s = a bᵀ, of owned rows and a passing tile, in s's place; with a cap, `squashed` becomes
+/// tanh(inner s). logsumexp(i, j) comes times log2(e).
+template <bool capped, class E, class L>
+__device__ void probabilities(typename E::Scores& s, typename E::Scores& squashed, const OwnRows<E>& own, int tile,
+                              const Backward<typename E::X>& args, const L& logsumexp) {
+  using C = typename E::C;
+  if constexpr (capped) squash(s, args.inner), squashed = s;
+  C scale = args.outer * static_cast<C>(log2_of_e);
 #pragma unroll
   for (int i = 0; i < E::Scores::rows; ++i)
 #pragma unroll
     for (int j = 0; j < E::Scores::cols; ++j) s(i, j) = power_of_two(s(i, j) * scale - logsumexp(i, j));
   own.mask(s, tile, 0);
 }
-/// ds = p ∘ (dp - delta), in dp's place.
-template <class E, class D>
-__device__ void score_gradients(typename E::Scores& dp, typename E::Scores& p, const D& delta) {
+/// ds = p ∘ (dp - delta) ∘ the slope of the cap, in dp's place.
+template <bool capped, class E, class D>
+__device__ void score_gradients(typename E::Scores& dp, typename E::Scores& p, typename E::Scores& squashed,
+                                const D& delta) {
 #pragma unroll
   for (int i = 0; i < E::Scores::rows; ++i)
 #pragma unroll
-    for (int j = 0; j < E::Scores::cols; ++j) dp(i, j) = p(i, j) * (dp(i, j) - delta(i, j));
+    for (int j = 0; j < E::Scores::cols; ++j) {
+      dp(i, j) = p(i, j) * (dp(i, j) - delta(i, j));
+      if constexpr (capped) dp(i, j) *= 1 - squashed(i, j) * squashed(i, j);
+    }
 }
 
 /// dq of a tile of query rows: keys and values pass by.
-template <class E>
+template <class E, bool capped>
 __global__ void __launch_bounds__(E::threads, 1) queries_kernel(Backward<typename E::X> args) {
   using X = typename E::X;
   using C = typename E::C;
@@ -102,15 +111,15 @@ __global__ void __launch_bounds__(E::threads, 1) queries_kernel(Backward<typenam
   };
 
   E products(Memory::exchange());
-  C scale = args.scale * static_cast<C>(log2_of_e);
   typename E::Sums dq;
   auto work = [&](int i, int buffer) {
     int tile = keys.begin + i * E::columns;
     if (!own.see(tile)) return;
     typename E::Scores p = products.product(Memory::own(0), Memory::pass(buffer, 0));
-    probabilities<E>(p, own, tile, scale, [&](int i, int) { return logsumexp[E::row(i)]; });
+    typename E::Scores squashed;
+    probabilities<capped, E>(p, squashed, own, tile, args, [&](int i, int) { return logsumexp[E::row(i)]; });
     typename E::Scores ds = products.product(Memory::own(1), Memory::pass(buffer, 1));
-    score_gradients<E>(ds, p, [&](int i, int) { return delta[E::row(i)]; });
+    score_gradients<capped, E>(ds, p, squashed, [&](int i, int) { return delta[E::row(i)]; });
     products.add_product(dq, ds, Memory::pass(buffer, 0));
   };
   stream_tiles((keys.size() + E::columns - 1) / E::columns, load, [](int) {}, work);
@@ -119,7 +128,7 @@ __global__ void __launch_bounds__(E::threads, 1) queries_kernel(Backward<typenam
 }
 
 /// dk, dv or both of a tile of keys: for each head of the group, queries and dout pass by.
-template <class E, bool with_dk, bool with_dv>
+template <class E, bool with_dk, bool with_dv, bool capped>
 __global__ void __launch_bounds__(E::threads, 1) keys_kernel(Backward<typename E::X> args) {
   using X = typename E::X;
   using C = typename E::C;
@@ -158,18 +167,18 @@ __global__ void __launch_bounds__(E::threads, 1) keys_kernel(Backward<typename E
   static_assert(E::columns <= E::threads);
 
   E products(Memory::exchange());
-  C scale = args.scale * static_cast<C>(log2_of_e);
   typename E::Sums dk, dv;
   auto work = [&](int i, int buffer) {
     int tile = tokens.begin + i % tiles * E::columns;
     if (!own.see(tile)) return;
     const C *sums = Memory::passing_numbers(buffer, 0), *means = Memory::passing_numbers(buffer, 1);
     typename E::Scores p = products.product(Memory::own(0), Memory::pass(buffer, 0));
-    probabilities<E>(p, own, tile, scale, [&](int, int j) { return sums[E::column(j)]; });
+    typename E::Scores squashed;
+    probabilities<capped, E>(p, squashed, own, tile, args, [&](int, int j) { return sums[E::column(j)]; });
     if (with_dv) products.add_product(dv, p, Memory::pass(buffer, 1));
     if (!with_dk) return;
     typename E::Scores ds = products.product(Memory::own(1), Memory::pass(buffer, 1));
-    score_gradients<E>(ds, p, [&](int, int j) { return means[E::column(j)]; });
+    score_gradients<capped, E>(ds, p, squashed, [&](int, int j) { return means[E::column(j)]; });
     products.add_product(dk, ds, Memory::pass(buffer, 0));
   };
   stream_tiles(tiles * shape.group, load, land, work);
@@ -201,14 +210,15 @@ struct Products<bf16, dim> {
   using Keys = MmaTiles<dim, 4, dim <= 64 ? 2 : 1, wide ? 16 : 32, dim == 64 ? 2 : 4>;
 };
 
-template <class E, bool with_dk, bool with_dv, class X>
+template <class E, bool with_dk, bool with_dv, bool capped, class X>
 void run_keys(Device& device, const Backward<X>& backward, std::int64_t keys) {
   std::int64_t places = first_place<E::rows>(keys, backward.shape.rows);
-  launch(device, keys_kernel<E, with_dk, with_dv>, dim3(static_cast<unsigned>(places * backward.shape.kv_heads)),
-         dim3(E::threads), AttentionMemory<E, 2>::bytes, backward);
+  launch(device, keys_kernel<E, with_dk, with_dv, capped>,
+         dim3(static_cast<unsigned>(places * backward.shape.kv_heads)), dim3(E::threads), AttentionMemory<E, 2>::bytes,
+         backward);
 }
 
-template <class X, int dim>
+template <class X, int dim, bool capped>
 void run(Device& device, const AttentionBackwardArgs& args, void* scratch) {
   using P = Products<X, dim>;
   using C = SumOf<X>;
@@ -230,7 +240,9 @@ void run(Device& device, const AttentionBackwardArgs& args, void* scratch) {
                        static_cast<C>(f.scale),
                        static_cast<C>(args.beta_q),
                        static_cast<C>(args.beta_k),
-                       static_cast<C>(args.beta_v)};
+                       static_cast<C>(args.beta_v),
+                       static_cast<C>(capped ? f.scale / f.soft_cap : 0),
+                       static_cast<C>(capped ? f.soft_cap : f.scale)};
   bool dq = args.dq.data && tokens > 0, dk = args.dk.data && keys > 0, dv = args.dv.data && keys > 0;
   if ((dq || dk) && tokens > 0) {
     auto blocks = ceil_div(tokens * f.n_head * delta_lanes, delta_threads);
@@ -240,15 +252,15 @@ void run(Device& device, const AttentionBackwardArgs& args, void* scratch) {
   if (dq) {
     using E = typename P::Queries;
     std::int64_t places = first_place<E::rows>(tokens * backward.shape.group, backward.shape.rows);
-    launch(device, queries_kernel<E>, dim3(static_cast<unsigned>(places * f.n_kv_head)), dim3(E::threads),
+    launch(device, queries_kernel<E, capped>, dim3(static_cast<unsigned>(places * f.n_kv_head)), dim3(E::threads),
            AttentionMemory<E, 2>::bytes, backward);
   }
   using E = typename P::Keys;
   if constexpr (!P::wide) {
-    if (dk && dv) return run_keys<E, true, true>(device, backward, keys);
+    if (dk && dv) return run_keys<E, true, true, capped>(device, backward, keys);
   }
-  if (dk) run_keys<E, true, false>(device, backward, keys);
-  if (dv) run_keys<E, false, true>(device, backward, keys);
+  if (dk) run_keys<E, true, false, capped>(device, backward, keys);
+  if (dv) run_keys<E, false, true, capped>(device, backward, keys);
 }
 
 }  // namespace
@@ -261,7 +273,9 @@ std::size_t scratch_bytes(Device&, const AttentionBackwardArgs& args) {
 }
 
 void attention_backward(Device& device, const AttentionBackwardArgs& args, void* scratch) {
-  with_head_tile(args.forward, [&](auto tile) { run<typename decltype(tile)::X, tile.dim>(device, args, scratch); });
+  with_head_tile(args.forward, [&](auto tile, auto capped) {
+    run<typename decltype(tile)::X, tile.dim, capped.value>(device, args, scratch);
+  });
 }
 
 }  // namespace loragrad::cuda

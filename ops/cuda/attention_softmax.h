@@ -1,4 +1,5 @@
 #pragma once
+#include <cmath>
 #include <limits>
 
 #include "ops/cuda/attention_tiles.h"
@@ -28,6 +29,15 @@ __device__ inline void multiply(Fragment& values, C factor) {
   for (int i = 0; i < Fragment::rows; ++i)
 #pragma unroll
     for (int j = 0; j < Fragment::cols; ++j) values(i, j) *= factor;
+}
+
+/// t = tanh(scale s) in s's place, of which a cap makes scores.
+template <class Fragment, class C>
+__device__ inline void squash(Fragment& s, C scale) {
+#pragma unroll
+  for (int i = 0; i < Fragment::rows; ++i)
+#pragma unroll
+    for (int j = 0; j < Fragment::cols; ++j) s(i, j) = std::tanh(s(i, j) * scale);
 }
 
 /// A row's highest score so far, and the sum of 2^(scale (score - highest)): this lane's part of it. scale > 0.

@@ -112,26 +112,33 @@ __device__ inline void store_rows(typename E::Sums& sums, int count, int cols, t
   }
 }
 
-/// The type and dimension of tiles, the heads' or wider: f is called with the narrowest that there is.
+/// The type and dimension of tiles, the heads' or wider: f is called with the narrowest that there is, and with whether
+/// scores are capped, for which there are fewer.
 template <class X_, int dim_>
 struct HeadTile {
   using X = X_;
   static constexpr int dim = dim_;
 };
-template <class X, int dim, int... wider, class F>
+template <bool capped, class X, int dim, int... wider, class F>
 void with_head_tile(std::int64_t head_dim, const F& f) {
-  if (head_dim <= dim) return f(HeadTile<X, dim>());
+  if (head_dim <= dim) return f(HeadTile<X, dim>(), std::bool_constant<capped>());
   if constexpr (sizeof...(wider) > 0)
-    with_head_tile<X, wider...>(head_dim, f);
+    with_head_tile<capped, X, wider...>(head_dim, f);
   else
     throw UsageError("attention: head_dim: expected at most " + std::to_string(dim) + " on a GPU, found " +
                      std::to_string(head_dim));
 }
 template <class F>
 void with_head_tile(const AttentionArgs& args, const F& f) {
-  if (args.q.dtype == DType::f64) return with_head_tile<double, 32, 64, 256>(args.head_dim, f);
-  if (args.q.dtype == DType::f32) return with_head_tile<float, 64, 128, 256>(args.head_dim, f);
-  with_head_tile<bf16, 32, 64, 96, 128, 256>(args.head_dim, f);
+  DType dtype = args.q.dtype;
+  if (args.soft_cap > 0) {
+    if (dtype == DType::f64) return with_head_tile<true, double, 64, 256>(args.head_dim, f);
+    if (dtype == DType::f32) return with_head_tile<true, float, 128, 256>(args.head_dim, f);
+    return with_head_tile<true, bf16, 128, 256>(args.head_dim, f);
+  }
+  if (dtype == DType::f64) return with_head_tile<false, double, 32, 64, 256>(args.head_dim, f);
+  if (dtype == DType::f32) return with_head_tile<false, float, 64, 128, 256>(args.head_dim, f);
+  with_head_tile<false, bf16, 32, 64, 96, 128, 256>(args.head_dim, f);
 }
 
 }  // namespace loragrad::cuda

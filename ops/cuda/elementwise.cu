@@ -85,6 +85,26 @@ struct Scale {
   }
 };
 
+/// y = cap tanh(y / cap)
+template <class Y>
+struct SoftCap {
+  static constexpr int unit = unit_of<Y>, batch = 2;
+  Operand<Y> y;
+  Y cap, inverse;
+  using Loaded = Unit<Y, unit>;
+  template <class At>
+  __device__ Loaded load(const At& at) const {
+    return y.template load<unit>(at);
+  }
+  template <class At>
+  __device__ void finish(const At& at, const Loaded& loaded) const {
+    Y values[unit];
+#pragma unroll
+    for (int i = 0; i < unit; ++i) values[i] = cap * std::tanh(loaded.template get<Y>(i) * inverse);
+    y.store(at, values);
+  }
+};
+
 template <class X>
 struct ColumnSum {
   static constexpr int unit = unit_of<X>;
@@ -142,6 +162,17 @@ void scale(Device& device, const ScaleArgs& args, void*) {
     else
       run(static_cast<const float*>(args.factor.data));
   });
+}
+
+void soft_cap(Device& device, const SoftCapArgs& args, void*) {
+  Matrix y = args.y;
+  flatten(y);
+  auto run = [&](auto element) {
+    using Y = decltype(element);
+    SoftCap<Y> f{Operand<Y>(y), static_cast<Y>(args.soft_cap), static_cast<Y>(1 / args.soft_cap)};
+    for_units(device, y.rows, y.cols, {y}, f);
+  };
+  y.dtype == DType::f64 ? run(double()) : run(float());
 }
 
 std::size_t scratch_bytes(Device&, const ColumnSumArgs& args) { return column_sums_bytes(args.x.rows, args.x.cols); }

@@ -1,3 +1,4 @@
+#include <cmath>
 #include <limits>
 
 #include "ops/cuda/kernels.h"
@@ -20,22 +21,33 @@ __device__ inline float exponential(float x) { return expf(x); }
 __device__ inline double exponential(double x) { return exp(x); }
 
 /// losses[t] = logsumexp(logits[t]) - logits[t][target], and dlogits[t] = scale (softmax(logits[t]) - onehot(target)),
-/// a block a row. A row of dlogits may begin where its logits begin: each step reads at least as far as it writes.
+/// a block a row. With cap > 0, logits z become cap tanh(z / cap) in their place first, and dlogits are of what they were. A row of dlogits may begin where its logits begin: each step reads at least as far as it writes.
 template <class C, class X>
 __global__ __launch_bounds__(threads) void softmax_loss(Operand<C> logits, const std::int32_t* targets, double* losses,
-                                                        Operand<X> dlogits, Index cols, double scale) {
+                                                        Operand<X> dlogits, Index cols, double scale, C cap) {
   constexpr int unit = Pack<X>::size;
   constexpr C lowest = std::numeric_limits<C>::lowest(), infinity = std::numeric_limits<C>::infinity();
   Index row = static_cast<Index>(blockIdx.x), step = Index{threads} * unit, first = Index{threadIdx.x} * unit;
   int target = targets[row];
-  auto load = [&](Index col) {  // nobody wrote what is beyond the row's end
-    return col + unit <= cols ? logits.template load<unit>(WholeUnit{row, col})
-                              : logits.template load<unit>(PartUnit{row, col, static_cast<int>(cols - col)});
+  auto with_unit = [&](Index col, auto f) {  // nobody wrote what is beyond the row's end
+    return col + unit <= cols ? f(WholeUnit{row, col}) : f(PartUnit{row, col, static_cast<int>(cols - col)});
+  };
+  auto load = [&](Index col) { return with_unit(col, [&](const auto& at) { return logits.template load<unit>(at); }); };
+  auto load_capped = [&](Index col) {
+    return with_unit(col, [&](const auto& at) {
+      auto values = logits.template load<unit>(at);
+      if (cap == 0) return values;
+      C capped[unit];
+      for (int i = 0; i < unit; ++i) capped[i] = cap * std::tanh(values.template get<C>(i) / cap);
+      logits.store(at, capped);
+      values.round(capped);
+      return values;
+    });
   };
 
   C shift = lowest, sum = 0, picked = 0;
   for (Index col = first; col < cols; col += step) {
-    auto values = load(col);
+    auto values = load_capped(col);
     C largest = shift, terms = 0;
     for (int i = 0; i < unit; ++i) {
       C value = values.template get<C>(i);
@@ -63,8 +75,10 @@ __global__ __launch_bounds__(threads) void softmax_loss(Operand<C> logits, const
     if (col >= cols) continue;
     C gradient[unit];
     for (int i = 0; i < unit; ++i) {
-      gradient[i] = exponential(values.template get<C>(i) - row_shift) * factor;
+      C value = values.template get<C>(i);
+      gradient[i] = exponential(value - row_shift) * factor;
       if (col + i == target) gradient[i] -= static_cast<C>(scale);
+      if (cap != 0) gradient[i] *= 1 - (value / cap) * (value / cap);
     }
     dlogits.store(WholeUnit{row, col}, gradient);
   }
@@ -151,7 +165,7 @@ class Tile {
       using C = SumOf<X>;
       launch(device, softmax_loss<C, X>, static_cast<unsigned>(x_.rows), threads, 32 * sizeof(double),
              Operand<C>(logits_), args_.ids + begin_, losses + begin_, Operand<X>(dlogits_), logits_.cols,
-             1 / args_.denominator);
+             1 / args_.denominator, static_cast<C>(args_.soft_cap));
     });
     if (wanted(args_.dx)) {
       gemm(device, dx(), rest);

@@ -14,7 +14,7 @@ struct Norm {
   Operand<Y> y;
   Operand<S> weight, bias;
   S *mean, *rstd;
-  S eps;
+  S eps, weight_offset;
   std::int64_t rows, cols;
   bool center, reuse_statistics;
 };
@@ -100,7 +100,8 @@ __global__ void __launch_bounds__(most_team) norm_kernel(Norm<X, Y, S> norm) {
     if (norm.bias) bias = norm.bias.template load<n>(column);
     S y[n];
 #pragma unroll
-    for (int i = 0; i < n; ++i) y[i] = (x[i] - mean) * rstd * weight.template get<S>(i) + bias.template get<S>(i);
+    for (int i = 0; i < n; ++i)
+      y[i] = (x[i] - mean) * rstd * (weight.template get<S>(i) + norm.weight_offset) + bias.template get<S>(i);
     norm.y.store(at, y);
   });
 }
@@ -122,6 +123,7 @@ void norm(Device& device, const NormArgs& args, void*) {
                        static_cast<S*>(args.mean),
                        static_cast<S*>(args.rstd),
                        static_cast<S>(args.eps),
+                       static_cast<S>(args.weight_offset),
                        rows,
                        cols,
                        args.center,

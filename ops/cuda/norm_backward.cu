@@ -5,7 +5,7 @@
 namespace loragrad::cuda {
 namespace {
 
-// With g = dy w and n = (x - mean) rstd:
+// With w = weight + weight_offset, g = dy w and n = (x - mean) rstd:
 //   RMSNorm:   dx = rstd (g - n mean(g n))          LayerNorm:   dx = rstd (g - mean(g) - n mean(g n))
 //   dweight = sum of dy n,  dbias = sum of dy
 
@@ -16,7 +16,7 @@ struct NormBackward {
   Operand<Y> dy;
   Operand<S> weight;
   const S *mean, *rstd;
-  S beta;
+  S beta, weight_offset;
   std::int64_t rows, cols;
 };
 
@@ -43,7 +43,8 @@ class HeldRows {
     each_unit<n, elements / n>(cols_, [&](int k, auto col) {
       auto weight = norm.weight.template load<n>(WholeUnit{0, col});
 #pragma unroll
-      for (int i = 0; i < n; ++i) g_[k][i] = dy[k].template get<S>(i) * weight.template get<S>(i);
+      for (int i = 0; i < n; ++i)
+        g_[k][i] = dy[k].template get<S>(i) * (weight.template get<S>(i) + norm.weight_offset);
     });
   }
   /// Calls f(place, values).
@@ -77,7 +78,7 @@ class ReadRows {
         return operand.template load<1>(place).template get<S>(0);
       };
       f(at, Values<S, 1>{{one(norm_.x, at)},
-                         {one(norm_.dy, at) * one(norm_.weight, WholeUnit{0, col})},
+                         {one(norm_.dy, at) * (one(norm_.weight, WholeUnit{0, col}) + norm_.weight_offset)},
                          {norm_.beta != 0 ? one(norm_.dx, at) : S(0)}});
     });
   }
@@ -165,6 +166,7 @@ void norm_backward(Device& device, const NormBackwardArgs& args, void* scratch) 
                                    mean,
                                    rstd,
                                    static_cast<S>(args.beta),
+                                   static_cast<S>(args.weight_offset),
                                    rows,
                                    cols};
       Teams teams = teams_for(rows, cols, elements);

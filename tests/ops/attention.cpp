@@ -27,6 +27,10 @@ std::vector<Case> cases() {
           {"window of 1", {4}, {4}, heads(1, 1, 2, 1)},
           {"more keys than queries", {1, 3, 10}, {6, 5, 13}, heads(2, 1, 4)},
           {"more keys than queries, window", {1, 3, 10}, {6, 5, 13}, heads(2, 1, 4, 4)},
+          {"cap", {5, 3}, {5, 3}, heads(4, 2, 3, 0, 0.8)},
+          {"cap, window, decoding", {1, 6}, {7, 9}, heads(2, 1, 4, 3, 1.5)},
+          {"long row, cap", {300, 12}, {300, 140}, heads(4, 2, 8, 0, 0.7), false},
+          {"long row, few items, window, cap", {520}, {700}, heads(2, 1, 17, 300, 2), false},
           {"long row", {300}, {300}, heads(1, 1, 4), false},
           {"long rows, grouped", {300, 2, 77}, {300, 2, 77}, heads(6, 2, 5), false},
           {"long row, few items", {520}, {700}, heads(2, 1, 17), false},
@@ -64,9 +68,9 @@ TEST_CASE("attention is its definition") {
 
 TEST_CASE_TEMPLATE("attention of a batch is attention row by row, bit for bit", T, float, double) {
   Setting s{test_device(2), dtype_of<T>, 3};
-  for (std::int64_t window : {0, 50}) {
+  for (auto [window, cap] : {std::pair{0, 0.0}, {50, 0.0}, {50, 1.5}}) {
     Lengths queries{40, 1, 0, 300, 9}, keys{40, 500, 2, 300, 20};
-    Case c{"", queries, keys, heads(4, 2, 7, window), false, 3, true};
+    Case c{"", queries, keys, heads(4, 2, 7, window, cap), false, 3, true};
     RowSpansPtr all = c.rows(s.device);
     Shape q_shape{c.tokens(), 28}, kv_shape{c.cached(), 14};
     Tensor q = s.constant(q_shape, 1), k = s.constant(kv_shape, 2), v = s.constant(kv_shape, 3),
@@ -112,10 +116,15 @@ TEST_CASE("large scores do not overflow, and NaN stays visible") {
   q.fill(1000);
   Tensor y = attention(q, q, v, rows, heads(1, 1, 8));
   for (float value : y.values<float>()) CHECK(std::isfinite(value));
+  y = attention(q, q, v, rows, heads(1, 1, 8, 0, 5));
+  for (float value : y.values<float>()) CHECK(std::isfinite(value));
   Tensor broken = s.constant({20, 8}, 3);
   change_values<float>(broken, [](auto& values) { values[5 * 8] = std::nanf(""); });  // key 5
-  std::vector<float> after = attention(s.constant({20, 8}, 1), broken, v, rows, heads(1, 1, 8)).values<float>();
-  for (std::size_t i = 0; i < after.size(); ++i) CHECK(std::isnan(after[i]) == (i / 8 >= 5));
+  for (double cap : {0, 5}) {
+    AttentionConfig config = heads(1, 1, 8, 0, cap);
+    std::vector<float> after = attention(s.constant({20, 8}, 1), broken, v, rows, config).values<float>();
+    for (std::size_t i = 0; i < after.size(); ++i) CHECK(std::isnan(after[i]) == (i / 8 >= 5));
+  }
 }
 
 TEST_CASE("the workspace does not grow with the square of the tokens") {
@@ -140,6 +149,8 @@ TEST_CASE("attention records a node only for a gradient, and says what does not 
   Tensor q = s.constant({4, 8}, 1), k = s.constant({4, 4}, 2), v = s.constant({4, 4}, 3);
   RowSpansPtr rows = rows_of(s.device, {4}, {4});
   CHECK(!attention(q, k, v, rows, heads(2, 1, 4)).needs_grad());
+  CHECK_THROWS_WITH_AS(attention(q, k, v, rows, heads(2, 1, 4, 0, -1)),
+                       "attention: soft_cap: expected 0 or more, found -1.000000", ShapeError);
   CHECK_THROWS_WITH_AS(attention(q, k, v, rows, heads(3, 2, 4)),
                        "attention: 3 heads of 4 cannot share 2 key/value heads", ShapeError);
   CHECK_THROWS_WITH_AS(attention(q, k, v, rows, heads(2, 2, 4)), "attention: k [4, 4] is not made of 2 heads of 4",

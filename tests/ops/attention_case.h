@@ -37,8 +37,13 @@ inline RowSpansPtr rows_of(const DevicePtr& device, const Lengths& queries, cons
 }
 
 inline AttentionConfig heads(std::int64_t n_head, std::int64_t n_kv_head, std::int64_t head_dim,
-                             std::int64_t window = 0) {
-  return {.n_head = n_head, .n_kv_head = n_kv_head, .head_dim = head_dim, .window = window, .scale = 0.4};
+                             std::int64_t window = 0, double soft_cap = 0) {
+  return {.n_head = n_head,
+          .n_kv_head = n_kv_head,
+          .head_dim = head_dim,
+          .window = window,
+          .scale = 0.4,
+          .soft_cap = soft_cap};
 }
 
 struct Case {
@@ -95,10 +100,13 @@ struct Naive {
             for (std::size_t d = 0; d < static_cast<std::size_t>(dim); ++d) sum += a[at + d] * b[to + d];
             return sum;
           };
-          std::vector<double> p;
-          double total = 0, mean = 0;
-          for (std::int64_t key = first; key <= last; ++key)
-            total += p.emplace_back(std::exp(config.scale * dot(q, at_q, k, at_k(key))));
+          std::vector<double> p, slopes;
+          double total = 0, mean = 0, cap = config.soft_cap;
+          for (std::int64_t key = first; key <= last; ++key) {
+            double score = config.scale * dot(q, at_q, k, at_k(key));
+            slopes.push_back(cap > 0 ? std::pow(std::cosh(score / cap), -2) : 1);
+            total += p.emplace_back(std::exp(cap > 0 ? cap * std::tanh(score / cap) : score));
+          }
           for (std::int64_t key = first; key <= last; ++key) {
             double& weight = p[static_cast<std::size_t>(key - first)];
             weight /= total;
@@ -106,7 +114,8 @@ struct Naive {
           }
           for (std::int64_t key = first; key <= last; ++key) {
             double weight = p[static_cast<std::size_t>(key - first)],
-                   ds = config.scale * weight * (dot(dout, at_q, v, at_k(key)) - mean);
+                   slope = slopes[static_cast<std::size_t>(key - first)],
+                   ds = config.scale * slope * weight * (dot(dout, at_q, v, at_k(key)) - mean);
             for (std::size_t d = 0; d < static_cast<std::size_t>(dim); ++d) {
               out[at_q + d] += weight * v[at_k(key) + d];
               dv[at_k(key) + d] += weight * dout[at_q + d];

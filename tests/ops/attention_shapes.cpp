@@ -34,6 +34,8 @@ std::vector<Case> cases() {
   };
   for (std::int64_t dim : {20, 64, 80, 96, 128, 192, 256})
     all.push_back({"width of heads", {40, 1}, {40, 140}, heads(2, 1, dim)});
+  for (std::int64_t dim : {64, 128, 192, 256})
+    all.push_back({"width of heads, cap", {40, 1}, {40, 300}, heads(2, 1, dim, 0, 1.5)});
   return all;
 }
 

@@ -28,6 +28,9 @@ Tensor frozen(const Inputs& in, const Setting& s) {
   Weight head(s.constant({11, in[0].cols()}, 1));
   return scale(cross_entropy(s.compute(in[0]), head, targets(s, in[0].rows(), 11), 3).loss, 2);  // 2: dy is not 1
 }
+Tensor capped(const Inputs& in, const Setting& s) {
+  return cross_entropy(s.compute(in[0]), in[1], targets(s, in[0].rows(), in[1].rows()), 7, 1.5).loss;
+}
 Tensor trained(const Inputs& in, const Setting& s) {
   return cross_entropy(s.compute(in[0]), in[1], targets(s, in[0].rows(), in[1].rows()), 7).loss;
 }
@@ -39,6 +42,13 @@ std::vector<OpCase> cross_entropy_cases() {
           {.name = "frozen 1x1", .inputs = {{1, 1}}, .run = frozen},
           {.name = "frozen no rows", .inputs = {{0, 4}}, .run = frozen},
           {.name = "trained head", .inputs = {{7, 3}, {5, 3}}, .run = trained},
+          {.name = "capped", .inputs = {{7, 3}, {5, 3}}, .run = capped},
+          {.name = "large, capped",
+           .inputs = {{150, 40}, {517, 40}},
+           .run = capped,
+           .finite_differences = false,
+           .f32_tolerance = 1e-5,
+           .bf16_tolerance = 6e-2},
           {.name = "large",
            .inputs = {{150, 40}, {517, 40}},
            .run = trained,
@@ -64,6 +74,17 @@ TEST_CASE("cross entropy of known logits; rows without a target do not count") {
   CHECK(std::abs(loss.loss.item() - loss.sum.item() / 2) < 1e-12);
 }
 
+TEST_CASE("cross entropy of known logits under a cap") {
+  DevicePtr device = test_device(1);
+  std::vector<double> x{1, 0}, head{3, 0, 0, 1, -1, 0};
+  std::vector<std::int32_t> target{0};
+  CrossEntropy loss =
+      cross_entropy(Tensor::from(device, {1, 2}, x.data()), Weight(Tensor::from(device, {3, 2}, head.data())),
+                    make_targets(device, target), 1, 2);
+  double a = 2 * std::tanh(1.5), b = 2 * std::tanh(-0.5);
+  CHECK(std::abs(loss.sum.item() - (std::log(std::exp(a) + 1 + std::exp(b)) - a)) < 1e-12);
+}
+
 TEST_CASE("targets of another x, or another device, are refused") {
   Setting s{test_device(1), DType::f32, 1};
   Tensor x = s.parameter({2, 3}, 1);
@@ -73,6 +94,8 @@ TEST_CASE("targets of another x, or another device, are refused") {
                        "cross_entropy: targets of 1 tokens do not fit x [2, 3]", ShapeError);
   CHECK_THROWS_AS(cross_entropy(x, head, make_targets(test_device(1), two), 1), ShapeError);
   CHECK_THROWS_AS(cross_entropy(x, {}, make_targets(s.device, two), 1), ShapeError);
+  CHECK_THROWS_WITH_AS(cross_entropy(x, head, make_targets(s.device, two), 1, -2),
+                       "cross_entropy: soft_cap: expected 0 or more, found -2.000000", ShapeError);
 }
 
 TEST_CASE("large logits do not overflow") {

@@ -18,12 +18,16 @@ std::vector<OpCase> embedding_cases() {
       return embedding(s.indices(tokens, in[0].rows(), 3), in[0], s.dtype);
     };
   };
+  auto scaled = [](const std::vector<Tensor>& in, const Setting& s) {
+    return embedding(s.indices(9, in[0].rows(), 3), in[0], s.dtype, 2.5);
+  };
   auto frozen = [](const std::vector<Tensor>& in, const Setting& s) {  // the table has no gradient; what is added has
     return add(embedding(s.indices(in[0].rows(), 6, 3), Weight(s.constant({6, in[0].cols()}, 4)), s.leaf_dtype()),
                in[0]);
   };
   return {{.name = "ids that repeat", .inputs = {{4, 5}}, .run = lookup(9)},
           {.name = "one id", .inputs = {{1, 1}}, .run = lookup(1)},
+          {.name = "scaled", .inputs = {{4, 5}}, .run = scaled},
           {.name = "no tokens", .inputs = {{4, 5}}, .run = lookup(0)},
           {.name = "frozen", .inputs = {{5, 3}}, .run = frozen},
           {.name = "large", .inputs = {{97, 515}}, .run = lookup(301), .finite_differences = false}};
@@ -51,6 +55,8 @@ TEST_CASE("a frozen table is read in place, at any byte, in any type") {
   CHECK(look_up(f64, DType::f64) == wanted);
   CHECK(look_up(halves, DType::f16) == wanted);
   CHECK(look_up(brains, DType::bf16) == wanted);
+  Weight table = place(device, {f32, sizeof f32, nullptr}, DType::f32, {2, 2}, DType::f32);
+  CHECK(embedding(ids, table, DType::f32, 3).values<float>() == std::vector<float>{9, -1.5, 3, 6});
 }
 
 TEST_CASE("embedding refuses ids of another type") {

@@ -29,6 +29,10 @@ Tensor frozen_rms(const Inputs& in, const Setting& s) {
   return rms_norm(in[0], Weight(s.parameter({1, in[0].cols()}, 1)), eps, s.dtype);
 }
 Tensor rms(const Inputs& in, const Setting& s) { return rms_norm(s.compute(in[0]), in[1], eps, s.dtype); }
+Tensor frozen_offset(const Inputs& in, const Setting& s) {
+  return rms_norm(in[0], Weight(s.parameter({1, in[0].cols()}, 1)), eps, s.dtype, 1);
+}
+Tensor offset(const Inputs& in, const Setting& s) { return rms_norm(s.compute(in[0]), in[1], eps, s.dtype, -0.5); }
 
 }  // namespace
 
@@ -56,6 +60,10 @@ std::vector<OpCase> rms_norm_cases() {
       {.name = "1x1", .inputs = {{1, 1}, {1, 1}}, .run = rms, .away_from_zero = 0.1},
       {.name = "no rows", .inputs = {{0, 7}, {1, 7}}, .run = rms},
       {.name = "several tiles", .inputs = {{19, 3}, {1, 3}}, .run = rms, .f32_tolerance = 2e-5, .bf16_tolerance = 5e-2},
+      {.name = "frozen, offset 1", .inputs = {{3, 7}}, .run = frozen_offset},
+      {.name = "offset", .inputs = {{3, 7}, {1, 7}}, .run = offset},
+      {.name = "offset, aligned", .inputs = {{5, 64}, {1, 64}}, .run = offset, .f32_tolerance = 1e-5},
+      {.name = "large, offset", .inputs = {{301, 516}, {1, 516}}, .run = offset, .finite_differences = false},
       {.name = "large", .inputs = {{301, 515}, {1, 515}}, .run = rms, .finite_differences = false}};
 }
 
@@ -72,6 +80,8 @@ TEST_CASE("norms of a known row") {
   CHECK(layer == std::vector<double>{-1, -0.5, 0, 6.5});
   std::vector<double> rms = rms_norm(x, Weight(w), 3.5, DType::f64).values<double>();  // mean of squares 12.5
   CHECK(rms == std::vector<double>{0.25, 0.5, 1.5, 1.5});
+  std::vector<double> more = rms_norm(x, Weight(w), 3.5, DType::f64, 1).values<double>();
+  CHECK(more == std::vector<double>{0.5, 1, 2.25, 3});
 }
 
 TEST_CASE("a norm's output is computed again from its input and statistics, bit for bit") {
@@ -79,7 +89,8 @@ TEST_CASE("a norm's output is computed again from its input and statistics, bit 
     Setting s{test_device(1), DType::f32, 1};
     Tensor x = s.parameter({5, 33}, 1).set_trainable();
     Weight w(s.parameter({1, 33}, 2)), b(s.parameter({1, 33}, 3));
-    for (const Tensor& y : {layer_norm(x, w, b, 1e-5, dtype), rms_norm(x, w, 1e-6, dtype)}) {
+    for (const Tensor& y :
+         {layer_norm(x, w, b, 1e-5, dtype), rms_norm(x, w, 1e-6, dtype), rms_norm(x, w, 1e-6, dtype, 1)}) {
       CHECK(Saved(y).bytes() == 0);
       CHECK(read_values(Saved(y).get("test")) == read_values(y));
     }
