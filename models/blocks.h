@@ -22,8 +22,8 @@ struct LayerNorm {
 /// An RMSNorm's vector.
 struct RmsNorm {
   ParameterSlot weight;
-  double eps = 1e-6;
-  Tensor operator()(const Tensor& x, DType dtype) const { return rms_norm(x, *weight, eps, dtype); }
+  double eps = 1e-6, offset = 0;  ///< offset: of the weight
+  Tensor operator()(const Tensor& x, DType dtype) const { return rms_norm(x, *weight, eps, dtype, offset); }
   /// Of each of x's heads by itself, over the weight's length.
   Tensor of_heads(const Tensor& x) const;
 };

@@ -22,6 +22,7 @@ struct ModelConfig {
   double norm_eps = 1e-5;
   Activation activation = Activation::relu;
   bool tie_word_embeddings = true;
+  double final_logit_softcapping = 0;  ///< logits z are cap tanh(z / cap); 0: as they are
   /// What else the family read that decides what is computed, by name, in its order (a flag is 0 or 1): bases that
   /// differ in it are different ones (models/base_hash.h).
   std::vector<std::pair<std::string, std::vector<double>>> details;

@@ -56,6 +56,10 @@ void ConfigReader::require(const char* key, bool wanted) {
     value->fail(wanted ? "true (nothing else is supported)" : "false (nothing else is supported)");
 }
 
+void ConfigReader::require_or_null(const char* key, bool wanted) {
+  if (auto value = find(key); value && !value->is_null()) require(key, wanted);
+}
+
 void ConfigReader::refuse(const char* key) {
   auto value = find(key);
   if (value && !value->is_null()) value->fail("null or no such key (nothing else is supported)");

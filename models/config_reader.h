@@ -30,6 +30,8 @@ class ConfigReader {
   Activation activation(const char* key, const char* fallback);
   /// InputError unless the key is absent or `wanted`: a variant we would compute wrongly.
   void require(const char* key, bool wanted);
+  /// The same, where null means it as well.
+  void require_or_null(const char* key, bool wanted);
   /// InputError unless the key is absent or null: something that changes the model in ways not known here.
   void refuse(const char* key);
   /// InputError naming the key, unless heads divide the width.

@@ -10,6 +10,12 @@ Decoder::Decoder(const ModelParts& parts) {
   dtype_ = parts.dtype;
 }
 
+double Decoder::rounded(double value) const {
+  if (dtype_ == DType::f64) return value;
+  auto single = static_cast<float>(value);
+  return dtype_ == DType::bf16 ? static_cast<float>(bf16(single)) : single;
+}
+
 Tensor Decoder::through_blocks(Tensor x, const Pass& pass, const Block& block) const {
   auto kept = pass.recompute && !pass.cache ? std::make_shared<const Pass>(pass) : nullptr;
   for (std::size_t layer = 0; layer < layer_count(); ++layer) {

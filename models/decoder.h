@@ -18,6 +18,8 @@ class Decoder : public CausalLm {
   }
   /// The type of the residual stream: f32, or f64 when computing in f64.
   DType residual() const { return accumulation_type(dtype_); }
+  /// A number as a weight in the type that is computed in would hold it.
+  double rounded(double value) const;
   std::size_t layer_count() const { return static_cast<std::size_t>(config_.num_hidden_layers); }
 
   /// One transformer block, `layer` from 0. The values are the same whenever it runs.

@@ -43,6 +43,10 @@ Family mistral_family();
 Family qwen2_family();
 Family qwen3_family();
 Family olmo2_family();
+Family gemma_family();
+Family gemma2_family();
+Family gemma3_family();
+Family phi3_family();
 /// The model types that there is a family for.
 std::vector<std::string> model_types();
 /// UsageError for a model type that is none of these.

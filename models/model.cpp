@@ -6,6 +6,7 @@
 #include "engine/error.h"
 #include "lora/variant.h"
 #include "ops/gemm.h"
+#include "ops/soft_cap.h"
 
 namespace loragrad {
 
@@ -48,7 +49,7 @@ CrossEntropy CausalLm::loss(const Pass& pass, double denominator) const {
 
 CrossEntropy CausalLm::loss(const Tensor& hidden, const Pass& pass, double denominator) const {
   auto mode = mode_of(pass);
-  return cross_entropy(hidden, *head_, pass.batch.targets, denominator);
+  return cross_entropy(hidden, *head_, pass.batch.targets, denominator, config_.final_logit_softcapping);
 }
 
 Tensor CausalLm::logits(const Tensor& hidden, bool rows_alone) const {
@@ -57,6 +58,7 @@ Tensor CausalLm::logits(const Tensor& hidden, bool rows_alone) const {
   Tensor z = Tensor::empty(device_, {hidden.rows(), head.rows}, dtype);
   gemm(*device_,
        {.c = z.mutable_matrix(), .a = hidden.matrix(), .b = head, .transpose_b = true, .rows_alone = rows_alone});
+  if (config_.final_logit_softcapping > 0) soft_cap(z, config_.final_logit_softcapping);
   return z;
 }
 

@@ -18,8 +18,8 @@ LayerNorm ParameterSource::layer_norm(const std::string& name, std::int64_t n, d
   return {weight, vector(name + ".bias", n, Start::zero), eps};
 }
 
-RmsNorm ParameterSource::rms_norm(const std::string& name, std::int64_t n, double eps) {
-  return {vector(name + ".weight", n, Start::one), eps};
+RmsNorm ParameterSource::rms_norm(const std::string& name, std::int64_t n, double eps, double offset) {
+  return {vector(name + ".weight", n, offset == 0 ? Start::one : Start::zero), eps, offset};
 }
 
 namespace {

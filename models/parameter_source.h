@@ -34,7 +34,8 @@ class ParameterSource {
                      WeightLayout layout = WeightLayout::out_in);
   /// A norm's parameters of width n: NAME.weight and, of a LayerNorm, NAME.bias.
   LayerNorm layer_norm(const std::string& name, std::int64_t n, double eps);
-  RmsNorm rms_norm(const std::string& name, std::int64_t n, double eps);
+  /// With an offset its weight is stored without it.
+  RmsNorm rms_norm(const std::string& name, std::int64_t n, double eps, double offset = 0);
   /// What is not as config.json says, though it can be computed: a line each.
   virtual std::vector<std::string> warnings() const { return {}; }
   std::vector<NamedParameter> take() { return std::move(parameters_); }

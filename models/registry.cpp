@@ -6,8 +6,9 @@ namespace loragrad {
 namespace {
 
 const std::vector<Family>& families() {
-  static const std::vector<Family> all{opt_family(),   gpt2_family(),  llama_family(), mistral_family(),
-                                       qwen2_family(), qwen3_family(), olmo2_family()};
+  static const std::vector<Family> all{opt_family(),    gpt2_family(),   llama_family(), mistral_family(),
+                                       qwen2_family(),  qwen3_family(),  olmo2_family(), gemma_family(),
+                                       gemma2_family(), gemma3_family(), phi3_family()};
   return all;
 }
 

@@ -27,10 +27,12 @@ AttentionBlock attention_block(const ModelParts& parts, const RotaryConfig& own,
                           c.attention(),
                           layer};
   if (!own.windows.empty()) block.config.window = own.windows[layer];
+  if (own.score_scale != 0) block.config.scale = own.score_scale;
+  block.config.soft_cap = own.score_cap;
   if (own.qk_norm != QkNorm::none) {
     bool head = own.qk_norm == QkNorm::head;
-    block.q_norm = source.rms_norm(name + "q_norm", head ? c.head_dim : q, c.norm_eps);
-    block.k_norm = source.rms_norm(name + "k_norm", head ? c.head_dim : kv, c.norm_eps);
+    block.q_norm = source.rms_norm(name + "q_norm", head ? c.head_dim : q, c.norm_eps, own.norm_offset);
+    block.k_norm = source.rms_norm(name + "k_norm", head ? c.head_dim : kv, c.norm_eps, own.norm_offset);
   }
   return block;
 }
@@ -45,10 +47,13 @@ GatedMlp gated_mlp(const ModelParts& parts, const RotaryConfig& own, const std::
 class RotaryDecoder final : public Decoder {
  public:
   RotaryDecoder(const ModelParts& parts, const RotaryConfig& own)
-      : Decoder(parts), rope_of_layers_(own.rope_of_layers), layers_(layer_count()) {
+      : Decoder(parts),
+        embedding_scale_(rounded(own.embedding_scale)),
+        rope_of_layers_(own.rope_of_layers),
+        layers_(layer_count()) {
     ParameterSource& source = *parts.source;
     std::int64_t d = config_.hidden_size;
-    auto norm = [&](const std::string& name) { return source.rms_norm(name, d, config_.norm_eps); };
+    auto norm = [&](const std::string& name) { return source.rms_norm(name, d, config_.norm_eps, own.norm_offset); };
     rope_of_layers_.resize(layers_.size());
     for (const Rope& rope : own.ropes) ropes_.emplace_back(rope, device_);
     embed_tokens_ = source.embedding("model.embed_tokens.weight", {config_.vocab_size, d}, "lm_head.weight",
@@ -73,7 +78,7 @@ class RotaryDecoder final : public Decoder {
   Tensor forward(const Pass& pass) const override {
     std::vector<Tensor> turns;
     for (const Rotary& rope : ropes_) turns.push_back(rope(pass.batch, dtype_));
-    Tensor x = embedding(pass.batch.ids, *embed_tokens_, residual());
+    Tensor x = embedding(pass.batch.ids, *embed_tokens_, residual(), embedding_scale_);
     x = through_blocks(std::move(x), pass, [this, turns](const Tensor& y, std::size_t layer, const Pass& p) {
       return block(layers_[layer], y, p, turns[rope_of_layers_[layer]]);
     });
@@ -89,6 +94,7 @@ class RotaryDecoder final : public Decoder {
   Tensor before(const RmsNorm& norm, const Tensor& x) const { return norm.weight ? norm(x, dtype_) : cast(x, dtype_); }
   Tensor after(const RmsNorm& norm, Tensor y) const { return norm.weight ? norm(y, residual()) : y; }
 
+  double embedding_scale_;
   std::vector<Rotary> ropes_;
   std::vector<std::size_t> rope_of_layers_;
   ParameterSlot embed_tokens_;
@@ -109,14 +115,14 @@ void add_details(ModelConfig& c, const RotaryConfig& own) {
 ModelConfig read_rotary_sizes(ConfigReader& read, const RotarySizes& defaults) {
   ModelConfig c;
   c.vocab_size = read.size("vocab_size", defaults.vocab_size);
-  c.hidden_size = c.word_embed_proj_dim = read.size("hidden_size", 4096);
+  c.hidden_size = c.word_embed_proj_dim = read.size("hidden_size", defaults.hidden_size);
   c.intermediate_size = read.size("intermediate_size", defaults.intermediate_size);
-  c.num_hidden_layers = read.size("num_hidden_layers", 32);
-  c.num_attention_heads = read.size("num_attention_heads", 32);
+  c.num_hidden_layers = read.size("num_hidden_layers", defaults.num_hidden_layers);
+  c.num_attention_heads = read.size("num_attention_heads", defaults.num_attention_heads);
   c.max_position_embeddings = read.size("max_position_embeddings", defaults.max_position_embeddings);
   c.norm_eps = read.positive("rms_norm_eps", defaults.rms_norm_eps);
-  c.activation = read.activation("hidden_act", "silu");
-  c.tie_word_embeddings = read.flag("tie_word_embeddings", false);
+  c.activation = read.activation(defaults.activation_key, defaults.activation);
+  c.tie_word_embeddings = read.flag("tie_word_embeddings", defaults.tie_word_embeddings);
   return c;
 }
 
@@ -131,22 +137,26 @@ std::int64_t head_dim_or_share(ConfigReader& read, const ModelConfig& c) {
   return c.hidden_size / c.num_attention_heads;
 }
 
+std::vector<std::string> read_layer_types(ConfigReader& read, const ModelConfig& c) {
+  auto types = read.find("layer_types");
+  if (!types || types->is_null()) return {};
+  std::vector<std::string> of_layers = types->strings();
+  if (static_cast<std::int64_t>(of_layers.size()) != c.num_hidden_layers)
+    types->fail("a list of num_hidden_layers (" + std::to_string(c.num_hidden_layers) + ") types");
+  for (std::size_t i = 0; i < of_layers.size(); ++i)
+    if (of_layers[i] != "sliding_attention" && of_layers[i] != "full_attention")
+      (*types)[i].fail("full_attention or sliding_attention");
+  return of_layers;
+}
+
 std::vector<std::int64_t> read_layer_windows(ConfigReader& read, const ModelConfig& c) {
   std::vector<std::int64_t> windows(static_cast<std::size_t>(c.num_hidden_layers), 0);
   bool used = read.flag("use_sliding_window", false);
   std::int64_t window = used ? read.size_or_zero("sliding_window", 4096) : (read.find("sliding_window"), 0);
   std::int64_t first = read.count("max_window_layers", 28);
-  auto types = read.find("layer_types");
-  if (types && !types->is_null()) {
-    std::vector<std::string> of_layers = types->strings();
-    if (of_layers.size() != windows.size())
-      types->fail("a list of num_hidden_layers (" + std::to_string(windows.size()) + ") types");
-    for (std::size_t i = 0; i < windows.size(); ++i) {
-      if (of_layers[i] == "sliding_attention")
-        windows[i] = window;
-      else if (of_layers[i] != "full_attention")
-        (*types)[i].fail("full_attention or sliding_attention");
-    }
+  if (std::vector<std::string> types = read_layer_types(read, c); !types.empty()) {
+    for (std::size_t i = 0; i < windows.size(); ++i)
+      if (types[i] == "sliding_attention") windows[i] = window;
   } else {
     for (std::int64_t i = first; i < c.num_hidden_layers; ++i) windows[static_cast<std::size_t>(i)] = window;
   }

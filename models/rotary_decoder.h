@@ -19,6 +19,9 @@ struct RotaryConfig {
   QkNorm qk_norm = QkNorm::none;
   std::vector<std::int64_t> windows = {};  ///< by layer, 0 for none; empty: no layer has one
   BlockNorms norms = {};
+  double norm_offset = 0;                        ///< of all norms' weights
+  double embedding_scale = 1;                    ///< rounded to the type that is computed in
+  double score_scale = 0, score_cap = 0;         ///< of attention; 0: head_dim^-0.5, no soft cap
   std::vector<Rope> ropes = {};                  ///< that layers turn by
   std::vector<std::size_t> rope_of_layers = {};  ///< which of them each does; empty: the first
 };
@@ -27,6 +30,9 @@ struct RotaryConfig {
 struct RotarySizes {
   std::int64_t vocab_size, intermediate_size, max_position_embeddings;
   double rms_norm_eps = 1e-6;
+  std::int64_t hidden_size = 4096, num_hidden_layers = 32, num_attention_heads = 32;
+  const char *activation_key = "hidden_act", *activation = "silu";
+  bool tie_word_embeddings = false;
 };
 ModelConfig read_rotary_sizes(ConfigReader& read, const RotarySizes& defaults);
 /// num_key_value_heads, or `absent`; null: as many as heads.
@@ -34,6 +40,8 @@ std::int64_t key_value_heads_or_heads(ConfigReader& read, const ModelConfig& c, 
 /// head_dim; where it is absent or null, each head's share of the width, which must be whole then.
 std::int64_t head_dim_or_share(ConfigReader& read, const ModelConfig& c);
 
+/// layer_types: for each layer "full_attention" or "sliding_attention"; none where the key is absent or null.
+std::vector<std::string> read_layer_types(ConfigReader& read, const ModelConfig& c);
 /// The windows of layers that layer_types calls "sliding_attention" (the others: "full_attention"), or, without that
 /// key, of those from the max_window_layers-th on; none unless use_sliding_window.
 std::vector<std::int64_t> read_layer_windows(ConfigReader& read, const ModelConfig& c);

@@ -44,6 +44,10 @@ Json computed(const FamilyConfig& family) {
     const std::vector<double>* said = c.detail(name);
     return said && said->at(0) == 1;
   };
+  auto number = [&](const char* name) {
+    const std::vector<double>* said = c.detail(name);
+    return said ? said->at(0) : 0;
+  };
   auto list = [&](const char* name) {
     const std::vector<double>* said = c.detail(name);
     return said ? Json::Array(said->begin(), said->end()) : Json::Array();
@@ -67,8 +71,12 @@ Json computed(const FamilyConfig& family) {
                       {"head_norms", has("q_norm.weight")},
                       {"scale_attn_weights", flag("scale_attn_weights")},
                       {"scale_attn_by_inverse_layer_idx", flag("scale_attn_by_inverse_layer_idx")},
+                      {"query_pre_attn_scalar", number("query_pre_attn_scalar")},
+                      {"attn_logit_softcapping", number("attn_logit_softcapping")},
+                      {"final_logit_softcapping", number("final_logit_softcapping")},
                       {"rope_beyond", list("rope_beyond")},
                       {"rope_factor", list("rope_factor")},
+                      {"rope_frequencies2", list("rope_frequencies2")},
                       {"rope_frequencies", list("rope_frequencies")},
                       {"windows", list("windows")}};
 }

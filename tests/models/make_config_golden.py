@@ -76,7 +76,7 @@ NESTED = dict(full_attention=dict(rope_type="default", rope_theta=50.0))
 LLAMA_ROPE += several("layer_types", ["full_attention"] * 2, None) + several("rope_parameters", NESTED) + several("rope_scaling", NESTED) + \
     [dict(set={"layer_types": ["full_attention"] * 2, key: NESTED}) for key in ("rope_parameters", "rope_scaling")]
 
-LLAMAS = ("llama", "mistral", "qwen2", "qwen3", "olmo2")  # of one layout
+LLAMAS = ("llama", "mistral", "qwen2", "qwen3", "olmo2", "gemma", "gemma2", "gemma3_text")  # of one layout
 SMALL = dict(vocab_size=53, hidden_size=24, intermediate_size=36, num_hidden_layers=3, num_attention_heads=4, num_key_value_heads=2, max_position_embeddings=40, rms_norm_eps=1e-4,
              hidden_act="silu", tie_word_embeddings=True, rope_parameters=dict(rope_type="default", rope_theta=5000.0))
 SMALL_CASES = alternatives(dict(vocab_size=54, hidden_size=32, intermediate_size=35, num_hidden_layers=2, num_attention_heads=2, num_key_value_heads=1, head_dim=8, max_position_embeddings=41,
@@ -89,12 +89,38 @@ WINDOWS = several("use_sliding_window", False, None, 1) + several("sliding_windo
     [dict(drop=[key]) for key in ("use_sliding_window", "sliding_window", "max_window_layers")] + \
     [dict(set=dict(use_sliding_window=False, layer_types=["full_attention"] * 3))]
 
+BIDIRECTIONAL = several("use_bidirectional_attention", True, False, None)
+GEMMA2 = {key: value for key, value in SMALL.items() if key != "hidden_act"} | dict(
+    hidden_activation="silu", head_dim=6, attention_bias=True, query_pre_attn_scalar=8, attn_logit_softcapping=5.0, final_logit_softcapping=6.0, sliding_window=3)
+TYPES = ["full_attention", "sliding_attention", "full_attention"]
+GEMMA2_CASES = BIDIRECTIONAL + alternatives(dict(attention_bias=False, hidden_activation="gelu", query_pre_attn_scalar=9, attn_logit_softcapping=2.0, final_logit_softcapping=3.0)) + \
+    several("attn_logit_softcapping", 0.0, -1.0, "2") + several("final_logit_softcapping", 0.0, -1.0) + several("query_pre_attn_scalar", 9.0, 0, -1) + \
+    several("layer_types", None, TYPES, TYPES[:1], TYPES[:2] + ["chunked"], TYPES[:2] + ["chunked_attention"], "full_attention")
+
+ROPES = dict(full_attention=dict(rope_type="linear", factor=2.0, rope_theta=5000.0), sliding_attention=dict(rope_type="default", rope_theta=100.0))
+GEMMA3 = {key: value for key, value in GEMMA2.items() if "cap" not in key} | dict(layer_types=TYPES, sliding_window_pattern=2, rope_parameters=ROPES)
+GEMMA3_CASES = [case for case in GEMMA2_CASES if "attn_logit_softcapping" not in str(case)] + several("attn_logit_softcapping", 2.0, None) + \
+    [dict(drop=["layer_types"]), dict(drop=["layer_types"], set=dict(num_hidden_layers=4, sliding_window_pattern=3)), dict(drop=["layer_types", "sliding_window_pattern"]),
+     dict(drop=["layer_types"], set=dict(sliding_window_pattern=None)), dict(set=dict(sliding_window_pattern=None))] + \
+    [dict(drop=["rope_parameters"]), dict(drop=["rope_parameters"], set=dict(rope_theta=70.0, rope_local_base_freq=30.0)), dict(drop=["rope_parameters"], set=dict(rope_theta=None)),
+     dict(drop=["rope_parameters"], set=dict(rope_local_base_freq=None)), dict(set=dict(rope_theta=70.0, rope_local_base_freq=30.0)),
+     dict(set=dict(rope_parameters=dict(full_attention=dict(rope_type="default")), rope_theta=70.0, rope_local_base_freq=30.0)),
+     dict(set=dict(rope_parameters=dict(sliding_attention=dict(rope_type="default"), full_attention=None), rope_theta=70.0)),
+     *(dict(drop=["rope_parameters"], set=dict(rope_scaling=scaling, rope_theta=70.0))
+       for scaling in ({}, None, dict(rope_type="linear", factor=8.0), dict(type="linear", factor=8.0), dict(rope_type="linear", factor=8.0, rope_theta=90.0),
+                       dict(rope_type="llama3", **LLAMA3), YARN, "linear"))]
+
 FAMILIES = {
     "mistral": (dict(SMALL, head_dim=6, sliding_window=3), SMALL_CASES + several("sliding_window", 2, 0, -1, "3") + [dict(drop=["sliding_window"])]),
     "qwen2": (dict(SMALL, use_sliding_window=True, sliding_window=3, max_window_layers=1), SMALL_CASES + WINDOWS),
     "qwen3": (dict(SMALL, head_dim=6, attention_bias=True, use_sliding_window=True, sliding_window=3, max_window_layers=1),
               SMALL_CASES + WINDOWS + alternatives(dict(attention_bias=False))),
     "olmo2": (dict(SMALL, attention_bias=True), SMALL_CASES + alternatives(dict(attention_bias=False))),
+    "gemma": (dict(SMALL, head_dim=6, attention_bias=True),
+              SMALL_CASES + alternatives(dict(attention_bias=False)) + several("hidden_act", "gelu_new", "gelu_pytorch_tanh") + BIDIRECTIONAL),
+    "gemma3_text": (GEMMA3, SMALL_CASES + GEMMA3_CASES + several("sliding_window", 2, 0, -1, "3") + [dict(drop=["sliding_window"])]),
+    "gemma2": (GEMMA2, SMALL_CASES + GEMMA2_CASES + several("sliding_window", 2, 0, -1, "3") + [dict(drop=["sliding_window"])]),
+    "phi3": (dict(SMALL, pad_token_id=None, sliding_window=3), SMALL_CASES + several("sliding_window", 2, 0, -1, "3") + [dict(drop=["sliding_window"])]),
     "llama": (dict(vocab_size=53, hidden_size=24, intermediate_size=36, num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=2, head_dim=6,
                    max_position_embeddings=40, rms_norm_eps=1e-4, hidden_act="gelu", tie_word_embeddings=True, attention_bias=True, mlp_bias=True,
                    rope_parameters=dict(rope_type="default", rope_theta=5000.0)),
@@ -119,7 +145,9 @@ FAMILIES = {
 # What transformers computes and loragrad refuses: stated here, so that a refusal is never mistaken for agreement.
 UNSUPPORTED = [("*", "is_causal", (False, None)), ("*", "quantization_config", ({"quant_method": "x"},)), ("*", "per_layer_config", ({"0": {"intermediate_size": 20}},)),
                ("*", "configuration_files", (["config.4.0.0.json"],)), ("opt", "layer_norm_elementwise_affine", (False,)), ("gpt2", "add_cross_attention", (True,)),
-               ("mistral", "sliding_window", (-1,)), ("qwen2", "max_window_layers", (-1,)), ("qwen3", "max_window_layers", (-1,))]
+               ("mistral", "sliding_window", (-1,)), ("phi3", "sliding_window", (0, -1)), *((family, "sliding_window", (0, -1)) for family in ("gemma2", "gemma3_text")),
+               *((family, "use_bidirectional_attention", (True,)) for family in ("gemma", "gemma2", "gemma3_text")),
+               *((family, key, (0.0, -1.0)) for family in ("gemma2", "gemma3_text") for key in ("attn_logit_softcapping", "final_logit_softcapping", "query_pre_attn_scalar")), ("qwen2", "max_window_layers", (-1,)), ("qwen3", "max_window_layers", (-1,))]
 
 
 def write_config(folder, config):
@@ -134,12 +162,20 @@ def changed(config, case):
 
 def turns(config, rope):
     """Of a rotation. loragrad takes rows of as many tokens as "dynamic" is meant for."""
+    if isinstance(rope.rope_type, dict):  # of those types of layers that the model has
+        of_types = {"": "full_attention", "2": "sliding_attention"}
+        return dict(max_position_embeddings=config.max_position_embeddings) | \
+            {f"rope_frequencies{number}": six_digits(getattr(rope, f"{name}_inv_freq")) for number, name in of_types.items() if hasattr(rope, f"{name}_inv_freq")}
     longer = [config.max_position_embeddings, config.rope_parameters["factor"]] if rope.rope_type == "dynamic" else []
     if longer:  # fails only then
         rope(torch.zeros(1), torch.arange(int(longer[0] * longer[1]))[None])
         rope(torch.zeros(1), torch.arange(3)[None])
     return dict(max_position_embeddings=int(longer[0] * longer[1]) if longer else config.max_position_embeddings, rope_beyond=longer,
-                rope_frequencies=[float(f"{f:.6g}") for f in rope.inv_freq.tolist()], rope_factor=[] if rope.attention_scaling == 1 else [float(f"{rope.attention_scaling:.6g}")])
+                rope_frequencies=six_digits(rope.inv_freq), rope_factor=[] if rope.attention_scaling == 1 else [float(f"{rope.attention_scaling:.6g}")])
+
+
+def six_digits(values): return [float(f"{value:.6g}") for value in values.tolist()]
+def eps_of(norm): return norm.eps if hasattr(norm, "eps") else norm.variance_epsilon
 
 
 def computes(config):
@@ -159,11 +195,22 @@ def computes(config):
         layers, layer = model.model.layers, model.model.layers[0]
         attention, d = layer.self_attn, embedding.embedding_dim
         found |= dict(hidden_size=d, intermediate_size=layer.mlp.up_proj.out_features, head_dim=attention.head_dim, num_attention_heads=attention.q_proj.out_features // attention.head_dim,
-                      num_key_value_heads=attention.k_proj.out_features // attention.head_dim, norm_eps=model.model.norm.variance_epsilon, activation=config.hidden_act,
+                      num_key_value_heads=attention.k_proj.out_features // attention.head_dim, norm_eps=eps_of(model.model.norm), activation=getattr(config, "hidden_activation", None) or config.hidden_act,
                       attention_bias=attention.q_proj.bias is not None, mlp_bias=layer.mlp.up_proj.bias is not None, **turns(config, rope))
+        if config.model_type in ("gemma2", "gemma3_text"):
+            found |= dict(query_pre_attn_scalar=round(attention.scaling ** -2), attn_logit_softcapping=config.model_type == "gemma2" and attention.attn_logit_softcapping or 0,
+                          final_logit_softcapping=config.final_logit_softcapping or 0)
         if config.model_type != "llama":
             windows = [(config.sliding_window if config.model_type == "mistral" else getattr(layer.self_attn, "sliding_window", None)) or 0 for layer in layers]
             found |= dict(output_bias=attention.o_proj.bias is not None, head_norms=hasattr(attention, "q_norm"), windows=windows if any(windows) else [])
+    elif config.model_type == "phi3":
+        layers, layer = model.model.layers, model.model.layers[0]
+        attention, d = layer.self_attn, embedding.embedding_dim
+        head, q = attention.head_dim, attention.o_proj.in_features
+        found |= dict(hidden_size=d, intermediate_size=layer.mlp.gate_up_proj.out_features // 2, head_dim=head, num_attention_heads=q // head,
+                      num_key_value_heads=(attention.qkv_proj.out_features - q) // 2 // head, norm_eps=eps_of(model.model.norm), activation=config.hidden_act,
+                      **turns(config, sys.modules[type(model).__module__].Phi3RotaryEmbedding(config)),
+                      windows=[config.sliding_window] * len(layers) if config.sliding_window else [])
     elif config.model_type == "opt":
         decoder = model.model.decoder
         layers, layer = decoder.layers, decoder.layers[0]
@@ -182,6 +229,10 @@ def computes(config):
 
 
 def unsupported(family, config, found):
+    if family == "phi3" and "longrope" in str(config): return True
+    if family == "gemma3_text":  # rope_scaling is merged into rope_parameters there, and its "type" does not count
+        scaling, of_types = config.get("rope_scaling"), config.get("rope_parameters")
+        if scaling and (of_types is not None or scaling.get("rope_type") not in ("default", "linear", "dynamic", "llama3", "yarn")): return True
     rope = config.get("rope_scaling") or config.get("rope_parameters") or {}
     if family in LLAMAS:
         kind = rope.get("rope_type") or rope.get("type") or "default"

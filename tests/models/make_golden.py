@@ -45,6 +45,15 @@ CASES = {
     "qwen3": (transformers.Qwen3Config(**LLAMA, head_dim=10, attention_bias=True, use_sliding_window=True, sliding_window=4,
                                        layer_types=["sliding_attention", "full_attention"]), dict(target_modules="all-linear")),
     "olmo2": (transformers.Olmo2Config(**LLAMA, attention_bias=True), dict(target_modules="all-linear")),
+    "gemma": (transformers.GemmaConfig(**LLAMA, head_dim=10, attention_bias=True), dict(target_modules=["q_proj", "v_proj", "down_proj"])),
+    "gemma2": (transformers.Gemma2Config(**LLAMA, head_dim=10, query_pre_attn_scalar=12, attn_logit_softcapping=1.5, final_logit_softcapping=2.5,
+                                         sliding_window=5, attention_bias=True), dict(target_modules="all-linear")),
+    "gemma3": (transformers.Gemma3TextConfig(**{**LLAMA, "num_hidden_layers": 3}, head_dim=10, query_pre_attn_scalar=12, sliding_window=5,
+                                             layer_types=["sliding_attention", "full_attention", "sliding_attention"],
+                                             rope_parameters=dict(full_attention=dict(rope_type="linear", factor=2.0, rope_theta=5000.0),
+                                                                  sliding_attention=dict(rope_type="default", rope_theta=100.0))),
+               dict(target_modules=["q_proj", "k_proj", "v_proj", "o_proj", "up_proj"])),
+    "phi3": (transformers.Phi3Config(**LLAMA, sliding_window=6), dict(target_modules=["qkv_proj", "gate_up_proj"])),
 }
 
 
