@@ -33,7 +33,8 @@ void warn_of_end_tokens(const ModelConfig& config, const Tokenizer* tokenizer, c
 }
 
 void warn_of_end_tokens(const ModelConfig& config, const Tokenizer* tokenizer, const Dataset& data) {
-  if (data.format != "input_ids" && data.format != "txt")
+  // The others have the end tokens that they have.
+  if (data.format == "text" || data.format == "prompt/completion")
     warn_of_end_tokens(config, tokenizer, "rows end without one, and generation does not learn to end");
 }
 

@@ -9,6 +9,7 @@
 #include <set>
 
 #include "app/adapters.h"
+#include "app/chat_flags.h"
 #include "app/commands.h"
 #include "app/console.h"
 #include "app/end_tokens.h"
@@ -30,6 +31,9 @@ void check_words(const Flags& flags) {
                      (flags.given("data") ? "both" : "none"));
   if (flags.given("batch-size") && !flags.given("data"))
     throw UsageError("--batch-size: expected --data beside it, found --prompt, which is one row");
+  for (const char* name : {"chat-template", "date"})
+    if (flags.given(name) && !flags.given("data"))
+      throw UsageError(fmt::format("--{}: expected --data beside it, whose rows have messages, found --prompt", name));
 }
 
 using Clock = std::chrono::steady_clock;
@@ -74,14 +78,17 @@ int run_generate(const Words& words) {
   std::vector<std::string> adapter_arguments;
   GenerateOptions options;
   ComputeFlags compute;
+  ChatFlags chat;
   std::int64_t batch_size = 8;
   bool json = false;
   flags.text("model", model_folder, "DIR", "a Hugging Face model folder");
   flags.list("adapter", adapter_arguments, "[NAME=]DIR[:WEIGHT]",
              "an adapter to use, with a name for the rows that choose it; several add up");
   flags.text("prompt", prompt, "TEXT", "what to continue; \"\": the model's beginning of a text");
-  flags.text("data", data, "FILE",
-             "rows {\"prompt\": TEXT, \"adapter\": NAME or null} instead, one JSON object a line");
+  flags.text(
+      "data", data, "FILE",
+      "rows {\"prompt\": TEXT or \"messages\": [...], \"adapter\": NAME or null} instead, one JSON object a line");
+  chat.add(flags);
   flags.integer("batch-size", batch_size, 1, 4096, "rows of --data that are continued at once");
   flags.integer("max-tokens", options.max_tokens, 1, std::numeric_limits<std::int32_t>::max(), "most tokens to add");
   flags.number("temperature", options.temperature, 0, std::numeric_limits<double>::max(),
@@ -100,8 +107,9 @@ int run_generate(const Words& words) {
 
   ModelToLoad source(compute, model_folder);
   Tokenizer tokenizer = open_tokenizer(model_folder);
-  std::vector<Prompt> prompts = data ? read_prompts(*data, tokenizer, source.config(), names)
-                                     : std::vector<Prompt>{{prompt_ids(tokenizer, *prompt, source.config())}};
+  std::vector<Prompt> prompts =
+      data ? read_prompts(*data, tokenizer, source.config(), names, [&] { return chat.open(model_folder, tokenizer); })
+           : std::vector<Prompt>{{prompt_ids(tokenizer, *prompt, source.config())}};
   std::set<std::string> chosen;
   for (const Prompt& each : prompts) chosen.insert(each.adapter);
   warn_of_unused_adapters(adapter_arguments, chosen);

@@ -53,6 +53,8 @@ void DataFlags::add(Flags& flags) {
   flags.integer("seq-len", seq_len, 1, std::numeric_limits<std::int32_t>::max(),
                 "tokens of a row; longer rows are cut");
   flags.toggle("no-eos", no_eos, "add no end token to text and completion");
+  chat.add(flags);
+  flags.toggle("last-turn-only", last_turn_only, "of a conversation, supervise the assistant's last turn alone");
 }
 
 Dataset DataFlags::open(const std::string& path, const std::string& split, const Tokenizer* tokenizer,
@@ -62,7 +64,9 @@ Dataset DataFlags::open(const std::string& path, const std::string& split, const
                          .eos = std::nullopt,
                          .vocab_size = config.vocab_size,
                          .max_positions = config.max_position_embeddings,
-                         .adapters = adapters};
+                         .adapters = adapters,
+                         .last_turn_only = last_turn_only};
+  if (tokenizer) options.chat = [&] { return chat.open(folder, *tokenizer); };
   if (!tokenizer) options.no_tokenizer = Tokenizer::lack(folder).value_or("");
   if (std::vector<TokenId> ends = end_tokens(config, tokenizer); !no_eos && !ends.empty()) options.eos = ends.front();
   return load_dataset(dataset_file(path, split), tokenizer, options);

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "app/chat_flags.h"
 #include "app/devices.h"
 #include "app/flags.h"
 #include "app/paths.h"
@@ -42,7 +43,8 @@ void warn_of_precision(const CausalLm& model, const std::string& folder, Precisi
 /// How rows are made, as flags.
 struct DataFlags {
   std::int64_t seq_len = 512;
-  bool no_eos = false;
+  bool no_eos = false, last_turn_only = false;
+  ChatFlags chat;
 
   void add(Flags& flags);
   /// Reads one split of `path` for a model of this config. `folder` is the model's, to say why it has no tokenizer.

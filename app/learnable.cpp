@@ -27,6 +27,7 @@ void warn_of_unread_columns(const Dataset& data) {
     warn(data.path + ": " + column +
          (column == "position_ids" ? " are not read: the positions of every row count from 0"
           : column == "adapter"    ? " is not read: one training is of all rows"
+          : column == "prompt"     ? " is not read beside messages"
                                    : " is not read: without labels every token is supervised (-100 is no loss)"));
 }
 

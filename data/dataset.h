@@ -1,6 +1,7 @@
 #pragma once
 // Threads: values and functions of their arguments alone; any thread may use them.
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <set>
 #include <string>
@@ -10,6 +11,8 @@
 #include "data/tokenizer.h"
 
 namespace loragrad {
+
+class ChatTemplate;
 
 /// A row as the model takes it. labels.size() == input_ids.size(); -100 means "no loss"; the shift by one happens in
 /// the loss.
@@ -29,11 +32,15 @@ struct DatasetOptions {
   std::int64_t max_positions = 0;  ///< a row that is longer after seq_len cut it is an InputError; 0: any length
   /// What rows may choose by "adapter" (data/row_adapter.h); nullopt where they choose none, and the key is not read.
   std::optional<std::vector<std::string>> adapters = {};
+  /// The chat template, opened when the first conversation is read; null: there can be none.
+  std::function<ChatTemplate()> chat = {};
+  bool last_turn_only = false;  ///< of a conversation, the last turn of the assistant alone is supervised
 };
 
 struct Dataset {
   std::string path;
-  std::string format;  ///< "text", "prompt/completion", "input_ids", "txt"
+  std::string
+      format;  ///< "text", "prompt/completion", "messages", "conversations", "instruction/output", "input_ids", "txt"
   std::vector<Row> rows;
   std::int64_t cut_rows = 0;           ///< rows that were longer than seq_len
   std::int64_t emptied_rows = 0;       ///< those of them that had supervised tokens and lost them all

@@ -60,20 +60,34 @@ std::string name_of(RowFormat format) {
       return "text";
     case RowFormat::prompt_completion:
       return "prompt/completion";
+    case RowFormat::messages:
+      return "messages";
+    case RowFormat::share_gpt:
+      return "conversations";
+    case RowFormat::alpaca:
+      return "instruction/output";
     case RowFormat::input_ids:
       return "input_ids";
   }
   return "";
 }
 
+bool is_chat(RowFormat format) {
+  return format == RowFormat::messages || format == RowFormat::share_gpt || format == RowFormat::alpaca;
+}
+
 RowFormat RowReader::format_of(const JsonRef& json) const {
-  constexpr std::string_view supported = "text, prompt and completion, or input_ids";
+  constexpr std::string_view supported =
+      "text, prompt and completion, messages, conversations, instruction and output, or input_ids";
   if (!json.is_object()) json.fail(fmt::format("an object with {}", supported));
-  if (has(json, "messages"))
-    json.at("messages").fail(fmt::format("a row with {} (messages are not supported)", supported));
   std::vector<RowFormat> found;
   if (has(json, "text")) found.push_back(RowFormat::text);
-  if (has(json, "prompt") || has(json, "completion")) found.push_back(RowFormat::prompt_completion);
+  // Beside messages, a prompt alone repeats the first of them.
+  if (has(json, "completion") || (has(json, "prompt") && !has(json, "messages")))
+    found.push_back(RowFormat::prompt_completion);
+  if (has(json, "messages")) found.push_back(RowFormat::messages);
+  if (has(json, "conversations")) found.push_back(RowFormat::share_gpt);
+  if (has(json, "instruction") || has(json, "output")) found.push_back(RowFormat::alpaca);
   if (has(json, "input_ids")) found.push_back(RowFormat::input_ids);
   if (found.size() > 1)
     json.fail(fmt::format("a row of one format, not of {} and {}", name_of(found[0]), name_of(found[1])));
@@ -130,6 +144,33 @@ Row RowReader::read_prompt_completion(const JsonRef& json) {
   return row;
 }
 
+Row RowReader::read_chat(const JsonRef& json) {
+  std::string key = *format_ == RowFormat::alpaca ? "instruction" : name_of(*format_);
+  const Tokenizer& tokenizer = tokenizer_for(json, key);
+  Conversation conversation = *format_ == RowFormat::messages    ? conversation_of_messages(json)
+                              : *format_ == RowFormat::share_gpt ? conversation_of_share_gpt(json)
+                                                                 : conversation_of_alpaca(json);
+  std::string place = json.where() + ": " + name_of(*format_);
+  if (!options_.chat) throw InputError(place + ": expected a chat template for rows of conversations, found none");
+  if (!chat_) chat_ = options_.chat();
+  SupervisedText text = chat_->supervise(conversation, options_.last_turn_only, place);
+  Encoding whole = tokenizer.encode_with_spans(text.text);
+  Row row{whole.ids, std::vector<TokenId>(whole.ids.size(), no_label)};
+  for (const TextSpan& turn : text.spans) {
+    bool any = false;
+    for (std::size_t i = 0; i < whole.ids.size(); ++i) {
+      const TextSpan& token = whole.spans[i];
+      if (token.begin >= turn.end || token.end <= turn.begin) continue;
+      row.labels[i] = row.input_ids[i];
+      any = true;
+    }
+    if (!any) throw InputError(place + ": expected a token for what an assistant says, found none");
+  }
+  if (has(json, "prompt")) unread_columns_.insert("prompt");
+  expect_in_vocabulary(row.input_ids, options_.vocab_size, place);
+  return row;
+}
+
 Row RowReader::read_input_ids(const JsonRef& json) {
   std::int64_t last = options_.vocab_size - 1;
   std::vector<JsonRef> ids = json.at("input_ids").elements();
@@ -154,6 +195,7 @@ Row RowReader::read(const JsonRef& json) {
   format_ = format_of(json);
   Row row = *format_ == RowFormat::text                ? read_text(json)
             : *format_ == RowFormat::prompt_completion ? read_prompt_completion(json)
+            : is_chat(*format_)                        ? read_chat(json)
                                                        : read_input_ids(json);
   if (row.input_ids.empty()) json.fail("a row of at least one token");
   if (options_.adapters)

@@ -5,12 +5,15 @@
 #include <string_view>
 #include <vector>
 
+#include "data/chat_template.h"
 #include "data/dataset.h"
 #include "io/json.h"
 
 namespace loragrad {
 
-enum class RowFormat { text, prompt_completion, input_ids };
+enum class RowFormat { text, prompt_completion, messages, share_gpt, alpaca, input_ids };
+/// Whether rows are conversations.
+bool is_chat(RowFormat format);
 /// As Dataset::format has it.
 std::string name_of(RowFormat format);
 
@@ -34,11 +37,13 @@ class RowReader {
   void append_eos(std::vector<TokenId>& ids) const;
   Row read_text(const JsonRef& json) const;
   Row read_prompt_completion(const JsonRef& json);
+  Row read_chat(const JsonRef& json);
   Row read_input_ids(const JsonRef& json);
 
   const Tokenizer* tokenizer_;
   const DatasetOptions& options_;
   std::optional<RowFormat> format_;
+  std::optional<ChatTemplate> chat_;
   std::set<std::string> unread_columns_;
   std::int64_t mismatched_prompts_ = 0;
 };

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <unordered_map>
 #include <unordered_set>
@@ -157,6 +158,14 @@ std::optional<TokenId> Tokenizer::id_of(std::string_view token) const { return i
 
 const std::string* Tokenizer::token(TokenId id) const { return impl_->token(id); }
 std::optional<TokenId> Tokenizer::end_token() const { return impl_->end_token; }
+const std::vector<std::pair<std::string, std::string>>& Tokenizer::named_tokens() const { return impl_->named_tokens; }
+
+std::size_t Tokenizer::added_token_at(std::string_view text) const {
+  std::size_t longest = 0;
+  for (const AddedToken& token : impl_->added.tokens())
+    if (token.matched && text.starts_with(token.content)) longest = std::max(longest, token.content.size());
+  return longest;
+}
 const std::string& Tokenizer::source() const { return impl_->source; }
 const std::vector<std::string>& Tokenizer::files() const { return impl_->files; }
 const std::vector<std::string>& Tokenizer::warnings() const { return impl_->warnings; }

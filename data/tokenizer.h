@@ -6,6 +6,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace loragrad {
@@ -67,6 +68,10 @@ class Tokenizer {
   const std::string* token(TokenId id) const;
   /// The end of a text, by the files beside the vocabulary (eos_token); nullopt where they name none.
   std::optional<TokenId> end_token() const;
+  /// Names and texts of special tokens ("bos_token" and its like), by the files beside the vocabulary.
+  const std::vector<std::pair<std::string, std::string>>& named_tokens() const;
+  /// Bytes of the longest added token that is spelled at the start of `text`, as it stands; 0: none.
+  std::size_t added_token_at(std::string_view text) const;
   /// The file this came from ("" for bytes()).
   const std::string& source() const;
   /// All files that were read, so that a model folder can be given the same ones; none for bytes().

@@ -101,6 +101,7 @@ void give_tokens(const std::string& folder, const TokenizerClass& type, const Sp
     for (PreTokenizer& step : parts.pre_tokenizer)
       if (step.kind == PreTokenizer::Kind::byte_level) step.add_prefix_space = *specials.add_prefix_space;
   if (auto end = specials.named("eos_token")) parts.end_token = parts.find(*end);
+  for (const auto& [name, token] : specials.names) parts.named_tokens.emplace_back(name, token.token.content);
   for (const char* name : {"tokenizer_config.json", "special_tokens_map.json", "added_tokens.json"}) {
     std::string file = (fs::path(folder) / name).string();
     if (is_there(file)) parts.files.push_back(file);

@@ -21,9 +21,10 @@ struct TokenizerParts {
   std::vector<DecodeStep> decoder;
   Vocabulary added_vocabulary;  ///< of `added`; a token of the model may be in it too, with the same id
 
-  std::optional<TokenId> end_token;   ///< the "eos_token" of the files beside it
-  std::vector<std::string> files;     ///< those that were read
-  std::vector<std::string> warnings;  ///< a line each
+  std::optional<TokenId> end_token;                               ///< the "eos_token" of the files beside it
+  std::vector<std::pair<std::string, std::string>> named_tokens;  ///< "bos_token" and its like, of those files
+  std::vector<std::string> files;                                 ///< those that were read
+  std::vector<std::string> warnings;                              ///< a line each
 
   std::optional<TokenId> find(std::string_view token) const;
   /// Null for an id that has no token.

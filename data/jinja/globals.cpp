@@ -61,7 +61,7 @@ Value make_namespace(Run& run, const Arguments& arguments) {
 
 Value raise_exception(Run&, const Arguments& arguments) {
   Bound given("raise_exception", arguments, {"message"});
-  throw Fault(text_of(given.at(0)));
+  throw Fault(escaped(text_of(given.at(0)), 300));
 }
 
 Value strftime_now(Run& run, const Arguments& arguments) {

@@ -316,7 +316,7 @@ class Length(ErrorTest):
         for _ in range(12): deep /= "d" * 60
         deep.mkdir(parents=True)
         (deep / "rows.jsonl").write_text("{}\n")
-        line = self.eval(deep / "rows.jsonl", says=("rows.jsonl:1", "expected an object with text, prompt and completion, or input_ids, found {}"))
+        line = self.eval(deep / "rows.jsonl", says=("rows.jsonl:1", "expected an object with text, prompt and completion", "found {}"))
         self.assertIn(str(self.folder)[:20], line)
 
     def test_ten_thousand_layers(self):

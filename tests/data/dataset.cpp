@@ -175,10 +175,9 @@ TEST_CASE("formats are told from the first row and not mixed") {
   CHECK(contains(refused("{\"text\":\"a\"}\n\n{\"other\":\"b\"}"), ":3: text: expected this key"));
   CHECK(contains(refused(R"({"prompt":"a"})"), ":1: completion: expected this key"));
   CHECK(contains(refused(R"({"completion":"a"})"), ":1: prompt: expected this key"));
-  CHECK(contains(refused(R"({"other":"a"})"), ":1: expected an object with text, prompt and completion, or input_ids"));
+  CHECK(contains(refused(R"({"other":"a"})"), ":1: expected an object with text, prompt and completion, messages"));
   CHECK(contains(refused("[1]"), ":1: expected an object with text"));
-  CHECK(contains(refused(R"({"messages":[]})"),
-                 ":1: messages: expected a row with text, prompt and completion, or input_ids"));
+  CHECK(contains(refused(R"({"messages":[{"role":"user"}]})"), ":1: messages: expected a chat template"));
   CHECK(contains(refused("{\"text\":\"ab\"}\n{\"text\":7}"), ":2: text: expected a string, found 7"));
   CHECK(contains(refused(R"({"text":null})"), ":1: text: expected a string, found null"));
 }
