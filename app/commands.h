@@ -13,6 +13,7 @@ int run_check(const Words& words);
 int run_eval(const Words& words);
 int run_tokenize(const Words& words);
 int run_generate(const Words& words);
+int run_chat(const Words& words);
 int run_merge(const Words& words);
 int run_combine(const Words& words);
 int run_extract(const Words& words);

@@ -35,6 +35,11 @@ void catch_interrupts() {
 
 int interrupted_by() { return caught.load(); }
 
+void forget_interrupt() {
+  int signal = SIGINT;
+  if (caught.compare_exchange_strong(signal, 0)) asked = false;
+}
+
 void stop_if_interrupted() {
   if (int signal = interrupted_by()) throw Interrupted{signal};
 }

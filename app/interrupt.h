@@ -12,6 +12,8 @@ struct Interrupted {
 void catch_interrupts();
 /// The signal that came first, or 0.
 int interrupted_by();
+/// SIGINT, where it came, has been obeyed, and the next one is the first again.
+void forget_interrupt();
 /// Throws Interrupted when one came.
 void stop_if_interrupted();
 

@@ -30,6 +30,7 @@ constexpr Command commands[] = {
     {"check", "what train would do: a row with its loss mask, counts, peak memory", run_check},
     {"eval", "loss and perplexity over a data set", run_eval},
     {"generate", "continue a text", run_generate},
+    {"chat", "talk with a model in the terminal, and change adapters on the way", run_chat},
     {"tokenize", "JSON strings to token ids, line by line", run_tokenize},
     {"merge", "write a checkpoint with adapters merged into it", run_merge},
     {"combine", "make one adapter of several", run_combine},

@@ -1,0 +1,68 @@
+"""A conversation in the terminal."""
+import json, os, pty, signal, subprocess, time
+
+from support import BINARY, run, write_rows
+from test_conversations import ChatTest
+
+
+class Chat(ChatTest):
+    def talk(self, *lines, flags=()):
+        return run("chat", "--device", "cpu", "--model", self.chat_model, "--max-tokens", 4, *flags, stdin="".join(line + "\n" for line in lines))
+
+    def answer(self, *messages, flags=()):
+        data = write_rows(self.folder / "rows.jsonl", [{"messages": list(messages)}])
+        return json.loads(self.ok("generate", "--model", self.chat_model, "--data", data, "--max-tokens", 4, *flags))["text"]
+
+    def test_a_conversation_from_a_pipe(self):
+        user = lambda text: {"role": "user", "content": text}
+        bot = lambda text: {"role": "assistant", "content": text}
+        first = self.answer(user("Ann"))
+        second = self.answer(user("Ann"), bot(first), user("Kim"))
+        system = {"role": "system", "content": "be brief"}
+        done = self.talk("Ann", "Kim", "/undo", "Kim", "/undo", "/undo", "/system be brief", "Ann", "/quit", "never")
+        self.assertEqual(0, done.returncode, done.stderr)
+        expected = [first, second, "taken back: Kim", second, "taken back: Kim", "taken back: Ann", "system: be brief", self.answer(system, user("Ann"))]
+        self.assertEqual("\n".join(expected) + "\n", done.stdout)
+        done = self.talk("/undo", "/nothing", "/adapter nobody", "Ann")
+        self.assertEqual((0, first + "\n"), (done.returncode, done.stdout))
+        for message in ("/undo: expected a turn to take back", "/nothing: expected /adapter", "/adapter: expected"):
+            self.assertIn("error: " + message, done.stderr)
+
+    def test_adapters_change_without_a_new_base(self):
+        user = {"role": "user", "content": "Ann"}
+        plain, adapted = self.answer(user), self.answer(user, flags=("--adapter", self.adapter))
+        half = self.answer(user, flags=("--adapter", f"{self.adapter}:0.5"))
+        done = self.talk("Ann", "/undo", "/adapter none", "Ann", "/undo", "/adapter x:0.5", "Ann", "/adapter", flags=("--adapter", f"x={self.adapter}"))
+        expected = [adapted, "taken back: Ann", "adapter: none: the base alone", plain, "taken back: Ann", "adapter: x (0.5)", half,
+                    f"* x  {self.adapter}", "active: x (0.5)"]
+        self.assertEqual("\n".join(expected) + "\n", done.stdout)
+        done = self.talk(f"/adapter {self.adapter}", "Ann")
+        self.assertEqual(f"adapter: adapter\n{adapted}\n", done.stdout)
+
+    def test_in_a_terminal_ctrl_c_does_not_end_the_program(self):
+        leader, follower = pty.openpty()
+        program = subprocess.Popen([BINARY, "chat", "--device", "cpu", "--model", str(self.chat_model)], stdin=follower, stdout=follower,
+                                   stderr=subprocess.PIPE, env={**os.environ, "TERM": "xterm"})
+        os.close(follower)
+        self.addCleanup(program.kill)
+        seen = ""
+
+        def until(text):
+            nonlocal seen
+            end = time.monotonic() + 60
+            while text not in seen and time.monotonic() < end: seen += os.read(leader, 4096).decode(errors="replace")
+            before, found, seen = seen.partition(text)
+            self.assertTrue(found, before)
+            return before
+
+        until("> ")
+        program.send_signal(signal.SIGINT)
+        until("(/quit or Ctrl-D leaves)")
+        until("> ")
+        os.write(leader, b"/system x\n")
+        until("system: x")
+        until("> ")
+        os.write(leader, b"\x04")
+        self.assertEqual(0, program.wait(60))
+        os.close(leader)
+        program.stderr.close()
