@@ -9,6 +9,7 @@
 #include "io/hub_cache.h"
 #include "lora/adapter_file.h"
 #include "models/base_hash.h"
+#include "models/trained_parameters.h"
 #include "train/model_card.h"
 
 namespace loragrad {
@@ -66,6 +67,13 @@ std::vector<WeightedAdapter> open_adapters(const std::vector<std::string>& argum
 
 std::vector<WeightedAdapter> open_adapters(const std::vector<std::string>& arguments, const Base& base) {
   return open_adapters(arguments, base, base.model.device());
+}
+
+ActiveAdapters activate_adapters(CausalLm& model, const std::string& folder,
+                                 const std::vector<std::string>& arguments) {
+  std::vector<WeightedAdapter> adapters = open_adapters(arguments, {model, folder});
+  put_parameters(model, adapters);
+  return model.activate(adapters);
 }
 
 std::vector<WeightedAdapter> outline_adapters(const std::vector<std::string>& arguments, const Base& base) {

@@ -23,6 +23,9 @@ std::vector<WeightedAdapter> open_adapters(const std::vector<std::string>& argum
                                            const DevicePtr& device);
 std::vector<WeightedAdapter> open_adapters(const std::vector<std::string>& arguments, const Base& base);
 
+/// Opens them for passes of this model, with the parameters of the base that they have in their places.
+ActiveAdapters activate_adapters(CausalLm& model, const std::string& folder, const std::vector<std::string>& arguments);
+
 /// The same of an outline's base, on its meta device; nothing is printed.
 std::vector<WeightedAdapter> outline_adapters(const std::vector<std::string>& arguments, const Base& base);
 

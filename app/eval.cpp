@@ -112,7 +112,7 @@ int run_eval(const Words& words) {
   if (logits_path) logits.emplace(*logits_path, logits_outlines(data, model->head().shape().rows));
   options.stop = [] { return interrupted_by() != 0; };
   EvalReport report = source.use([&] {
-    options.adapters = model->activate(open_adapters(adapter_arguments, {*model, model_folder}));
+    options.adapters = activate_adapters(*model, model_folder, adapter_arguments);
     return evaluate(*model, data, options);
   });
   stop_if_interrupted();

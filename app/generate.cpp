@@ -121,9 +121,7 @@ int run_generate(const Words& words) {
     return forecast_generation(outline, adapters, longest_prompt(prompts), options.max_tokens, rows);
   };
   std::unique_ptr<CausalLm> model = source.load(adapter_arguments, forecast);
-  ActiveAdapters adapters = source.use([&] {
-    return model->activate(open_adapters(adapter_arguments, {*model, model_folder}));
-  });
+  ActiveAdapters adapters = source.use([&] { return activate_adapters(*model, model_folder, adapter_arguments); });
   catch_interrupts();
   if (data) {
     Clock::time_point start = Clock::now();

@@ -120,6 +120,8 @@ Facts inspect_adapter(const std::string& folder) {
                              {"rslora", config.use_rslora},
                              {"lora_bias", config.lora_bias},
                              {"dora", config.use_dora},
+                             {"bias", std::string(name_of(config.bias))},
+                             {"modules_to_save", fmt::format("{}", fmt::join(config.modules_to_save, ","))},
                              {"targets", config.target_modules.text()}});
   // The share can be told only where the base is.
   if (std::string base_folder = local_folder(base); fs::exists(fs::path(base_folder) / "config.json")) {

@@ -21,8 +21,8 @@ struct LoraFlags {
   std::int64_t rank = 16;
   std::optional<double> alpha;
   double dropout = 0.05;
-  std::optional<std::string> target, layers, exclude, init_adapter;
-  std::string init = "default";
+  std::optional<std::string> target, layers, exclude, modules_to_save, init_adapter;
+  std::string init = "default", bias = "none";
   bool rslora = false, lora_bias = false, dora = false, full = false;
 
   void add(Flags& flags);

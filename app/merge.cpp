@@ -11,6 +11,7 @@
 #include "engine/error.h"
 #include "io/atomic.h"
 #include "io/hub_cache.h"
+#include "models/trained_parameters.h"
 #include "train/model_card.h"
 #include "train/output.h"
 #include "train/use_forecast.h"
@@ -57,7 +58,9 @@ int run_merge(const Words& words) {
   };
   std::unique_ptr<CausalLm> model = source.load(adapter_arguments, forecast);
   std::vector<WeightedAdapter> adapters = source.use([&] {
-    return open_adapters(adapter_arguments, {*model, model_folder});
+    std::vector<WeightedAdapter> opened = open_adapters(adapter_arguments, {*model, model_folder});
+    put_parameters(*model, opened);
+    return opened;
   });
   catch_interrupts();
   TrainingOutput output(output_folder, overwrite);

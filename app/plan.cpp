@@ -7,6 +7,7 @@
 #include "app/profile_text.h"
 #include "engine/error.h"
 #include "io/hub_cache.h"
+#include "models/trained_parameters.h"
 #include "ops/meta_device.h"
 #include "train/progress.h"
 
@@ -106,12 +107,15 @@ TrainingPlan plan_training(const TrainFlags& flags, const std::function<DevicePt
   return plan;
 }
 
-void start_from_base(const TrainFlags& flags, TrainingPlan& plan, const CausalLm& model) {
-  if (!plan.adapter || flags.lora.init_adapter || !plan.adapter->config.starts_from_base()) return;
-  std::string base = plan.adapter->base_model;
-  plan.adapter =
-      flags.lora.adapter(plan.adapter->config, plan.device, {model, flags.model_folder}, flags.training.options.seed);
-  plan.adapter->base_model = base;
+void start_from_base(const TrainFlags& flags, TrainingPlan& plan, CausalLm& model) {
+  if (!plan.adapter) return;
+  if (!flags.lora.init_adapter && plan.adapter->config.starts_from_base()) {
+    std::string base = plan.adapter->base_model;
+    plan.adapter =
+        flags.lora.adapter(plan.adapter->config, plan.device, {model, flags.model_folder}, flags.training.options.seed);
+    plan.adapter->base_model = base;
+  }
+  put_parameters(model, *plan.adapter);
 }
 
 void report_training(const TrainFlags& flags, const TrainingPlan& plan) {

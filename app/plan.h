@@ -43,8 +43,9 @@ struct TrainingPlan {
 /// `wrap`, where given, makes of the one that the flags choose.
 TrainingPlan plan_training(const TrainFlags& flags, const std::function<DevicePtr(const DevicePtr&)>& wrap = {});
 
-/// Once the model is loaded: an adapter that starts from the base's weights (DoRA, PiSSA, OLoRA) has its first values.
-void start_from_base(const TrainFlags& flags, TrainingPlan& plan, const CausalLm& model);
+/// Once the model is loaded: an adapter that starts from the base's weights (DoRA, PiSSA, OLoRA) has its first values,
+/// and the parameters that are trained beside it are in their places.
+void start_from_base(const TrainFlags& flags, TrainingPlan& plan, CausalLm& model);
 
 /// The plan in lines, as report_plan prints them.
 void report_training(const TrainFlags& flags, const TrainingPlan& plan);

@@ -17,10 +17,10 @@ int run_plan(TrainFlags& train, TrainingPlan& plan, TimeProfile* times) {
   TrainingOutput output(train.training.output, train.training.overwrite);
   report_training(train, plan);
   std::unique_ptr<CausalLm> model = load_model(train.model_folder, plan.device, plan.load);
-  start_from_base(train, plan, *model);
   const Adapter* adapter = plan.adapter ? &*plan.adapter : nullptr;
   // Of the base as it is now: whatever becomes of the folder during a long run.
   std::string hash = base_hash(*model, BaseTensors(*model, train.model_folder));
+  start_from_base(train, plan, *model);
   warn_of_bad_weights(*model);
   if (adapter) warn_of_untrained_ends(*model, plan.data.train, pointer(plan.tokenizer));
   TrainingOutcome outcome = run_training(*model, adapter, plan.data, train.training, plan.memory.options, output,

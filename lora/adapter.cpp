@@ -37,6 +37,7 @@ std::vector<std::pair<std::string, Tensor>> Adapter::tensors() const {
   for (const LoraModule& module : modules)
     for (const VariantTensor& tensor : module.variant->tensors())
       result.emplace_back(fmt::format("{}.{}", module.name, tensor.name), module.*tensor.place);
+  for (const TrainedParameter& parameter : parameters_of_base) result.emplace_back(parameter.name, parameter.values);
   return result;
 }
 

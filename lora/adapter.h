@@ -36,16 +36,25 @@ struct LoraModule {
   Tensor a0 = {}, b0 = {};  ///< of a start that changes the base: the base is W - s B0 A0; frozen, shaped as A and B
 };
 
+/// A parameter of the base that is trained whole beside an adapter, which then has its values: PEFT's bias and
+/// modules_to_save.
+struct TrainedParameter {
+  std::string name;           ///< as the model has it: "lm_head.weight"
+  Tensor values;              ///< f32 (f64 for gradient checks)
+  DType stored = DType::f32;  ///< the base's type, which the adapter's file has it in
+};
+
 /// A LoRA adapter: its configuration and its modules, in the model's order.
 struct Adapter {
   LoraConfig config;
   std::string base_model;  ///< base_model_name_or_path
   std::vector<LoraModule> modules;
+  std::vector<TrainedParameter> parameters_of_base = {};
 
   std::int64_t parameters() const;
   std::size_t bytes() const;
   /// What is trained: each module's tensors in order, as its variant names them: "NAME.lora_A.weight",
-  /// "NAME.lora_B.weight".
+  /// "NAME.lora_B.weight"; then the base's parameters.
   std::vector<std::pair<std::string, Tensor>> tensors() const;
 };
 

@@ -31,6 +31,7 @@ constexpr std::string_view used[] = {"peft_type",
                                      "init_lora_weights",
                                      "base_model_name_or_path",
                                      "bias",
+                                     "modules_to_save",
                                      "task_type",
                                      "exclude_modules",
                                      "layers_to_transform",
@@ -44,8 +45,7 @@ constexpr std::string_view used[] = {"peft_type",
                                      "qalora_group_size"};
 
 /// Change the result where they are not null, false or empty.
-constexpr Field unsupported[] = {{"modules_to_save", "modules trained whole"},
-                                 {"trainable_token_indices", "trained tokens"},
+constexpr Field unsupported[] = {{"trainable_token_indices", "trained tokens"},
                                  {"target_parameters", "adapted parameters"},
                                  {"layer_replication", "repeated layers"},
                                  {"alora_invocation_tokens", "activated LoRA"},
@@ -116,11 +116,15 @@ TargetModules read_targets(const JsonRef& field) {
   return result;
 }
 
-void check_bias_and_type(const JsonRef& file) {
+void check_type(const JsonRef& file) {
   JsonRef type = file.at("peft_type");
   if (!type.is_string() || type.string() != "LORA") type.fail("\"LORA\"");
-  if (auto bias = file.find("bias"); bias && (!bias->is_string() || bias->string() != "none"))
-    bias->fail("\"none\" (trained biases: not supported)");
+}
+
+TrainedBias read_bias(const JsonRef& field) {
+  if (field.is_string())
+    if (auto bias = bias_named(field.string())) return *bias;
+  field.fail("\"none\", \"lora_only\" or \"all\"");
 }
 
 /// All inits but those that have changed the base leave no trace in a saved adapter.
@@ -162,7 +166,7 @@ AdapterConfigFile read_adapter_config_file(const std::string& path, std::vector<
   Json json = read_json_file(path);
   JsonRef file(json, path);
   std::vector<std::string> ignored;
-  check_bias_and_type(file);
+  check_type(file);
   check_fields(file, ignored);
 
   AdapterConfigFile result;
@@ -176,6 +180,8 @@ AdapterConfigFile read_adapter_config_file(const std::string& path, std::vector<
   if (auto rslora = file.find("use_rslora")) config.use_rslora = rslora->boolean();
   if (auto bias = file.find("lora_bias")) config.lora_bias = bias->boolean();
   if (auto dora = file.find("use_dora")) config.use_dora = dora->boolean();
+  if (auto bias = file.find("bias")) config.bias = read_bias(*bias);
+  if (auto saved = file.find("modules_to_save"); saved && !is_off(*saved)) config.modules_to_save = saved->strings();
   config.init_lora_weights = read_init(file, ignored);
   if (auto targets = file.find("target_modules")) config.target_modules = read_targets(*targets);
   read_patterns(file, config);

@@ -82,7 +82,7 @@ std::string adapter_config_text(const Adapter& adapter) {
       {"lora_dropout", config.lora_dropout},
       {"target_modules", targets(adapter)},
       {"fan_in_fan_out", stored_transposed(adapter)},
-      {"bias", "none"},
+      {"bias", std::string(name_of(config.bias))},
       {"use_rslora", config.use_rslora},
       {"lora_bias", config.lora_bias},
       {"use_dora", config.use_dora},
@@ -95,12 +95,13 @@ std::string adapter_config_text(const Adapter& adapter) {
   bool standard = config.init_lora_weights == LoraInit::standard;
   file.set("init_lora_weights", standard ? Json(true) : Json(std::string(name_of(config.init_lora_weights))));
   for (const char* off : {"use_qalora", "ensure_weight_tying"}) file.set(off, false);
-  for (const char* unused :
-       {"auto_mapping", "revision", "exclude_modules", "modules_to_save", "layers_to_transform", "layers_pattern",
-        "layer_replication", "trainable_token_indices", "target_parameters", "megatron_config", "eva_config",
-        "corda_config", "lora_ga_config", "velora_config", "alora_invocation_tokens", "monteclora_config", "use_bdlora",
-        "arrow_config", "kasa_config"})
+  for (const char* unused : {"auto_mapping", "revision", "exclude_modules", "layers_to_transform", "layers_pattern",
+                             "layer_replication", "trainable_token_indices", "target_parameters", "megatron_config",
+                             "eva_config", "corda_config", "lora_ga_config", "velora_config", "alora_invocation_tokens",
+                             "monteclora_config", "use_bdlora", "arrow_config", "kasa_config"})
     file.set(unused, nullptr);
+  Json::Array saved(config.modules_to_save.begin(), config.modules_to_save.end());
+  file.set("modules_to_save", saved.empty() ? Json() : Json(saved));
   return file.dump(2, true);
 }
 

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <map>
 #include <set>
 
 #include "engine/error.h"
@@ -18,6 +19,8 @@
 #include "lora/matching.h"
 #include "lora/on_original_base.h"
 #include "lora/patterns.h"
+#include "lora/rounded_values.h"
+#include "lora/saved_modules.h"
 #include "lora/variant.h"
 #include "ops/l2_norm.h"
 
@@ -51,6 +54,8 @@ std::vector<LinearShape> select_modules(AdapterConfigFile& file, const std::stri
   TargetModules& targets = file.config.target_modules;
   TargetSelection selection = select_targets(targets, all);
   std::vector<LinearShape> modules = within(file.limits, selection.modules, targets, all);
+  const std::vector<std::string>& saved = file.config.modules_to_save;  // never adapted too
+  std::erase_if(modules, [&](const LinearShape& shape) { return is_saved_module(saved, shape.name); });
   if (modules.empty()) {
     std::string first = selection.unmatched.empty() ? targets.text() : selection.unmatched.front();
     throw InputError(path + ": target_modules: expected modules of this model, found \"" + escaped(first, 200) +
@@ -78,8 +83,36 @@ std::vector<LinearShape> select_modules(AdapterConfigFile& file, const std::stri
                    (resized ? tensor.shape_text() : "others"));
 }
 
+constexpr std::string_view bias_of_adapted = ".base_layer.bias";
+
+/// Which of the base's parameters a tensor beside the adapter is that the configuration says was trained; "" for others.
+std::string trained_parameter(const LoraConfig& config, const std::set<std::string>& adapted, std::string name) {
+  bool of_adapted = name.ends_with(bias_of_adapted);
+  if (of_adapted) name.replace(name.size() - bias_of_adapted.size(), bias_of_adapted.size(), ".bias");
+  for (std::string_view wrapped : {".modules_to_save.default.", ".modules_to_save."})
+    if (std::size_t at = name.rfind(wrapped); at != std::string::npos) name.replace(at, wrapped.size(), ".");
+  if (is_saved_with(config.modules_to_save, name)) return name;
+  if (config.bias == TrainedBias::none || !name.ends_with(".bias")) return "";
+  of_adapted = of_adapted || adapted.count(name.substr(0, name.rfind('.')));
+  return of_adapted || config.bias == TrainedBias::all ? name : "";
+}
+
 std::string name_of(const std::string& module, const VariantTensor& tensor) {
   return module + "." + std::string(tensor.name);
+}
+
+/// PEFT's name, less its prefix, of a parameter that was trained.
+std::string stored_name(const TrainedParameter& parameter, const std::set<std::string>& adapted) {
+  std::size_t dot = parameter.name.rfind('.');
+  std::string module = parameter.name.substr(0, dot);
+  return parameter.name.substr(dot) == ".bias" && adapted.count(module) ? module + std::string(bias_of_adapted)
+                                                                        : parameter.name;
+}
+
+std::set<std::string> names_of(const std::vector<LoraModule>& modules) {
+  std::set<std::string> names;
+  for (const LoraModule& module : modules) names.insert(module.name);
+  return names;
 }
 
 Tensor read_tensor(const StoredTensor& stored, const Shape& shape, const DevicePtr& device, DType dtype, bool trainable,
@@ -104,6 +137,15 @@ void save_adapter(const Adapter& trained, const std::string& folder) {
       values.push_back((tensor.dtype() == DType::f32 ? tensor : tensor.to(DType::f32)).values<float>());
       tensors.push_back({prefix + name, DType::f32, part.dimensions(tensor.shape()), values.back().data()});
     }
+  std::vector<std::vector<std::byte>> rounded;
+  std::set<std::string> adapted = names_of(adapter.modules);
+  for (const TrainedParameter& each : adapter.parameters_of_base) {
+    if (!is_finite(each.values)) throw NumericError(each.name + ": expected finite numbers to save, found NaN or Inf");
+    rounded.push_back(rounded_values(each.values, each.stored));
+    std::vector<std::int64_t> shape{each.values.rows(), each.values.cols()};
+    if (each.values.rows() == 1) shape.erase(shape.begin());  // the model's vectors are one row
+    tensors.push_back({prefix + stored_name(each, adapted), each.stored, shape, rounded.back().data()});
+  }
   write_safetensors(folder + tensor_file, tensors);
   write_file(folder + config_file, adapter_config_text(adapter));
 }
@@ -133,8 +175,15 @@ Adapter load_adapter(const std::string& folder, const DevicePtr& device, const s
         complaints.shape(tensor->name, fmt::format("[{}]", fmt::join(dimensions, ", ")), tensor->shape_text());
     }
   }
+  std::set<std::string> adapted;
+  for (const LinearShape& map : modules) adapted.insert(map.name);
+  std::map<std::string, const StoredTensor*> trained;
   for (const auto& [name, tensor] : tensors.all()) {
     if (expected.count(name)) continue;
+    if (std::string parameter = trained_parameter(file.config, adapted, name); !parameter.empty()) {
+      trained[parameter] = tensor;
+      continue;
+    }
     const StoredTensor* repeated = repeated_tensor(name, base);
     if (!repeated)
       complaints.unexpected(tensor->name);
@@ -156,6 +205,15 @@ Adapter load_adapter(const std::string& folder, const DevicePtr& device, const s
       module.*part.place = read_tensor(*tensors.find(name_of(map.name, part)), part.shape(spec), device, dtype,
                                        trainable, tensors.path());
     adapter.modules.push_back(std::move(module));
+  }
+  for (const auto& [name, tensor] : trained) {
+    const std::vector<std::int64_t>& shape = tensor->shape;
+    if (shape.empty() || shape.size() > 2)
+      throw InputError(tensors.path() + ": " + tensor->name + ": expected a matrix or a vector, found " +
+                       tensor->shape_text());
+    Shape matrix{shape.size() > 1 ? shape[0] : 1, shape.back()};
+    adapter.parameters_of_base.push_back(
+        {name, read_tensor(*tensor, matrix, device, dtype, trainable, tensors.path()), tensor->dtype()});
   }
   return adapter;
 }

@@ -99,7 +99,10 @@ Sides merged(const std::vector<Part>& parts, const CombineOptions& options) {
 /// Of all adapters, by module, in the order in which modules come first.
 std::vector<std::vector<Part>> parts_of(const std::vector<WeightedAdapter>& adapters) {
   std::vector<std::vector<Part>> modules;
-  for (std::size_t i = 0; i < adapters.size(); ++i)
+  for (std::size_t i = 0; i < adapters.size(); ++i) {
+    if (!adapters[i].adapter.parameters_of_base.empty())
+      throw InputError("combine: " + adapters[i].adapter.parameters_of_base.front().name +
+                       ": expected A and B alone, found a parameter of the base trained beside them");
     for (const LoraModule& module : adapters[i].adapter.modules) {
       if (module.variant != &plain_lora())
         throw InputError("combine: " + module.name + ": expected A and B alone, found another kind of LoRA");
@@ -113,6 +116,7 @@ std::vector<std::vector<Part>> parts_of(const std::vector<WeightedAdapter>& adap
             fmt::format("combine: {}: expected adapters of one base, found maps of {} to {} and of {} to {}",
                         module.name, first.a.cols(), first.b.rows(), module.a.cols(), module.b.rows()));
     }
+  }
   return modules;
 }
 

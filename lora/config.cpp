@@ -72,6 +72,24 @@ std::optional<LoraInit> init_named(std::string_view name) {
   return std::nullopt;
 }
 
+namespace {
+
+constexpr std::pair<TrainedBias, std::string_view> biases[] = {
+    {TrainedBias::none, "none"}, {TrainedBias::lora_only, "lora_only"}, {TrainedBias::all, "all"}};
+
+}  // namespace
+
+std::string_view name_of(TrainedBias bias) {
+  return std::find_if(std::begin(biases), std::end(biases), [&](const auto& each) { return each.first == bias; })
+      ->second;
+}
+
+std::optional<TrainedBias> bias_named(std::string_view name) {
+  for (const auto& [bias, text] : biases)
+    if (text == name) return bias;
+  return std::nullopt;
+}
+
 bool changes_base(LoraInit init) { return init == LoraInit::pissa || init == LoraInit::olora; }
 
 double LoraConfig::scaling(std::int64_t rank, double alpha) const {

@@ -34,6 +34,13 @@ std::optional<LoraInit> init_named(std::string_view name);
 /// Whether the adapter starts as a part of the base.
 bool changes_base(LoraInit init);
 
+/// Which biases of the base are trained too: none, those of the adapted maps, or all.
+enum class TrainedBias { none, lora_only, all };
+
+/// PEFT's word for it.
+std::string_view name_of(TrainedBias bias);
+std::optional<TrainedBias> bias_named(std::string_view name);
+
 /// PEFT's LoraConfig, with its names and defaults. Field order is PEFT's order of importance.
 struct LoraConfig {
   std::int64_t r = 8;
@@ -48,9 +55,13 @@ struct LoraConfig {
   std::vector<std::pair<std::string, double>> alpha_pattern = {};
   bool lora_bias = false;  ///< B has a bias, trained and scaled as B is
   bool use_dora = false;   ///< rows of W + s B A have a trained magnitude
+  TrainedBias bias = TrainedBias::none;
+  std::vector<std::string> modules_to_save = {};  ///< ends of the names of modules that are trained whole
 
   /// Whether what training starts from depends on the base's weights.
-  bool starts_from_base() const { return use_dora || changes_base(init_lora_weights); }
+  bool starts_from_base() const {
+    return use_dora || changes_base(init_lora_weights) || bias != TrainedBias::none || !modules_to_save.empty();
+  }
   /// s = alpha/r, or alpha/sqrt(r) with use_rslora (Kalajdzievski 2023), of modules that no pattern names.
   double scaling() const { return scaling(r, lora_alpha); }
   double scaling(std::int64_t rank, double alpha) const;

@@ -9,6 +9,8 @@ std::vector<double> loraplus_ratios(const Adapter& adapter, double ratio) {
   for (const LoraModule& module : adapter.modules)
     for (const VariantTensor& tensor : module.variant->tensors())
       ratios.push_back(tensor.is_vector || tensor.name.starts_with("lora_B") ? ratio : 1);
+  for (const TrainedParameter& parameter : adapter.parameters_of_base)
+    ratios.push_back(parameter.values.rows() == 1 ? ratio : 1);
   return ratios;
 }
 

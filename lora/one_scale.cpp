@@ -21,6 +21,9 @@ Tensor padded(const Tensor& values, Shape shape, double factor) {
 
 Adapter with_one_scale(const Adapter& adapter) {
   if (adapter.modules.empty()) throw InputError("convert: expected an adapter with modules, found none");
+  if (!adapter.parameters_of_base.empty())
+    throw InputError("convert: " + adapter.parameters_of_base.front().name +
+                     ": expected A and B alone, found a parameter of the base trained beside them");
   std::int64_t rank = 0;
   double scale = adapter.modules.front().scale;
   bool one = scale != 0;

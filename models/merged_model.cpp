@@ -12,6 +12,7 @@
 #include "io/mapped_file.h"
 #include "io/safetensors_write.h"
 #include "lora/merge.h"
+#include "lora/rounded_values.h"
 #include "lora/variant.h"
 #include "models/base_tensors.h"
 #include "models/model_files.h"
@@ -75,6 +76,20 @@ MergeReport write_tensors(const CausalLm& model, const std::string& model_folder
           throw InputError(model_folder + ": " + name + ": expected a tensor to merge the adapter into, found none");
         terms[name].push_back({&module, a.weight, parameter});
       }
+  std::map<std::string, const TrainedParameter*> trained;
+  for (const WeightedAdapter& a : adapters)
+    for (const TrainedParameter& parameter : a.adapter.parameters_of_base) {
+      if (!base.find(parameter.name))
+        throw InputError(model_folder + ": " + parameter.name +
+                         ": expected a tensor to put the trained one in the place of, found none");
+      if (terms.count(parameter.name))
+        throw InputError(model_folder + ": " + parameter.name +
+                         ": expected one change, found a trained one and another");
+      trained[parameter.name] = &parameter;
+    }
+  for (const auto& [name, slot] : model.parameters())
+    if (!trained.empty() && name == "lm_head.weight" && !base.find(name))
+      throw InputError(model_folder + ": expected a head of its own to merge a trained embedding, found a tied one");
   std::map<std::string, WeightLayout> layouts;
   for (const LinearShape& linear : model.linear_shapes()) layouts[linear.name + ".weight"] = linear.layout;
 
@@ -100,11 +115,17 @@ MergeReport write_tensors(const CausalLm& model, const std::string& model_folder
     add_kept(report, name, weight.dtype(), kept);
     all += kept;
   }
+  for (const auto& [name, parameter] : trained) {
+    const StoredTensor* tensor = base.find(name);
+    std::vector<std::byte> values = rounded_values(parameter->values, tensor->dtype());
+    file.add(tensor->name, values.data(), values.size());
+    unchanged.erase(tensor->name);
+  }
   for (const auto& [name, tensor] : unchanged) file.add(name, tensor->bytes, tensor->byte_count);
   file.commit();
   report.kept = all.share();
   report.tensors = static_cast<std::int64_t>(outlines.size());
-  report.merged = static_cast<std::int64_t>(terms.size());
+  report.merged = static_cast<std::int64_t>(terms.size() + trained.size());
   return report;
 }
 

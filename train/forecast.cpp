@@ -10,6 +10,7 @@
 #include "data/row_stream.h"
 #include "engine/error.h"
 #include "io/safetensors.h"
+#include "models/trained_parameters.h"
 #include "ops/meta_device.h"
 #include "optim/adamw.h"
 #include "optim/clip.h"
@@ -195,6 +196,8 @@ Forecast forecast_training(const std::string& model_folder, LoadOptions load, co
       config.target_modules = default_targets(model->config().model_type);
     adapter =
         make_adapter(meta, config, model->linear_shapes(), options.seed, accumulation_type(model->compute_dtype()));
+    adapter.parameters_of_base = parameters_to_train(*model, config, adapter.modules);
+    put_parameters(*model, adapter);
   }
   Forecast forecast = forecast_steps(*model, lora ? &adapter : nullptr, options, data, eval,
                                      eval_adapters ? eval_adapters(*model) : std::vector<WeightedAdapter>());

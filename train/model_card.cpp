@@ -63,6 +63,9 @@ std::string hyper_parameters(const CardFacts& facts, const Adapter* adapter) {
     line(out, "scaling", c.use_rslora ? "alpha / sqrt(rank)" : "alpha / rank");
     if (c.lora_bias) line(out, "bias of B", "trained (lora_bias)");
     if (c.use_dora) line(out, "lengths of the weights' rows", "trained (DoRA)");
+    if (c.bias != TrainedBias::none) line(out, "biases of the base", fmt::format("trained ({})", name_of(c.bias)));
+    if (!c.modules_to_save.empty())
+      line(out, "modules trained whole", code(fmt::format("{}", fmt::join(c.modules_to_save, ", "))));
     if (changes_base(c.init_lora_weights))
       line(out, "started as",
            fmt::format("a part of the base ({}); saved for the base itself, with rank {}", name_of(c.init_lora_weights),

@@ -8,6 +8,7 @@
 #include "lora/adapter_file.h"
 #include "models/family.h"
 #include "models/model.h"
+#include "models/trained_parameters.h"
 #include "tests/device/test_device.h"
 #include "tests/models/golden_case.h"
 #include "tests/models/shared.h"
@@ -17,6 +18,16 @@ using namespace loragrad;
 namespace {
 
 double relative(double a, double b) { return std::abs(a - b) / std::abs(b); }
+
+/// PEFT's parameters have other names than the tensors of its files.
+const StoredTensor* gradient_of(const GoldenCase& golden, const std::string& name) {
+  std::string key = "grad.base_model.model." + name, module = key.substr(0, key.rfind('.')),
+              end = key.substr(key.rfind('.'));
+  for (const std::string& each :
+       {key, key + ".weight", module + ".modules_to_save" + end, module + ".base_layer" + end})
+    if (const StoredTensor* found = golden.tensors.find(each)) return found;
+  return nullptr;
+}
 
 void check_family(const std::string& folder) {
   CAPTURE(folder);
@@ -32,6 +43,7 @@ void check_family(const std::string& folder) {
   CHECK(relative(loss_of({}), golden.number("base_loss")) < 2e-5);
 
   Adapter adapter = load_adapter(folder + "/adapter", device, model->linear_shapes(), true);
+  put_parameters(*model, adapter);
   CHECK(adapter.parameters() == static_cast<std::int64_t>(golden.number("trainable")));
   ActiveAdapters adapters = model->activate(adapter);
   CHECK(golden.logit_difference(*model, "adapted_logits", adapters) < 2e-4);
@@ -42,9 +54,7 @@ void check_family(const std::string& folder) {
   int compared = 0;
   for (const auto& [key, tensor] : adapter.tensors()) {
     const std::string& name = key;  // as clang 14 wants it for CHECK_MESSAGE
-    std::string grad = "grad.base_model.model." + name;
-    const StoredTensor* expected = golden.tensors.find(grad);
-    if (!expected) expected = golden.tensors.find(grad + ".weight");  // what PEFT's files leave out
+    const StoredTensor* expected = gradient_of(golden, name);
     REQUIRE_MESSAGE(expected, name);
     auto* values = reinterpret_cast<const float*>(expected->bytes);
     std::vector<float> ours = tensor.grad().values<float>();
@@ -54,11 +64,13 @@ void check_family(const std::string& folder) {
       difference += std::pow(ours[i] - values[i], 2);
       norm += std::pow(values[i], 2);
     }
-    CHECK_MESSAGE(std::sqrt(difference) <= 1e-4 * std::sqrt(norm), name);
+    // Attention does not depend on a key's bias: its gradient is rounding alone.
+    constexpr double rounding = 1e-7;
+    CHECK_MESSAGE(std::sqrt(difference) <= 1e-4 * std::sqrt(norm) + rounding, name);
     ++compared;
   }
   CHECK(compared > 0);
-  CHECK(relative(loss_of({}), golden.number("base_loss")) < 2e-5);
+  if (adapter.parameters_of_base.empty()) CHECK(relative(loss_of({}), golden.number("base_loss")) < 2e-5);
 }
 
 }  // namespace
@@ -78,4 +90,6 @@ TEST_CASE("families equal transformers and PEFT: goldens of the project") {
 TEST_CASE("families equal transformers and PEFT: shared goldens") {
   REQUIRE_SHARED(shared);
   for (const std::string& folder : shared_golden_folders(shared)) check_family(folder);
+  // Not trained on: Adam follows the rounding that a key's bias has for a gradient.
+  for (const char* name : {"llama-savehead", "opt-bias"}) check_family(shared + "/golden/families/" + name);
 }

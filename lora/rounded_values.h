@@ -1,0 +1,12 @@
+#pragma once
+#include <cstddef>
+#include <vector>
+
+#include "engine/tensor.h"
+
+namespace loragrad {
+
+/// A tensor's values in the type that a file has them in: f64, f32, bf16 or f16.
+std::vector<std::byte> rounded_values(const Tensor& tensor, DType dtype);
+
+}  // namespace loragrad
