@@ -28,7 +28,7 @@ void require_adapter_folder(const std::string& folder) {
   fs::path path(folder);
   auto has = [&](const char* name) { return is_there(path / name); };
   std::string where = path_text(folder) + ": ";
-  bool peft = has("adapter_model.safetensors");
+  bool peft = has("adapter_model.safetensors") || has("adapter_model.bin");
   if (!peft && has("adapters.safetensors"))
     throw InputError(where +
                      "expected PEFT's adapter, found one of mlx: loragrad convert --model BASE --adapter DIR --to peft "
@@ -38,13 +38,6 @@ void require_adapter_folder(const std::string& folder) {
                      "expected PEFT's adapter, found an older one of mlx: merge it with mlx_lm.fuse --model BASE "
                      "--adapter-path DIR --save-path OUT, and give OUT as --model");
   require_folder_with(folder, "adapter_config.json");
-  if (!peft && has("adapter_model.bin"))
-    throw InputError(
-        where +
-        "expected adapter_model.safetensors, found adapter_model.bin; convert it there: python3 -c "
-        "\"import torch;from safetensors.torch import save_file;save_file({k:v.clone().contiguous() for k,v "
-        "in torch.load('adapter_model.bin','cpu',weights_only=True).items()},'adapter_model.safetensors',"
-        "{'format':'pt'})\"");
 }
 
 }  // namespace loragrad

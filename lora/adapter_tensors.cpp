@@ -8,7 +8,9 @@
 #include "engine/error.h"
 #include "engine/half.h"
 #include "io/json.h"
+#include "io/mapped_file.h"
 #include "io/stored_values.h"
+#include "io/torch_file.h"
 #include "lora/variant.h"
 
 namespace loragrad {
@@ -40,6 +42,12 @@ Name name_of(const std::string& stored) {
   return {name, ""};
 }
 
+/// Where both are there, the one that PEFT reads.
+std::string file_of(const std::string& folder) {
+  std::string pickled = folder + "/adapter_model.bin", file = folder + "/adapter_model.safetensors";
+  return is_there(pickled) && !is_there(file) ? pickled : file;
+}
+
 double rounded(double value, DType dtype) {
   if (dtype == DType::f64) return value;
   auto narrow = static_cast<float>(value);
@@ -51,7 +59,7 @@ double rounded(double value, DType dtype) {
 }  // namespace
 
 AdapterTensors::AdapterTensors(const std::string& folder)
-    : path_(folder + "/adapter_model.safetensors"), file_(open_safetensors(path_)) {
+    : path_(file_of(folder)), file_(path_.ends_with(".bin") ? open_torch_file(path_) : open_safetensors(path_)) {
   std::set<std::string> adapters;
   for (const StoredTensor& tensor : file_.tensors) {
     if (!tensor.name.starts_with(prefix)) {

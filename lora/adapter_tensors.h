@@ -13,7 +13,7 @@ namespace loragrad {
 /// instead (a model, an adapter within, a pickle, mlx's files) and what to do with it.
 void require_adapter_folder(const std::string& folder);
 
-/// The tensors of an adapter folder's adapter_model.safetensors by the names that the model has for them: without
+/// The tensors of an adapter folder's adapter_model.safetensors, or of the adapter_model.bin of older versions, by the names that the model has for them: without
 /// PEFT's "base_model.model.", and without the adapter's own name, which the state dict of PEFT's model has in them
 /// ("q_proj.lora_A.default.weight").
 class AdapterTensors {

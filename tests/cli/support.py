@@ -1,5 +1,5 @@
 """What the tests of the command line share: running the binary, and a tiny model made by the binary itself."""
-import atexit, functools, json, os, pathlib, shutil, struct, subprocess, tempfile, unittest
+import atexit, functools, json, math, os, pathlib, shutil, struct, subprocess, tempfile, unittest, zipfile
 
 BINARY = os.environ["LORAGRAD_BINARY"]
 # The program with the GPU's backend in emulation (tests/cuda_emulation/README.md).
@@ -47,6 +47,21 @@ def write_safetensors(path, tensors):
         body += values
     text = json.dumps(header).encode()
     pathlib.Path(path).write_bytes(struct.pack("<Q", len(text)) + text + body)
+
+
+def write_pytorch(path, tensors):
+    """What torch.save writes, without torch: a state dict of floats."""
+    text = lambda value: b"X" + len(value.encode()).to_bytes(4, "little") + value.encode()
+    numbers = lambda values: b"(" + b"".join(b"J" + value.to_bytes(4, "little") for value in values) + b"t"
+    ordered, items = b"ccollections\nOrderedDict\n)R", b""
+    with zipfile.ZipFile(path, "w") as archive:
+        for key, (name, (dtype, shape, values)) in enumerate(tensors.items()):
+            assert dtype == "F32"
+            strides = [math.prod(shape[i + 1:]) for i in range(len(shape))]
+            storage = b"(" + text("storage") + b"ctorch\nFloatStorage\n" + text(str(key)) + text("cpu") + numbers([len(values) // 4])[1:-1] + b"tQ"
+            items += text(name) + b"ctorch._utils\n_rebuild_tensor_v2\n(" + storage + numbers([0])[1:-1] + numbers(shape) + numbers(strides) + b"\x89" + ordered + b"tR"
+            archive.writestr(f"pytorch_model/data/{key}", values)
+        archive.writestr("pytorch_model/data.pkl", b"\x80\x02" + ordered + b"(" + items + b"u.")
 
 
 def floats(values):

@@ -1,30 +1,9 @@
 """Models whose weights are pytorch_model.bin: used as the same in safetensors, merged into safetensors."""
 import json, os, pathlib, pickle, subprocess, unittest, zipfile
 
-from support import CliTest, read_safetensors
+from support import CliTest, read_safetensors, write_pytorch
 
 PYTHON = os.environ.get("LORAGRAD_PYTHON")
-# What torch.save writes, without torch: a state dict of floats, and an index for several files.
-GLOBALS = {"dict": b"ccollections\nOrderedDict\n)R", "tensor": b"ctorch._utils\n_rebuild_tensor_v2\n", "storage": b"ctorch\nFloatStorage\n"}
-
-
-def text(value): return b"X" + len(value.encode()).to_bytes(4, "little") + value.encode()
-def number(value): return b"J" + value.to_bytes(4, "little")
-
-
-def strides(shape): return [1] if len(shape) == 1 else [shape[1], 1]
-
-
-def write_pytorch(path, tensors):
-    items = b""
-    with zipfile.ZipFile(path, "w") as archive:
-        for key, (name, (dtype, shape, values)) in enumerate(tensors.items()):
-            assert dtype == "F32"
-            storage = b"(" + text("storage") + GLOBALS["storage"] + text(str(key)) + text("cpu") + number(len(values) // 4) + b"tQ"
-            sizes = b"(" + b"".join(map(number, shape)) + b"t(" + b"".join(map(number, strides(shape))) + b"t"
-            items += text(name) + GLOBALS["tensor"] + b"(" + storage + number(0) + sizes + b"\x89" + GLOBALS["dict"] + b"tR"
-            archive.writestr(f"pytorch_model/data/{key}", values)
-        archive.writestr("pytorch_model/data.pkl", b"\x80\x02" + GLOBALS["dict"] + b"(" + items + b"u.")
 
 
 class PytorchFiles(CliTest):
