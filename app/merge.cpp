@@ -11,6 +11,7 @@
 #include "engine/error.h"
 #include "io/atomic.h"
 #include "io/hub_cache.h"
+#include "io/sharded_writer.h"
 #include "models/trained_parameters.h"
 #include "train/model_card.h"
 #include "train/output.h"
@@ -38,10 +39,12 @@ int run_merge(const Words& words) {
   std::vector<std::string> adapter_arguments;
   ComputeFlags compute;
   compute.precision = "f32";
+  std::optional<std::size_t> shard_size;
   bool overwrite = false, json = false;
   flags.text("model", model_folder, "DIR", "a Hugging Face model folder");
   flags.list("adapter", adapter_arguments, "DIR[:WEIGHT]", "an adapter to merge; several add up");
   flags.text("output", output_folder, "DIR", "the folder to write");
+  flags.bytes("shard-size", shard_size, "of one file of weights at most; 5GB where it is not given");
   flags.toggle("overwrite", overwrite, "replace an earlier output");
   compute.add(flags, false);
   flags.toggle("json", json, "print the result as JSON");
@@ -64,7 +67,9 @@ int run_merge(const Words& words) {
   });
   catch_interrupts();
   TrainingOutput output(output_folder, overwrite);
-  MergeReport report = source.use([&] { return write_merged_model(*model, model_folder, adapters, output.file("")); });
+  MergeReport report = source.use([&] {
+    return write_merged_model(*model, model_folder, adapters, output.file(""), shard_size.value_or(largest_shard));
+  });
   write_file(output.file("README.md"), merged_card(base_name_of(model_folder), adapter_arguments));
   stop_if_interrupted();
   commit_output(output, output_folder);

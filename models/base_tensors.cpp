@@ -31,4 +31,10 @@ const StoredTensor* BaseTensors::find_tied(const std::string& name) const {
   return stored;
 }
 
+const StoredTensor* BaseTensors::tied_copy(const CausalLm& model) const {
+  bool has_head = false;
+  for (const auto& [name, parameter] : model.parameters()) has_head |= name == head;
+  return tied_ && !has_head && find(embedding_) ? find(head) : nullptr;
+}
+
 }  // namespace loragrad

@@ -22,6 +22,8 @@ class BaseTensors {
   const StoredTensor* find(const std::string& name) const { return find_stored(file_, name, base_prefix_); }
   /// The same for a model in memory: of a tied head and its embedding each is found by the other's name.
   const StoredTensor* find_tied(const std::string& name) const;
+  /// The head that is stored beside its embedding, whose values it has: of a model that has no such parameter.
+  const StoredTensor* tied_copy(const CausalLm& model) const;
 
  private:
   SafetensorsFile file_;

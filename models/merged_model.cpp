@@ -10,7 +10,7 @@
 #include "engine/random.h"
 #include "io/atomic.h"
 #include "io/mapped_file.h"
-#include "io/safetensors_write.h"
+#include "io/sharded_writer.h"
 #include "lora/merge.h"
 #include "lora/rounded_values.h"
 #include "lora/variant.h"
@@ -63,9 +63,10 @@ void add_kept(MergeReport& report, const std::string& name, DType dtype, const C
   report.lost_to = dtype;
 }
 
-/// model.safetensors, and what of the report is known by it. One merged weight at a time is in memory.
+/// The tensors' files, and what of the report is known by them. One merged weight at a time is in memory.
 MergeReport write_tensors(const CausalLm& model, const std::string& model_folder,
-                          const std::vector<WeightedAdapter>& adapters, const std::string& path) {
+                          const std::vector<WeightedAdapter>& adapters, const std::string& folder,
+                          std::uint64_t shard_bytes) {
   BaseTensors base(model, model_folder);
   std::map<std::string, std::vector<MergeTerm>> terms;  // by the parameter's name
   for (const WeightedAdapter& a : adapters)
@@ -93,14 +94,17 @@ MergeReport write_tensors(const CausalLm& model, const std::string& model_folder
   std::map<std::string, WeightLayout> layouts;
   for (const LinearShape& linear : model.linear_shapes()) layouts[linear.name + ".weight"] = linear.layout;
 
+  // Its embedding may change; a head that was trained is one of its own.
+  const StoredTensor* repeated = trained.count("lm_head.weight") ? nullptr : base.tied_copy(model);
   std::map<std::string, const StoredTensor*> unchanged;
   std::vector<TensorOutline> outlines;
   for (const StoredTensor& tensor : base.file().tensors) {
     if (!is_parameter_dtype(tensor)) continue;  // readers make buffers anew
+    if (&tensor == repeated) continue;
     outlines.push_back({tensor.name, tensor.dtype(), tensor.shape});
     unchanged[tensor.name] = &tensor;
   }
-  SafetensorsWriter file(path, outlines);
+  ShardedWriter file(folder, outlines, shard_bytes);
   MergeReport report;
   ChangeKept all;
   for (const auto& [name, list] : terms) {
@@ -137,9 +141,10 @@ void copy_companions(const std::string& from, const std::string& to) {
 }
 
 MergeReport write_merged_model(const CausalLm& model, const std::string& model_folder,
-                               const std::vector<WeightedAdapter>& adapters, const std::string& output) {
+                               const std::vector<WeightedAdapter>& adapters, const std::string& output,
+                               std::uint64_t shard_bytes) {
   require_finite(model, model_folder);
-  MergeReport report = write_tensors(model, model_folder, adapters, output + "/model.safetensors");
+  MergeReport report = write_tensors(model, model_folder, adapters, output, shard_bytes);
   write_file(output + "/config.json", read_file(model_folder + "/config.json"));
   copy_companions(model_folder, output);
 

@@ -5,7 +5,7 @@
 
 #include "io/atomic.h"
 #include "io/json.h"
-#include "io/safetensors_write.h"
+#include "io/sharded_writer.h"
 #include "models/model_files.h"
 
 namespace loragrad {
@@ -41,7 +41,7 @@ void write_model(const CausalLm& model, const std::string& base_folder, const st
     std::vector<std::int64_t> dims = matrix ? std::vector{shape.rows, shape.cols} : std::vector{shape.cols};
     outlines.push_back({name, parameter->dtype(), dims});
   }
-  SafetensorsWriter file((fs::path(folder) / "model.safetensors").string(), outlines);
+  ShardedWriter file(folder, outlines);
   for (const auto& [name, parameter] : model.parameters()) {
     HostBytes values = parameter->weight().on_host();
     file.add(name, values.data, values.size);

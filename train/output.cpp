@@ -12,6 +12,7 @@
 #include "io/json.h"
 #include "io/mapped_file.h"
 #include "io/message.h"
+#include "io/sharded_writer.h"
 #include "lora/adapter_file.h"
 #include "models/model_files.h"
 #include "models/write_model.h"
@@ -23,15 +24,15 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::array ours{"adapter_config.json", "adapter_model.safetensors", "README.md",           "metrics.jsonl",
-                          "config.json",         "model.safetensors",         "adapters.safetensors"};
+constexpr std::array ours{"adapter_config.json", "adapter_model.safetensors", "README.md", "metrics.jsonl",
+                          "config.json",         "adapters.safetensors"};
 
 /// A folder within, of the same files.
 constexpr const char* best_folder = "best";
 
 bool is_ours(const std::string& name) {
   auto among = [&](const auto& names) { return std::find(names.begin(), names.end(), name) != names.end(); };
-  return among(ours) || among(model_companions);
+  return among(ours) || among(model_companions) || is_model_file(name);
 }
 
 bool is_marked(const fs::path& folder) {
