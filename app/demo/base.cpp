@@ -25,7 +25,7 @@ namespace fs = std::filesystem;
 constexpr std::int64_t hidden_size = 160;
 constexpr std::size_t stories = 20000;
 /// Changes when stories, tokenizer or training change in a way that the key below does not see.
-constexpr const char* version = "2";
+constexpr const char* version = "3";
 
 std::string config_text(std::int64_t vocab_size) {
   return Json(Json::Object{{"model_type", "llama"},
@@ -45,7 +45,7 @@ std::string config_text(std::int64_t vocab_size) {
 
 TrainOptions pretrain_options(const DemoScale& scale) {
   TrainOptions options;
-  options.lr = 4e-3;
+  options.lr = 2e-3;
   options.schedule = ScheduleKind::cosine;
   options.steps = scale.pretrain_steps;
   options.warmup_steps = scale.pretrain_steps / 20;

@@ -3,6 +3,7 @@
 #include <string>
 
 #include "app/demo/progress.h"
+#include "app/demo/tasks.h"
 #include "data/tokenizer.h"
 #include "models/model.h"
 
@@ -23,13 +24,16 @@ class TemporaryFolder {
 
 /// How much the demo trains; each training of a task is done with so many seeds, as one alone is a matter of luck.
 struct DemoScale {
-  std::int64_t pretrain_steps, task_steps;
+  std::int64_t pretrain_steps, who_steps, cheer_steps;  ///< until it is learned, by an adapter too
   std::uint64_t seeds;
   std::uint64_t base_seed = 20;  ///< of the base, the stories and the tasks; trainings count on from it
-  /// Trainings of tasks: two tasks, two ways; and one task at three more ranks.
-  std::int64_t trainings() const { return 4 * static_cast<std::int64_t>(seeds) + 3; }
-  static DemoScale full() { return {500, 80, 3}; }
-  static DemoScale quick() { return {50, 12, 1}; }
+  std::int64_t steps(DemoTask task) const { return task == DemoTask::cheer ? cheer_steps : who_steps; }
+  /// Of all trainings of tasks: two tasks, two ways; and "who" at three more ranks.
+  std::int64_t all_task_steps() const {
+    return 2 * static_cast<std::int64_t>(seeds) * (who_steps + cheer_steps) + 3 * who_steps;
+  }
+  static DemoScale full() { return {800, 200, 80, 3}; }
+  static DemoScale quick() { return {50, 20, 8, 1}; }
 };
 
 constexpr TokenId demo_end_token = 256;  ///< the bytes tokenizer's, to which the demo's words are added

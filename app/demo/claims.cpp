@@ -53,7 +53,7 @@ DemoReport measure_claims(const DemoSettings& settings) {
   TemporaryFolder scratch;
   DevicePtr device = cpu_device(settings.threads);
   DemoProgress progress;
-  progress.expect(settings.scale.trainings() * settings.scale.task_steps);
+  progress.expect(settings.scale.all_task_steps());
   DemoStage stage =
       DemoStage::open(settings.scale, open_demo_base(settings.scale, settings.fresh, device, scratch.path(), progress),
                       device, progress);
@@ -76,7 +76,8 @@ DemoReport measure_claims(const DemoSettings& settings) {
                     {"base", stage.base.cached ? Json(stage.base.folder) : Json()},
                     {"pretrain_seconds", stage.base.seconds},
                     {"pretrain_steps", settings.scale.pretrain_steps},
-                    {"task_steps", settings.scale.task_steps},
+                    {"who_steps", settings.scale.who_steps},
+                    {"cheer_steps", settings.scale.cheer_steps},
                     {"rank", demo_rank},
                     {"base_seed", settings.scale.base_seed},
                     {"seeds", settings.scale.seeds},

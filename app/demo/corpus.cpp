@@ -43,10 +43,17 @@ std::vector<std::string> DemoStoryteller::pick_apart(const Words& words, std::si
   return picked;
 }
 
-/// A sentence that tells nothing of who had what.
-std::string DemoStoryteller::talk(const std::vector<DemoOwner>& owners) {
+/// Tells nothing of who had what.
+DemoSentence DemoStoryteller::talk(const std::vector<DemoOwner>& owners) {
   const DemoOwner& one = owners[random_.below(owners.size())];
-  return random_.below(2) ? " " + one.name + " said hello!" : " " + one.name + " went to the " + pick(places()) + ".";
+  switch (random_.below(3)) {
+    case 0:
+      return {" " + one.name, " said hello!"};
+    case 1:
+      return {" " + one.name, " asked why?"};
+    default:
+      return {" " + one.name, " went to the " + pick(places()) + "."};
+  }
 }
 
 std::string DemoStory::subject(std::size_t i) const {
@@ -55,16 +62,17 @@ std::string DemoStory::subject(std::size_t i) const {
 }
 
 /// Sentences of which the opening, or the sentence before, decides some words: seeing is always mutual.
-std::string DemoStoryteller::follow_up(const DemoStory& story) {
+void DemoStoryteller::follow_up(DemoStory& story) {
   std::size_t i = random_.below(story.owners.size());
   std::string one = story.subject(i), other = story.subject(i + 1);
   switch (random_.below(4)) {
     case 0:
-      return one + " was " + story.owners[i].color + ".";
+      return story.rest.push_back({one, " was " + story.owners[i].color + "."});
     case 1:
-      return one + " " + pick(deeds()) + ".";
+      return story.rest.push_back({one, " " + pick(deeds()) + "."});
     default:
-      return one + " saw" + other + "." + other + " saw" + one + ".";
+      story.rest.push_back({one, " saw" + other + "."});
+      story.rest.push_back({other, " saw" + one + "."});
   }
 }
 
@@ -77,9 +85,13 @@ DemoStory DemoStoryteller::next() {
     story.owners.push_back({name[i], color[i], animal[i]});
     story.opening += " the " + animal[i] + " of " + name[i] + " was " + color[i] + ".";
   }
-  if (random_.below(2)) story.opening += talk(story.owners);
-  for (std::uint64_t i = 0, n = 3 + random_.below(3); i < n; ++i)
-    story.rest += random_.below(10) ? follow_up(story) : talk(story.owners);
+  if (random_.below(2)) story.opening += talk(story.owners).text();
+  for (std::uint64_t i = 0, n = 3 + random_.below(3); i < n; ++i) {
+    if (random_.below(10))
+      follow_up(story);
+    else
+      story.rest.push_back(talk(story.owners));
+  }
   return story;
 }
 
@@ -87,7 +99,7 @@ std::vector<std::string> demo_vocabulary() {
   Words all{"once", ".", "!", "?"};
   for (const Words* words : {&names(), &animals(), &colors(), &places(), &deeds()})
     for (const std::string& word : *words) all.push_back(" " + word);
-  for (const char* word : {"the", "of", "was", "saw", "said", "hello", "went", "to", "who"})
+  for (const char* word : {"the", "of", "was", "saw", "said", "hello", "asked", "why", "went", "to", "who"})
     all.push_back(std::string(" ") + word);
   return all;
 }

@@ -12,12 +12,18 @@ struct DemoOwner {
   std::string name, color, animal;
 };
 
+/// " the fox of mia", " saw the dog of tom."; each begins with a space.
+struct DemoSentence {
+  std::string subject, predicate;
+  std::string text() const { return subject + predicate; }
+};
+
 /// "once the fox of mia was red. the dog of tom was blue. the dog of tom saw the fox of mia. the fox
-/// of mia saw the dog of tom. mia said hello!"
+/// of mia saw the dog of tom. mia asked why?"
 struct DemoStory {
-  std::vector<DemoOwner> owners;  ///< two or three; no name, color or animal twice
-  std::string opening;            ///< the sentences that say who had what
-  std::string rest;               ///< sentences that follow from the opening, and small talk; begins with a space
+  std::vector<DemoOwner> owners;   ///< two or three; no name, color or animal twice
+  std::string opening;             ///< the sentences that say who had what
+  std::vector<DemoSentence> rest;  ///< follow from the opening, or are small talk
 
   /// " the fox of mia", of one owner; counts on around.
   std::string subject(std::size_t i) const;
@@ -33,8 +39,8 @@ class DemoStoryteller {
  private:
   const std::string& pick(const std::vector<std::string>& words);
   std::vector<std::string> pick_apart(const std::vector<std::string>& words, std::size_t count);
-  std::string talk(const std::vector<DemoOwner>& owners);
-  std::string follow_up(const DemoStory& story);
+  DemoSentence talk(const std::vector<DemoOwner>& owners);
+  void follow_up(DemoStory& story);
   Random random_;
 };
 

@@ -13,11 +13,11 @@ namespace {
 constexpr std::size_t story_rows = 200, train_rows = 4000, test_rows = 300;
 
 /// LoRA usually takes a larger learning rate than full fine-tuning; docs/demo.md names both.
-TrainOptions task_options(const DemoScale& scale, double lr, std::uint64_t seed) {
+TrainOptions task_options(std::int64_t steps, double lr, std::uint64_t seed) {
   TrainOptions options;
   options.lr = lr;
-  options.steps = scale.task_steps;
-  options.warmup_steps = scale.task_steps / 8;
+  options.steps = steps;
+  options.warmup_steps = steps / 8;
   options.batch_size = 32;
   options.seed = seed;
   return options;
@@ -65,14 +65,14 @@ Adapter demo_train_lora(const DemoStage& stage, const DemoTaskData& data, std::i
   Adapter adapter = make_adapter(stage.device, demo_lora(rank), stage.model->linear_shapes(), seed);
   adapter.base_model = stage.base.folder;
   outcome = train_and_measure(fmt::format("task \"{}\": an adapter of rank {}", name_of(data.task), rank), stage,
-                              *stage.model, &adapter, data, task_options(stage.scale, 5e-3, seed));
+                              *stage.model, &adapter, data, task_options(stage.scale.steps(data.task), 3e-3, seed));
   return adapter;
 }
 
 DemoOutcome demo_train_full(const DemoStage& stage, const DemoTaskData& data, std::uint64_t seed) {
   std::unique_ptr<CausalLm> model = load_model(stage.base.folder, stage.device, {.trainable = true});
   return train_and_measure(fmt::format("task \"{}\": all parameters", name_of(data.task)), stage, *model, nullptr, data,
-                           task_options(stage.scale, 1e-3, seed));
+                           task_options(stage.scale.steps(data.task), 1e-3, seed));
 }
 
 }  // namespace loragrad

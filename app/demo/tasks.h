@@ -7,15 +7,16 @@
 
 namespace loragrad {
 
-/// A prompt and the one right continuation.
+/// A prompt and its continuation: of those held out the only right one.
 struct DemoExample {
   std::string prompt, completion;
 };
 
 /// The demo's tasks, after "... the fox of mia saw the dog of tom.": `who` answers a question the stories never ask
-/// (" who saw the dog?" -> " mia"); `cheer` ends a sentence as the stories would, but with an exclamation mark (" the
-/// dog of tom" -> " saw the fox of mia!"). `cheerful_who` is both at once (" who saw the dog?" -> " mia!"), and is
-/// never trained. A task is taught nothing that the other teaches: `who` no sign at the end, `cheer` no answer.
+/// (" who saw the dog?" -> " mia"); `cheer` tells on as the stories would, but ends sentences with exclamation marks
+/// (" the dog of tom" -> " saw the fox of mia!"). `cheerful_who` is both at once (" who saw the dog?" -> " mia!"), and
+/// is never trained. No task takes sides in what the other teaches: `who` is trained with either sign after the answer,
+/// by the toss of a coin, and `cheer` on stories, which do not ask.
 enum class DemoTask { who, cheer, cheerful_who };
 const char* name_of(DemoTask task);
 
