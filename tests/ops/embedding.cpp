@@ -55,7 +55,8 @@ TEST_CASE("a frozen table is read in place, at any byte, in any type") {
   CHECK(look_up(f64, DType::f64) == wanted);
   CHECK(look_up(halves, DType::f16) == wanted);
   CHECK(look_up(brains, DType::bf16) == wanted);
-  Weight table = place(device, {f32, sizeof f32, nullptr}, DType::f32, {2, 2}, DType::f32);
+  auto kept = std::make_shared<std::vector<float>>(f32, f32 + 4);
+  Weight table = place(device, {kept->data(), sizeof f32, kept}, DType::f32, {2, 2}, DType::f32);
   CHECK(embedding(ids, table, DType::f32, 3).values<float>() == std::vector<float>{9, -1.5, 3, 6});
 }
 
