@@ -267,7 +267,7 @@ class Names(ErrorTest):
 
     def test_what_means_another_thing_is_not_suggested(self):
         for command, word in (("generate", "--top-k"), ("train", "--warmup_ratio"), ("train", "--num-layers"), ("train", "--frobnicate"), ("train", "--steps-per-epoch"),
-                              ("train", "--data-parallel-size"), ("generate", "--learning-rate"), ("pretrain", "--num-layers"), ("train", "--rate")):
+                              ("train", "--data-parallel-size"), ("generate", "--learning-rate"), ("pretrain", "--num-layers"), ("merge", "--rate")):
             with self.subTest(word): self.assertNotIn("did you mean", self.fails(2, command, word, says="unknown flag"))
 
 

@@ -61,6 +61,5 @@ class OddInputs(CliTest):
         self.fails(2, "generate", "--model", self.model, "--adapter", ":1", "--prompt", "a", says=("--adapter: expected DIR", '":1"'))
 
     def test_flags_that_only_look_like_ours(self):
-        for flag, not_said in (("--save-every", "--eval-every"), ("--date", "--data")):
-            line = self.fails(2, *self.words(flag, 1), says=f"unknown flag {flag}: ")
-            self.assertNotIn(not_said, line)
+        line = self.fails(2, *self.words("--save-every", 1), says="unknown flag --save-every: ")
+        self.assertNotIn("--eval-every", line)

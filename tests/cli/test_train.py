@@ -164,7 +164,7 @@ class Train(CliTest):
         self.fails(4, *self.words(model=self.data / "train.jsonl"), says="train.jsonl")
         self.fails(4, *self.words(model=self.data), says="config.json")
         for key, value, says in (("model_type", "mamba", ("mamba", "llama")), ("hidden_act", "tanhh", "tanhh"), ("num_key_value_heads", 3, "num_key_value_heads"),
-                                 ("intermediate_size", 40, "up_proj"), ("num_hidden_layers", 10**9, "num_hidden_layers"), ("rope_scaling", {"rope_type": "yarn", "factor": 2.0}, "yarn")):
+                                 ("intermediate_size", 40, "up_proj"), ("num_hidden_layers", 10**9, "num_hidden_layers"), ("rope_scaling", {"rope_type": "spiral", "factor": 2.0}, "spiral")):
             with self.subTest(key):
                 model = self.copy_model(key)
                 config = json.loads((model / "config.json").read_text())
