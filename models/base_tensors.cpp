@@ -10,7 +10,9 @@ constexpr const char* head = "lm_head.weight";
 
 const StoredTensor* find_stored(const SafetensorsFile& file, const std::string& name, const std::string& base_prefix) {
   if (const StoredTensor* stored = file.find(name)) return stored;
-  return file.find(name.starts_with(base_prefix) ? name.substr(base_prefix.size()) : base_prefix + name);
+  std::string other = name.starts_with(base_prefix) ? name.substr(base_prefix.size()) : base_prefix + name;
+  if (const StoredTensor* stored = file.find(other)) return stored;
+  return name == head ? file.find("embed_out.weight") : nullptr;
 }
 
 bool is_parameter_dtype(const StoredTensor& tensor) {

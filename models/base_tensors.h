@@ -7,7 +7,8 @@
 namespace loragrad {
 
 /// The tensor of a parameter: a file may leave out the family's base prefix ("model.", models/family.h), or have it
-/// before a name without it ("model.lm_head.weight"). Null where there is none.
+/// before a name without it ("model.lm_head.weight"); GPT-NeoX's call the head embed_out, as nobody else does. Null where
+/// there is none.
 const StoredTensor* find_stored(const SafetensorsFile& file, const std::string& name, const std::string& base_prefix);
 
 /// Whether a parameter can be made of a tensor. Buffers of old files, such as boolean masks, are of other types.

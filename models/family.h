@@ -47,6 +47,10 @@ Family gemma_family();
 Family gemma2_family();
 Family gemma3_family();
 Family phi3_family();
+Family olmo3_family();
+Family gpt_neox_family();
+Family granite_family();
+Family smollm3_family();
 /// The model types that there is a family for.
 std::vector<std::string> model_types();
 /// UsageError for a model type that is none of these.

@@ -6,9 +6,10 @@ namespace loragrad {
 namespace {
 
 const std::vector<Family>& families() {
-  static const std::vector<Family> all{opt_family(),    gpt2_family(),   llama_family(), mistral_family(),
-                                       qwen2_family(),  qwen3_family(),  olmo2_family(), gemma_family(),
-                                       gemma2_family(), gemma3_family(), phi3_family()};
+  static const std::vector<Family> all{opt_family(),      gpt2_family(),    llama_family(),  mistral_family(),
+                                       qwen2_family(),    qwen3_family(),   olmo2_family(),  gemma_family(),
+                                       gemma2_family(),   gemma3_family(),  phi3_family(),   olmo3_family(),
+                                       gpt_neox_family(), granite_family(), smollm3_family()};
   return all;
 }
 

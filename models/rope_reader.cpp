@@ -18,6 +18,7 @@ struct Source {
   bool whole = true;                    // all of the head is turned
   double part = 1;                      // else this part of it, where nothing says it,
   std::optional<JsonRef> part_at = {};  // here or in an object
+  bool null_part = false;
 
   /// A member, null included.
   std::optional<JsonRef> find(const char* key) const {
@@ -54,7 +55,7 @@ std::int64_t dimensions(const Source& source, const std::string& type, ModelConf
   auto nested = source.find("partial_rotary_factor"), factor = nested ? nested : source.part_at;
   bool said = factor && (nested || !factor->is_null());
   auto of_head = [&](double part) { return static_cast<std::int64_t>(static_cast<double>(c.head_dim) * part); };
-  if (!source.whole) return of_head(said ? factor->number(0, 1) : source.part);
+  if (!source.whole) return of_head(factor && (said || !source.null_part) ? factor->number(0, 1) : source.part);
   if (!said) return c.head_dim;
   if (type != "default") {
     if (of_head(factor->number(0, 1e6)) != c.head_dim)
@@ -158,12 +159,14 @@ Rope rope_of(ConfigReader& read, ModelConfig& c, const Source& source, std::opti
 
 Rope read_rope(ConfigReader& read, ModelConfig& c, const RopeKeys& keys) {
   Source source{.objects = rope_object(read), .theta = keys.theta, .whole = !keys.part_key, .part = keys.part};
+  source.null_part = keys.null_part;
   source.part_at = read.find(keys.part_key ? keys.part_key : "partial_rotary_factor");
   return rope_of(read, c, source, read.find(keys.theta_key));
 }
 
 Rope read_rope_of_layers(ConfigReader& read, ModelConfig& c, const std::vector<JsonRef>& objects, double theta) {
-  return rope_of(read, c, {.objects = objects, .layers = true, .theta = theta}, std::nullopt);
+  Source source{.objects = objects, .layers = true, .theta = theta, .part_at = read.find("partial_rotary_factor")};
+  return rope_of(read, c, source, std::nullopt);
 }
 
 }  // namespace loragrad

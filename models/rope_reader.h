@@ -15,6 +15,7 @@ struct RopeKeys {
   /// at the top level, else `part`.
   const char* part_key = nullptr;
   double part = 1;
+  bool null_part = false;  ///< a null of that key is as if it were absent, and not refused
 };
 
 /// The rotation of heads of c.head_dim (even), rescaled as the configuration says ("default", "linear", "dynamic",
@@ -24,7 +25,7 @@ struct RopeKeys {
 Rope read_rope(ConfigReader& read, ModelConfig& c, const RopeKeys& keys = {});
 
 /// The same of the layers of one type, where each type has its own: `objects` say it, the first that has a key, and
-/// nothing at the top level does; `theta` where none has it.
+/// nothing at the top level does but a partial_rotary_factor; `theta` where none has it.
 Rope read_rope_of_layers(ConfigReader& read, ModelConfig& c, const std::vector<JsonRef>& objects, double theta);
 
 }  // namespace loragrad

@@ -47,14 +47,11 @@ GatedMlp gated_mlp(const ModelParts& parts, const RotaryConfig& own, const std::
 class RotaryDecoder final : public Decoder {
  public:
   RotaryDecoder(const ModelParts& parts, const RotaryConfig& own)
-      : Decoder(parts),
-        embedding_scale_(rounded(own.embedding_scale)),
-        rope_of_layers_(own.rope_of_layers),
-        layers_(layer_count()) {
+      : Decoder(parts), own_(own), embedding_scale_(rounded(own.embedding_scale)), layers_(layer_count()) {
     ParameterSource& source = *parts.source;
     std::int64_t d = config_.hidden_size;
     auto norm = [&](const std::string& name) { return source.rms_norm(name, d, config_.norm_eps, own.norm_offset); };
-    rope_of_layers_.resize(layers_.size());
+    own_.rope_of_layers.resize(layers_.size());
     for (const Rope& rope : own.ropes) ropes_.emplace_back(rope, device_);
     embed_tokens_ = source.embedding("model.embed_tokens.weight", {config_.vocab_size, d}, "lm_head.weight",
                                      config_.tie_word_embeddings);
@@ -80,23 +77,26 @@ class RotaryDecoder final : public Decoder {
     for (const Rotary& rope : ropes_) turns.push_back(rope(pass.batch, dtype_));
     Tensor x = embedding(pass.batch.ids, *embed_tokens_, residual(), embedding_scale_);
     x = through_blocks(std::move(x), pass, [this, turns](const Tensor& y, std::size_t layer, const Pass& p) {
-      return block(layers_[layer], y, p, turns[rope_of_layers_[layer]]);
+      return block(layers_[layer], y, p, turns[own_.rope_of_layers[layer]]);
     });
-    return norm_(x, dtype_);
+    return scaled(norm_(x, dtype_), own_.logit_scale);  // the head is linear
   }
 
  private:
   Tensor block(const Layer& layer, const Tensor& x, const Pass& pass, const Tensor& turns) const {
-    Tensor o = layer.self_attn(before(layer.before_attention, x), pass, turns);
-    Tensor middle = add(x, after(layer.after_attention, std::move(o)));
+    Tensor middle =
+        add(x, after(layer.after_attention, layer.self_attn(before(layer.before_attention, x), pass, turns)));
     return add(middle, after(layer.after_mlp, layer.mlp(before(layer.before_mlp, middle), pass)));
   }
   Tensor before(const RmsNorm& norm, const Tensor& x) const { return norm.weight ? norm(x, dtype_) : cast(x, dtype_); }
-  Tensor after(const RmsNorm& norm, Tensor y) const { return norm.weight ? norm(y, residual()) : y; }
+  Tensor after(const RmsNorm& norm, const Tensor& y) const {
+    return scaled(norm.weight ? norm(y, residual()) : y, own_.residual_scale);
+  }
+  static Tensor scaled(const Tensor& x, double factor) { return factor == 1 ? x : scale(x, factor); }
 
+  RotaryConfig own_;
   double embedding_scale_;
   std::vector<Rotary> ropes_;
-  std::vector<std::size_t> rope_of_layers_;
   ParameterSlot embed_tokens_;
   std::vector<Layer> layers_;
   RmsNorm norm_;

@@ -19,9 +19,11 @@ struct RotaryConfig {
   QkNorm qk_norm = QkNorm::none;
   std::vector<std::int64_t> windows = {};  ///< by layer, 0 for none; empty: no layer has one
   BlockNorms norms = {};
-  double norm_offset = 0;                        ///< of all norms' weights
-  double embedding_scale = 1;                    ///< rounded to the type that is computed in
-  double score_scale = 0, score_cap = 0;         ///< of attention; 0: head_dim^-0.5, no soft cap
+  double norm_offset = 0;                 ///< of all norms' weights
+  double embedding_scale = 1;             ///< rounded to the type that is computed in
+  double score_scale = 0, score_cap = 0;  ///< of attention; 0: head_dim^-0.5, no soft cap
+  double residual_scale = 1;              ///< of what each half of a block adds
+  double logit_scale = 1;
   std::vector<Rope> ropes = {};                  ///< that layers turn by
   std::vector<std::size_t> rope_of_layers = {};  ///< which of them each does; empty: the first
 };

@@ -21,10 +21,13 @@ TEST_CASE("a tensor's name may lack the family's prefix, or have it where it sho
   CHECK(find_stored(file, "lm_head.weight", "transformer.") == nullptr);
   CHECK(find_stored(file, "base.model.b.x", "base.model.") == nullptr);
   CHECK(find_stored(file, "two.parts.a.x", "two.parts.") == &file.tensors[0]);
+  file.tensors[1].name = "embed_out.weight";
+  CHECK(find_stored(file, "lm_head.weight", "gpt_neox.") == &file.tensors[1]);
+  CHECK(find_stored(file, "other.weight", "gpt_neox.") == nullptr);
 }
 
 TEST_CASE("families' first parameter is the table of tokens, which a tied head shares") {
-  for (std::string family : {"opt", "gpt2", "llama"}) {
+  for (std::string family : {"opt", "gpt2", "gpt_neox", "llama"}) {
     INFO(family);
     std::string folder = "tests/models/golden/" + family;
     if (!std::filesystem::exists(folder + "/config.json")) folder += "/model";

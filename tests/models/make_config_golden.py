@@ -76,7 +76,7 @@ NESTED = dict(full_attention=dict(rope_type="default", rope_theta=50.0))
 LLAMA_ROPE += several("layer_types", ["full_attention"] * 2, None) + several("rope_parameters", NESTED) + several("rope_scaling", NESTED) + \
     [dict(set={"layer_types": ["full_attention"] * 2, key: NESTED}) for key in ("rope_parameters", "rope_scaling")]
 
-LLAMAS = ("llama", "mistral", "qwen2", "qwen3", "olmo2", "gemma", "gemma2", "gemma3_text")  # of one layout
+LLAMAS = ("llama", "mistral", "qwen2", "qwen3", "olmo2", "gemma", "gemma2", "gemma3_text", "olmo3", "granite", "smollm3")  # of one layout
 SMALL = dict(vocab_size=53, hidden_size=24, intermediate_size=36, num_hidden_layers=3, num_attention_heads=4, num_key_value_heads=2, max_position_embeddings=40, rms_norm_eps=1e-4,
              hidden_act="silu", tie_word_embeddings=True, rope_parameters=dict(rope_type="default", rope_theta=5000.0))
 SMALL_CASES = alternatives(dict(vocab_size=54, hidden_size=32, intermediate_size=35, num_hidden_layers=2, num_attention_heads=2, num_key_value_heads=1, head_dim=8, max_position_embeddings=41,
@@ -110,6 +110,12 @@ GEMMA3_CASES = [case for case in GEMMA2_CASES if "attn_logit_softcapping" not in
        for scaling in ({}, None, dict(rope_type="linear", factor=8.0), dict(type="linear", factor=8.0), dict(rope_type="linear", factor=8.0, rope_theta=90.0),
                        dict(rope_type="llama3", **LLAMA3), YARN, "linear"))]
 
+LAYER_ROPES = dict(full_attention=dict(rope_type="default", rope_theta=5000.0), sliding_attention=dict(rope_type="default", rope_theta=500.0))
+
+
+def alternatives_of(**values): return [{key: value} for key, value in values.items()] + [{key: None} for key in values]
+
+
 FAMILIES = {
     "mistral": (dict(SMALL, head_dim=6, sliding_window=3), SMALL_CASES + several("sliding_window", 2, 0, -1, "3") + [dict(drop=["sliding_window"])]),
     "qwen2": (dict(SMALL, use_sliding_window=True, sliding_window=3, max_window_layers=1), SMALL_CASES + WINDOWS),
@@ -121,6 +127,36 @@ FAMILIES = {
     "gemma3_text": (GEMMA3, SMALL_CASES + GEMMA3_CASES + several("sliding_window", 2, 0, -1, "3") + [dict(drop=["sliding_window"])]),
     "gemma2": (GEMMA2, SMALL_CASES + GEMMA2_CASES + several("sliding_window", 2, 0, -1, "3") + [dict(drop=["sliding_window"])]),
     "phi3": (dict(SMALL, pad_token_id=None, sliding_window=3), SMALL_CASES + several("sliding_window", 2, 0, -1, "3") + [dict(drop=["sliding_window"])]),
+    "olmo3": (dict(SMALL, layer_types=["sliding_attention", "full_attention", "sliding_attention"], sliding_window=3, rope_parameters=LAYER_ROPES),
+              SMALL_CASES + alternatives(dict(attention_bias=True, sliding_window=2, layer_types=["full_attention", "sliding_attention", "full_attention"])) +
+              [dict(set=dict(num_hidden_layers=2), drop=["layer_types"]), dict(set=dict(num_hidden_layers=5), drop=["layer_types"])] +
+              several("layer_types", ["full_attention"] * 3, ["full_attention"] * 2 + ["chunked"]) + several("sliding_window", 0) +
+              several("rope_parameters", dict(full_attention=YARN, sliding_attention=dict(rope_type="linear", factor=2.0, rope_theta=9.0)), dict(full_attention=None, sliding_attention=None),
+                      dict(full_attention=dict(rope_theta=9.0)), dict(sliding_attention=dict(rope_theta=9.0)), dict(LAYER_ROPES, full_attention=dict(YARN, truncate=False)), {}) +
+              [dict(set=dict(rope_scaling=scaling, **theta), **drop) for scaling in (YARN, dict(YARN, rope_theta=9.0), dict(type="linear", factor=2.0), {})
+               for theta in ({}, dict(rope_theta=7.0)) for drop in ({}, dict(drop=["rope_parameters"]))] +
+              [dict(set=dict(rope_scaling=YARN, rope_parameters=dict(sliding_attention=dict(rope_theta=9.0)))), dict(set=dict(rope_theta=None), drop=["rope_parameters"])]),
+    "granite": (dict(SMALL, attention_bias=True, mlp_bias=True, embedding_multiplier=3.0, attention_multiplier=0.5, residual_multiplier=0.25, logits_scaling=2),
+                SMALL_CASES + alternatives(dict(attention_bias=False, mlp_bias=False, embedding_multiplier=2, attention_multiplier=0.125, residual_multiplier=0.5, logits_scaling=4.0)) +
+                several("logits_scaling", 0, "2")),
+    "smollm3": (dict(SMALL, pad_token_id=None, no_rope_layers=[1, 0, 1], use_sliding_window=True, sliding_window=3),
+                SMALL_CASES + alternatives(dict(attention_bias=True, mlp_bias=True, no_rope_layers=[0, 1, 1], use_sliding_window=False, sliding_window=2,
+                                                layer_types=["sliding_attention", "full_attention", "full_attention"], no_rope_layer_interval=2)) +
+                [dict(set=dict(no_rope_layer_interval=interval), drop=["no_rope_layers"]) for interval in (1, 2, 3, 0)] + several("no_rope_layers", [1, 0], [1, 0, 2]) +
+                [dict(set=dict(num_hidden_layers=5), drop=["no_rope_layers"]), dict(set=dict(use_sliding_window=False, layer_types=["sliding_attention"] * 3)),
+                 dict(set=dict(sliding_window=None, layer_types=["sliding_attention"] * 3)), dict(drop=["use_sliding_window", "sliding_window"])] +
+                several("layer_types", ["full_attention"], ["full_attention"] * 2 + ["chunked"]) + several("sliding_window", 0)),
+    "gpt_neox": (dict(vocab_size=53, hidden_size=24, intermediate_size=36, num_hidden_layers=3, num_attention_heads=4, max_position_embeddings=40, layer_norm_eps=1e-4, hidden_act="relu",
+                      tie_word_embeddings=True, use_parallel_residual=False, attention_bias=False, rope_parameters=dict(rope_type="default", rope_theta=5000.0, partial_rotary_factor=0.7)),
+                 alternatives(dict(vocab_size=54, hidden_size=32, intermediate_size=35, num_hidden_layers=2, num_attention_heads=2, max_position_embeddings=41, layer_norm_eps=1e-3,
+                                   hidden_act="gelu", tie_word_embeddings=False, use_parallel_residual=True, attention_bias=True, head_dim=8, rotary_pct=0.5, rotary_emb_base=50.0, rope_theta=7.0,
+                                   partial_rotary_factor=0.5, rope_parameters=dict(rope_type="linear", factor=2.0, rope_theta=50.0))) +
+                 several("num_attention_heads", 5) + several("head_dim", 6) +
+                 [dict(set=change, drop=["rope_parameters"]) for change in (*alternatives_of(rotary_pct=0.5, rotary_emb_base=50.0, rope_theta=7.0, partial_rotary_factor=0.3), {}, dict(rotary_pct=1.0),
+                                                                           dict(rotary_pct=0), dict(rotary_pct=0.1))] +
+                 [dict(set=dict(rope_scaling=dict(scaling, **part))) for scaling in (dict(type="linear", factor=2.0), YARN, dict(type="dynamic", factor=2.0), dict(rope_type="llama3", **LLAMA3))
+                  for part in ({}, dict(partial_rotary_factor=0.7), dict(partial_rotary_factor=0.5), dict(partial_rotary_factor=1.0))] +
+                 [dict(set=dict(rope_scaling=dict(YARN, partial_rotary_factor=0.7), original_max_position_embeddings=9))]),
     "llama": (dict(vocab_size=53, hidden_size=24, intermediate_size=36, num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=2, head_dim=6,
                    max_position_embeddings=40, rms_norm_eps=1e-4, hidden_act="gelu", tie_word_embeddings=True, attention_bias=True, mlp_bias=True,
                    rope_parameters=dict(rope_type="default", rope_theta=5000.0)),
@@ -145,6 +181,7 @@ FAMILIES = {
 # What transformers computes and loragrad refuses: stated here, so that a refusal is never mistaken for agreement.
 UNSUPPORTED = [("*", "is_causal", (False, None)), ("*", "quantization_config", ({"quant_method": "x"},)), ("*", "per_layer_config", ({"0": {"intermediate_size": 20}},)),
                ("*", "configuration_files", (["config.4.0.0.json"],)), ("opt", "layer_norm_elementwise_affine", (False,)), ("gpt2", "add_cross_attention", (True,)),
+               ("granite", "logits_scaling", (0,)), ("gpt_neox", "head_dim", (8,)), ("smollm3", "no_rope_layers", ([1, 0, 2],)), ("olmo3", "sliding_window", (0,)), ("smollm3", "sliding_window", (0,)),
                ("mistral", "sliding_window", (-1,)), ("phi3", "sliding_window", (0, -1)), *((family, "sliding_window", (0, -1)) for family in ("gemma2", "gemma3_text")),
                *((family, "use_bidirectional_attention", (True,)) for family in ("gemma", "gemma2", "gemma3_text")),
                *((family, key, (0.0, -1.0)) for family in ("gemma2", "gemma3_text") for key in ("attn_logit_softcapping", "final_logit_softcapping", "query_pre_attn_scalar")), ("qwen2", "max_window_layers", (-1,)), ("qwen3", "max_window_layers", (-1,))]
@@ -161,11 +198,18 @@ def changed(config, case):
 
 
 def turns(config, rope):
-    """Of a rotation. loragrad takes rows of as many tokens as "dynamic" is meant for."""
-    if isinstance(rope.rope_type, dict):  # of those types of layers that the model has
-        of_types = {"": "full_attention", "2": "sliding_attention"}
-        return dict(max_position_embeddings=config.max_position_embeddings) | \
-            {f"rope_frequencies{number}": six_digits(getattr(rope, f"{name}_inv_freq")) for number, name in of_types.items() if hasattr(rope, f"{name}_inv_freq")}
+    """Of a rotation, or of those of full and of sliding layers. loragrad takes rows of as many tokens as "dynamic" is meant for."""
+    if isinstance(rope.rope_type, dict):
+        kinds, both = ("full_attention", "sliding_attention"), copy.deepcopy(config)
+        both.layer_types = list(kinds)  # whether a layer is of the kind or not
+        rope = type(rope)(both)
+        class Of:
+            def __init__(self, kind):
+                self.rope_type, self.attention_scaling = rope.rope_type.get(kind, ""), getattr(rope, kind + "_attention_scaling", 1)
+                self.inv_freq = getattr(rope, kind + "_inv_freq", torch.zeros(0))
+        full, sliding = (turns(config, Of(kind)) for kind in kinds)
+        return full | {key + "2": value for key, value in sliding.items() if key.startswith("rope_")} | \
+            dict(rope_of_layers=[kinds.index(kind) for kind in config.layer_types])
     longer = [config.max_position_embeddings, config.rope_parameters["factor"]] if rope.rope_type == "dynamic" else []
     if longer:  # fails only then
         rope(torch.zeros(1), torch.arange(int(longer[0] * longer[1]))[None])
@@ -200,8 +244,12 @@ def computes(config):
         if config.model_type in ("gemma2", "gemma3_text"):
             found |= dict(query_pre_attn_scalar=round(attention.scaling ** -2), attn_logit_softcapping=config.model_type == "gemma2" and attention.attn_logit_softcapping or 0,
                           final_logit_softcapping=config.final_logit_softcapping or 0)
+        if config.model_type == "granite":
+            found |= dict(embedding_multiplier=[model.model.embedding_multiplier], attention_multiplier=[attention.scaling], residual_multiplier=[layer.residual_multiplier], logits_scaling=[config.logits_scaling])
+        if config.model_type == "smollm3": found |= dict(rope_of_layers=[1 - layer.self_attn.use_rope for layer in layers])
         if config.model_type != "llama":
-            windows = [(config.sliding_window if config.model_type == "mistral" else getattr(layer.self_attn, "sliding_window", None)) or 0 for layer in layers]
+            if config.model_type in ("olmo3", "smollm3"): windows = [config.sliding_window if kind == "sliding_attention" else 0 for kind in config.layer_types]  # as its masks
+            else: windows = [(config.sliding_window if config.model_type == "mistral" else getattr(layer.self_attn, "sliding_window", None)) or 0 for layer in layers]
             found |= dict(output_bias=attention.o_proj.bias is not None, head_norms=hasattr(attention, "q_norm"), windows=windows if any(windows) else [])
     elif config.model_type == "phi3":
         layers, layer = model.model.layers, model.model.layers[0]
@@ -211,6 +259,12 @@ def computes(config):
                       num_key_value_heads=(attention.qkv_proj.out_features - q) // 2 // head, norm_eps=eps_of(model.model.norm), activation=config.hidden_act,
                       **turns(config, sys.modules[type(model).__module__].Phi3RotaryEmbedding(config)),
                       windows=[config.sliding_window] * len(layers) if config.sliding_window else [])
+    elif config.model_type == "gpt_neox":
+        layers, layer = model.gpt_neox.layers, model.gpt_neox.layers[0]
+        attention = layer.attention
+        found |= dict(hidden_size=embedding.embedding_dim, intermediate_size=layer.mlp.dense_h_to_4h.out_features, head_dim=attention.head_size, num_attention_heads=attention.dense.in_features // attention.head_size,
+                      norm_eps=layer.input_layernorm.eps, activation=config.hidden_act, attention_bias=attention.dense.bias is not None, use_parallel_residual=layer.use_parallel_residual,
+                      **turns(config, model.gpt_neox.rotary_emb if model.device.type != "meta" else type(model.gpt_neox.rotary_emb)(config)))
     elif config.model_type == "opt":
         decoder = model.model.decoder
         layers, layer = decoder.layers, decoder.layers[0]
@@ -234,9 +288,15 @@ def unsupported(family, config, found):
         scaling, of_types = config.get("rope_scaling"), config.get("rope_parameters")
         if scaling and (of_types is not None or scaling.get("rope_type") not in ("default", "linear", "dynamic", "llama3", "yarn")): return True
     rope = config.get("rope_scaling") or config.get("rope_parameters") or {}
-    if family in LLAMAS:
+    if family == "olmo3" and "type" in rope and "rope_type" not in rope and not config.get("rope_parameters"): return True
+    rope = rope.get("full_attention") or rope
+    if family in (*LLAMAS, "gpt_neox"):
         kind = rope.get("rope_type") or rope.get("type") or "default"
         if kind not in ("default", "linear", "dynamic", "llama3", "yarn") or (kind == "yarn" and (rope["factor"] or 1) < 1): return True
+    if family == "smollm3" and "num_attention_heads" not in config: return True  # 16 heads of 24 dimensions
+    if family == "gpt_neox" and rope.get("rope_type", rope.get("type")) in ("yarn", "dynamic"):
+        dims = int(config["hidden_size"] // config["num_attention_heads"] * rope.get("partial_rotary_factor", config.get("rotary_pct", 0.25)))
+        if (kind == "yarn" and dims % 2) or (kind == "dynamic" and dims <= 2): return True
     return any(f in ("*", family) and key in config and config[key] in values for f, key, values in UNSUPPORTED)
 
 
@@ -318,7 +378,8 @@ if __name__ == "__main__":
     out, only = GOLDEN / "config.json", sys.argv[1:]
     transformers.logging.set_verbosity_error()
     known = json.loads(out.read_text()) if only else dict(keys={})
-    keys = {family: key_cases(family, base, cases) if family in only or not only else known["keys"][family] for family, (base, cases) in FAMILIES.items()}
+    keys = {family: key_cases(family, base, cases) if family in only or not only else known["keys"][family]
+            for family, (base, cases) in FAMILIES.items() if not only or family in only or family in known["keys"]}
     losses = known["losses"] if only else [loss_row(case) for case in loss_cases()]
     line = lambda rows: "[\n" + ",\n".join(json.dumps(row) for row in rows) + "\n]"
     parts = [f'"{family}": {{"base": {json.dumps(k["base"])},\n"computes": {json.dumps(k["computes"])},\n"cases": {line(k["cases"])}}}' for family, k in keys.items()]

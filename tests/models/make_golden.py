@@ -19,6 +19,8 @@ LLAMA = dict(vocab_size=VOCAB, hidden_size=24, intermediate_size=36, num_hidden_
              max_position_embeddings=40, bos_token_id=1, eos_token_id=2, pad_token_id=None)
 OPT = dict(vocab_size=VOCAB, hidden_size=20, ffn_dim=28, num_hidden_layers=2, num_attention_heads=4, max_position_embeddings=40,
            bos_token_id=2, eos_token_id=2, pad_token_id=1)
+NEOX = dict(vocab_size=VOCAB, hidden_size=24, intermediate_size=36, num_hidden_layers=2, num_attention_heads=4, max_position_embeddings=40,
+            bos_token_id=1, eos_token_id=2, pad_token_id=None)
 LLAMA3 = dict(rope_type="llama3", factor=4.0, low_freq_factor=1.0, high_freq_factor=4.0, original_max_position_embeddings=12)
 CASES = {
     "opt": (transformers.OPTConfig(**OPT, word_embed_proj_dim=20), dict(target_modules=["q_proj", "v_proj"])),
@@ -44,6 +46,16 @@ CASES = {
               dict(target_modules=["q_proj", "v_proj"])),
     "qwen3": (transformers.Qwen3Config(**LLAMA, head_dim=10, attention_bias=True, use_sliding_window=True, sliding_window=4,
                                        layer_types=["sliding_attention", "full_attention"]), dict(target_modules="all-linear")),
+    "gpt_neox": (transformers.GPTNeoXConfig(**NEOX, rotary_pct=0.5), dict(target_modules="all-linear")),
+    "gpt_neox-sequential": (transformers.GPTNeoXConfig(**{**NEOX, "num_hidden_layers": 1}, rotary_pct=0.7, use_parallel_residual=False, attention_bias=False),
+                            dict(target_modules=["query_key_value"])),
+    "granite": (transformers.GraniteConfig(**LLAMA, attention_bias=True, mlp_bias=True, embedding_multiplier=3.0, attention_multiplier=0.3, residual_multiplier=0.4,
+                                           logits_scaling=2.5, tie_word_embeddings=True), dict(target_modules=["q_proj", "v_proj", "down_proj"])),
+    "olmo3": (transformers.Olmo3Config(**LLAMA, sliding_window=5, layer_types=["sliding_attention", "full_attention"],
+                                       rope_parameters=dict(full_attention=dict(rope_type="yarn", rope_theta=50.0, factor=4.0, original_max_position_embeddings=10, beta_fast=3.0),
+                                                            sliding_attention=dict(rope_type="default", rope_theta=700.0))), dict(target_modules=["q_proj", "k_proj", "gate_proj"])),
+    "smollm3": (transformers.SmolLM3Config(**LLAMA, no_rope_layers=[1, 0], use_sliding_window=True, sliding_window=5, attention_bias=True),
+                dict(target_modules=["k_proj", "v_proj", "up_proj"])),
     "olmo2": (transformers.Olmo2Config(**LLAMA, attention_bias=True), dict(target_modules="all-linear")),
     "gemma": (transformers.GemmaConfig(**LLAMA, head_dim=10, attention_bias=True), dict(target_modules=["q_proj", "v_proj", "down_proj"])),
     "gemma2": (transformers.Gemma2Config(**LLAMA, head_dim=10, query_pre_attn_scalar=12, attn_logit_softcapping=1.5, final_logit_softcapping=2.5,
