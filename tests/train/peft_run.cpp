@@ -58,7 +58,9 @@ void check_run(const std::string& folder) {
   std::filesystem::create_directory(merged);
   write_merged_model(*model, folder + "/model", {{adapter, 1.0}}, merged);
   auto merged_model = load_model(merged, device, {.precision = Precision::f32});
-  CHECK(golden.logit_difference(*merged_model, "merged_logits") < 2e-3);
+  // Trained models amplify rounding: SmolLM3's, of logits up to 8.4, makes of 1e-6 in the trained tensors 8e-4 on a
+  // processor and 2.8e-3 on the emulated GPU. A merge that is wrong is off by a hundred times as much.
+  CHECK(golden.logit_difference(*merged_model, "merged_logits") < 5e-3);
 }
 
 }  // namespace
