@@ -106,7 +106,7 @@ DemoClaim compose_claim(const DemoStage& stage, const DemoTrained& who, const De
   }
   return {"compose",
           "two adapters compose: \"who\" + \"cheer\"",
-          fmt::format("both right: {}(mean {}); alone {} {}", each, percent(together, 0), percent(alone_a, 0),
+          fmt::format("both: {}(mean {}); alone {} {}", each, percent(together, 0), percent(alone_a, 0),
                       percent(alone_b, 0)),
           together >= 0.8 && together > std::max(alone_a, alone_b),
           {{"both", together}, {"each_pair", pairs}, {"who_alone", alone_a}, {"cheer_alone", alone_b}}};
