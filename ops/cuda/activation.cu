@@ -52,9 +52,9 @@ template <Activation kind, class X>
 struct Backward {
   using C = Computing<X>;
   static constexpr int unit = activation_unit<kind, X>, batch = unit > unit_of<X> ? 1 : 2;
-  Operand<X> x, dy, dx;
+  Operand<X> x, dy;
+  Target<X, C> dx;
   BitMask mask;
-  C beta;
   struct Loaded {
     Unit<Held<X>, unit> x, dy, dx;
     unsigned bits;
@@ -67,7 +67,7 @@ struct Backward {
     else
       loaded.x = x.template load<unit>(at);
     loaded.dy = dy.template load<unit>(at);
-    if (beta != 0) loaded.dx = dx.template load<unit>(at);
+    loaded.dx = dx.template load<unit>(at);
     return loaded;
   }
   template <class At>
@@ -84,8 +84,7 @@ struct Backward {
         values[i] *= slope;
       }
     }
-    if (beta != 0) add_scaled(values, beta, loaded.dx);
-    dx.store(at, values);
+    dx.store(at, values, loaded.dx);
   }
 };
 
@@ -111,7 +110,7 @@ void activation_backward(Device& device, const ActivationBackwardArgs& args, voi
   with_kind_and_type(args.kind, {x, dy, dx}, [&](auto kind, auto element) {
     using X = decltype(element);
     using F = Backward<kind(), X>;
-    F f{Operand<X>(x), Operand<X>(dy), Operand<X>(dx), mask, static_cast<typename F::C>(args.beta)};
+    F f{Operand<X>(x), Operand<X>(dy), {Operand<X>(dx), static_cast<typename F::C>(args.beta)}, mask};
     for_units(device, dx.rows, dx.cols, {x, dy, dx}, f);
   });
 }

@@ -11,17 +11,15 @@ template <class X>
 struct DropoutUnits {
   using C = Computing<X>;
   static constexpr int unit = mask_group, batch = 1;
-  Operand<X> x, y;
+  Operand<X> x;
+  Target<X, C> y;
   MaskArgs mask;
-  C beta;
   struct Loaded {
     Unit<Held<X>, unit> x, y;
   };
   template <class At>
   __device__ Loaded load(const At& at) const {
-    Loaded loaded{x.template load<unit>(at), {}};
-    if (beta != 0) loaded.y = y.template load<unit>(at);
-    return loaded;
+    return {x.template load<unit>(at), y.template load<unit>(at)};
   }
   template <class At>
   __device__ void finish(const At& at, const Loaded& loaded) const {
@@ -29,8 +27,7 @@ struct DropoutUnits {
 #pragma unroll
     for (int i = 0; i < unit; ++i) values[i] = loaded.x.template get<C>(i);
     apply_mask(mask, at.row, at.col / mask_group, values);
-    if (beta != 0) add_scaled(values, beta, loaded.y);
-    y.store(at, values);
+    y.store(at, values, loaded.y);
   }
 };
 
@@ -40,7 +37,7 @@ void dropout(Device& device, const DropoutArgs& args, void*) {
   with_common_type({args.x, args.y}, [&](auto element) {
     using X = decltype(element);
     using C = Computing<X>;
-    DropoutUnits<X> f{Operand<X>(args.x), Operand<X>(args.y), mask_args(args.mask), static_cast<C>(args.beta)};
+    DropoutUnits<X> f{Operand<X>(args.x), {Operand<X>(args.y), static_cast<C>(args.beta)}, mask_args(args.mask)};
     for_units(device, args.y.rows, args.y.cols, {args.x, args.y}, f);
   });
 }

@@ -11,8 +11,8 @@ struct Accumulate {
   using C = Computing<X, Y>;
   static constexpr int unit = unit_of<X, Y>, batch = 2;
   Operand<X> x;
-  Operand<Y> y;
-  C alpha, beta;
+  Target<Y, C> y;
+  C alpha;
   struct Loaded {
     Unit<X, unit> x;
     Unit<Y, unit> y;
@@ -21,7 +21,7 @@ struct Accumulate {
   __device__ Loaded load(const At& at) const {
     Loaded loaded{};
     if (alpha != 0) loaded.x = x.template load<unit>(at);
-    if (beta != 0) loaded.y = y.template load<unit>(at);
+    loaded.y = y.template load<unit>(at);
     return loaded;
   }
   template <class At>
@@ -29,8 +29,7 @@ struct Accumulate {
     C values[unit];
 #pragma unroll
     for (int i = 0; i < unit; ++i) values[i] = alpha * loaded.x.template get<C>(i);
-    if (beta != 0) add_scaled(values, beta, loaded.y);
-    y.store(at, values);
+    y.store(at, values, loaded.y);
   }
 };
 
@@ -125,7 +124,9 @@ void accumulate(Device& device, const AccumulateArgs& args, void*) {
     with_type(y.dtype, [&](auto to) {
       using F = Accumulate<decltype(from), decltype(to)>;
       using C = typename F::C;
-      F f{Operand<decltype(from)>(x), Operand<decltype(to)>(y), static_cast<C>(args.alpha), static_cast<C>(args.beta)};
+      F f{Operand<decltype(from)>(x),
+          {Operand<decltype(to)>(y), static_cast<C>(args.beta)},
+          static_cast<C>(args.alpha)};
       for_units(device, y.rows, y.cols, {x, y}, f);
     });
   });

@@ -11,9 +11,9 @@ struct Lookup {
   using C = Computing<X, Y>;
   static constexpr int unit = unit_of<X, Y>, batch = 2;
   Operand<X> table;
-  Operand<Y> out;
+  Target<Y, C> out;
   const std::int32_t* ids;
-  C scale, beta;
+  C scale;
   struct Loaded {
     Unit<X, unit> row;
     Unit<Y, unit> out;
@@ -22,17 +22,14 @@ struct Lookup {
   __device__ Loaded load(const At& at) const {
     At from = at;
     from.row = ids[at.row];
-    Loaded loaded{table.template load<unit>(from), {}};
-    if (beta != 0) loaded.out = out.template load<unit>(at);
-    return loaded;
+    return {table.template load<unit>(from), out.template load<unit>(at)};
   }
   template <class At>
   __device__ void finish(const At& at, const Loaded& loaded) const {
     C values[unit];
 #pragma unroll
     for (int i = 0; i < unit; ++i) values[i] = scale * loaded.row.template get<C>(i);
-    if (beta != 0) add_scaled(values, beta, loaded.out);
-    out.store(at, values);
+    out.store(at, values, loaded.out);
   }
 };
 
@@ -120,8 +117,10 @@ void embedding(Device& device, const EmbeddingArgs& args, void*) {
     with_type(out.dtype, [&](auto to) {
       using F = Lookup<decltype(from), decltype(to)>;
       using C = typename F::C;
-      F f{Operand<decltype(from)>(table), Operand<decltype(to)>(out), args.ids, static_cast<C>(args.scale),
-          static_cast<C>(args.beta)};
+      F f{Operand<decltype(from)>(table),
+          {Operand<decltype(to)>(out), static_cast<C>(args.beta)},
+          args.ids,
+          static_cast<C>(args.scale)};
       for_units(device, out.rows, out.cols, {table, out}, f);
     });
   });

@@ -33,15 +33,15 @@ template <Activation kind, class X>
 struct GatedBackward {
   using C = Computing<X>;
   static constexpr int unit = unit_of<X>, batch = 1;
-  Operand<X> gate, up, dy, dgate, dup;
-  C beta_gate, beta_up;
+  Operand<X> gate, up, dy;
+  Target<X, C> dgate, dup;
   struct Loaded {
     Unit<Held<X>, unit> gate, up, dy;
   };
   template <class At>
   __device__ Loaded load(const At& at) const {
     Loaded loaded{gate.template load<unit>(at), {}, dy.template load<unit>(at)};
-    if (dgate) loaded.up = up.template load<unit>(at);
+    if (dgate.y) loaded.up = up.template load<unit>(at);
     return loaded;
   }
   template <class At>
@@ -53,15 +53,9 @@ struct GatedBackward {
       of_up[i] = activation_at<kind>(loaded.gate.template get<C>(i), &slope) * dy_i;
       of_gate[i] = slope * (loaded.up.template get<C>(i) * dy_i);
     }
-    if (dgate) add_to(dgate, at, beta_gate, of_gate);
-    if (dup) add_to(dup, at, beta_up, of_up);  // may be dgate: its old elements are those that were just written
-  }
-
- private:
-  template <class At>
-  static __device__ void add_to(const Operand<X>& target, const At& at, C beta, C (&values)[unit]) {
-    if (beta != 0) add_scaled(values, beta, target.template load<unit>(at));
-    target.store(at, values);
+    if (dgate.y) dgate.store(at, of_gate, dgate.template load<unit>(at));
+    // dup may be dgate: its old elements are those that were just written.
+    if (dup.y) dup.store(at, of_up, dup.template load<unit>(at));
   }
 };
 
@@ -89,10 +83,8 @@ void gated_backward(Device& device, const GatedBackwardArgs& args, void*) {
     F f{Operand<X>(gate),
         Operand<X>(up),
         Operand<X>(dy),
-        Operand<X>(dgate),
-        Operand<X>(dup),
-        static_cast<C>(args.beta_gate),
-        static_cast<C>(args.beta_up)};
+        {Operand<X>(dgate), static_cast<C>(args.beta_gate)},
+        {Operand<X>(dup), static_cast<C>(args.beta_up)}};
     for_units(device, dy.rows, dy.cols, {gate, up, dy, dgate, dup}, f);
   });
 }

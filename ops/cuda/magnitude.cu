@@ -10,10 +10,6 @@ namespace {
 constexpr int warps = 8;  // of a block, each with a row of W
 constexpr int threads = 128;
 
-/// Elements of a unit that are there.
-__device__ inline int count(const WholeUnit&, int n) { return n; }
-__device__ inline int count(const PartUnit& at, int) { return at.count; }
-
 /// y = (offset + alpha f) x + beta y
 template <class X, class F, class Y>
 struct ScaleEach {
@@ -21,18 +17,16 @@ struct ScaleEach {
   static constexpr int unit = unit_of<X, Y>, batch = 1;
   Operand<X> x;
   const F* factors;
-  Operand<Y> y;
+  Target<Y, C> y;
   bool by_row;
-  C alpha, offset, beta;
+  C alpha, offset;
   struct Loaded {
     Unit<Held<X>, unit> x;
     Unit<Held<Y>, unit> y;
   };
   template <class At>
   __device__ Loaded load(const At& at) const {
-    Loaded loaded{x.template load<unit>(at), {}};
-    if (beta != 0) loaded.y = y.template load<unit>(at);
-    return loaded;
+    return {x.template load<unit>(at), y.template load<unit>(at)};
   }
   template <class At>
   __device__ void finish(const At& at, const Loaded& loaded) const {
@@ -42,8 +36,7 @@ struct ScaleEach {
       std::int64_t place = by_row ? at.row : at.col + (i < count(at, unit) ? i : 0);
       values[i] = (offset + alpha * static_cast<C>(factors[place])) * loaded.x.template get<C>(i);
     }
-    if (beta != 0) add_scaled(values, beta, loaded.y);
-    y.store(at, values);
+    y.store(at, values, loaded.y);
   }
 };
 
@@ -80,22 +73,6 @@ __global__ void __launch_bounds__(warps* warp_size)
   sum = warp_reduce(sum);
   if (threadIdx.x == 0) squares[row] = sum;
 }
-
-/// The same of W's columns.
-template <class W>
-struct ColumnSquares {
-  static constexpr int unit = unit_of<W>;
-  Operand<W> w;
-  template <class At>
-  __device__ void add(const At& at, double (&sums)[unit]) const {
-    Unit<W, unit> values = w.template load<unit>(at);
-#pragma unroll
-    for (int i = 0; i < unit; ++i) {
-      auto value = values.template get<double>(i);
-      sums[i] += value * value;
-    }
-  }
-};
 
 template <class C>
 struct Norms {
@@ -160,7 +137,7 @@ void form_squares(Device& device, const WeightNormsArgs& args, const Matrix& squ
     using W = decltype(element);
     if (args.in_out) {
       accumulate(device, {.x = squares, .alpha = 0, .y = squares, .beta = 0});
-      column_sums(device, w.rows, w.cols, {w}, ColumnSquares<W>{Operand<W>(w)}, squares, scratch);
+      column_sums(device, w.rows, w.cols, {w}, ColumnDot<W>{Operand<W>(w), Operand<W>(w)}, squares, scratch);
     } else {
       launch(device, row_squares_kernel<W>, blocks_for(w.rows, warps), dim3(warp_size, warps), 0, Operand<W>(w), w.rows,
              w.cols, all_aligned({w}, unit_of<W>), static_cast<double*>(squares.data));
@@ -176,10 +153,12 @@ void scale_each(Device& device, const ScaleEachArgs& args, void*) {
     using Y = decltype(to);
     using F = ScaleEach<X, std::remove_const_t<std::remove_pointer_t<decltype(factors)>>, Y>;
     using C = typename F::C;
-    F f{Operand<X>(args.x),         factors,
-        Operand<Y>(args.y),         args.by_row,
-        static_cast<C>(args.alpha), static_cast<C>(args.offset),
-        static_cast<C>(args.beta)};
+    F f{Operand<X>(args.x),
+        factors,
+        {Operand<Y>(args.y), static_cast<C>(args.beta)},
+        args.by_row,
+        static_cast<C>(args.alpha),
+        static_cast<C>(args.offset)};
     for_units(device, args.x.rows, args.x.cols, {args.x, args.y}, f);
   };
   auto with_types = [&](auto* factors) {

@@ -74,6 +74,9 @@ struct PartUnit {
   std::int64_t row, col;
   int count;
 };
+/// Elements that are there, of a unit of n.
+__device__ inline int count(const WholeUnit&, int n) { return n; }
+__device__ inline int count(const PartUnit& at, int) { return at.count; }
 
 /// A matrix in device memory that a kernel reads, or, made from a Matrix, writes.
 template <class X>
@@ -138,8 +141,6 @@ class Operand<Any> {
   }
 
  private:
-  static __device__ int count(const WholeUnit&, int n) { return n; }
-  static __device__ int count(const PartUnit& at, int) { return at.count; }
   template <class X>
   __device__ X& element(std::int64_t i) const {
     return static_cast<X*>(data_)[i];
@@ -169,6 +170,23 @@ __device__ inline void add_scaled(C (&values)[n], C beta, const Unit<X, n>& old)
 #pragma unroll
   for (int i = 0; i < n; ++i) values[i] += beta * old.template get<C>(i);
 }
+
+/// y = values + beta y. What y has is loaded with the other operands, and not at all where beta is 0.
+template <class Y, class C>
+struct Target {
+  Operand<Y> y;
+  C beta;
+  template <int n, class At>
+  __device__ Unit<Held<Y>, n> load(const At& at) const {
+    if (beta == 0) return {};
+    return y.template load<n>(at);
+  }
+  template <class At, int n>
+  __device__ void store(const At& at, C (&values)[n], const Unit<Held<Y>, n>& old) const {
+    if (beta != 0) add_scaled(values, beta, old);
+    y.store(at, values);
+  }
+};
 
 /// Calls f with the element type that all of the matrices that are there have, or with Any where they differ.
 template <class F>
