@@ -36,7 +36,12 @@ std::size_t ChatAdapters::open(const AdapterArgument& argument) {
   std::string name = argument.name.empty() ? name_of(argument.folder) : argument.name;
   auto has_name = [&](const Opened& other) { return other.name == name; };
   if (name.empty() || name == "none" || std::any_of(opened_.begin(), opened_.end(), has_name)) name = argument.folder;
-  opened_.push_back({name, argument.folder, open_adapter(argument.folder, base_, base_.model.device(), false)});
+  Adapter adapter = open_adapter(argument.folder, base_, base_.model.device(), false);
+  // Its values would stay in the base when another adapter is chosen.
+  if (!adapter.parameters_of_base.empty())
+    throw UsageError(argument.folder + ": expected an adapter of linear maps alone, found a parameter of the base, " +
+                     adapter.parameters_of_base.front().name + " (generate takes it)");
+  opened_.push_back({name, argument.folder, std::move(adapter)});
   return opened_.size() - 1;
 }
 

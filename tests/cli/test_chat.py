@@ -39,6 +39,15 @@ class Chat(ChatTest):
         done = self.talk(f"/adapter {self.adapter}", "Ann")
         self.assertEqual(f"adapter: adapter\n{adapted}\n", done.stdout)
 
+    def test_an_adapter_that_changes_the_base_is_refused(self):
+        adapter = self.folder / "with_norm"
+        self.ok("train", "--model", self.chat_model, "--data", self.data, "--output", adapter, "--rank", 2, "--modules-to-save", "norm", "--steps", 1)
+        said = f"{adapter}: expected an adapter of linear maps alone, found a parameter of the base, model.layers.0.input_layernorm.weight"
+        self.fails(2, "chat", "--model", self.chat_model, "--adapter", adapter, says=said)
+        done = self.talk(f"/adapter {adapter}", "Ann")
+        self.assertEqual((0, self.answer({"role": "user", "content": "Ann"}) + "\n"), (done.returncode, done.stdout))
+        self.assertIn(said, done.stderr)
+
     def test_in_a_terminal_ctrl_c_does_not_end_the_program(self):
         leader, follower = pty.openpty()
         program = subprocess.Popen([BINARY, "chat", "--device", "cpu", "--model", str(self.chat_model)], stdin=follower, stdout=follower,
