@@ -7,6 +7,8 @@
 #include <set>
 
 #include "app/end_tokens.h"
+#include "app/learnable.h"
+#include "app/word_wrap.h"
 #include "engine/error.h"
 #include "io/json.h"
 #include "io/message.h"
@@ -21,13 +23,13 @@ constexpr double usual_lora = 2e-4, usual_full = 2e-5, far = 10;
 
 class Advice {
  public:
-  Advice(const TrainFlags& flags, const TrainingPlan& plan, const CausalLm& outline)
+  Advice(const TrainFlags& flags, const TrainingPlan& plan, const CausalLm& model)
       : flags_(flags),
         plan_(plan),
-        outline_(outline),
+        model_(model),
         data_(plan.data.train),
         tokenizer_(pointer(plan.tokenizer)),
-        ends_(end_tokens(outline.config(), tokenizer_)) {}
+        ends_(end_tokens(model.config(), tokenizer_)) {}
 
   std::vector<std::string> operator()() {
     end_of_rows();
@@ -55,10 +57,6 @@ class Advice {
 
   void end_of_rows() {
     if (data_.format == "txt" || ends_.empty()) return;  // pieces of a text; what a model without end tokens is told
-    auto learns = [this](const Row& row) {
-      return std::any_of(row.labels.begin() + !row.labels.empty(), row.labels.end(),
-                         [this](TokenId id) { return is_end(id); });
-    };
     auto masked = rows_that([this](const Row& row) {
       return !row.labels.empty() && is_end(row.input_ids.back()) && row.labels.back() == no_label;
     });
@@ -67,7 +65,7 @@ class Advice {
           "{} end with an end token that has no loss, as programs leave it that take the end token for padding: the "
           "model does not learn to end. Give it its own id as its label",
           rows_text(masked)));
-    else if (rows_that(learns) == 0)
+    else if (std::none_of(ends_.begin(), ends_.end(), [this](TokenId id) { return is_supervised(data_, id); }))
       found_.push_back(fmt::format(
           "no row has an end token with a loss ({}): the model does not learn to end. {}", token_text(ends_.front()),
           flags_.data.no_eos   ? "Leave --no-eos out"
@@ -94,7 +92,7 @@ class Advice {
   }
 
   void beginnings() {
-    std::optional<TokenId> bos = outline_.config().bos_token_id;
+    std::optional<TokenId> bos = model_.config().bos_token_id;
     if (tokenizer_ && !tokenizer_->special_before().empty()) bos = tokenizer_->special_before().front();
     if (!bos) return;
     auto twice = rows_that([&](const Row& row) {
@@ -131,20 +129,20 @@ class Advice {
 
   void targets() {
     if (!plan_.adapter) return;
-    std::set<std::string> all, adapted;
-    auto last = [](const std::string& name) { return name.substr(name.rfind('.') + 1); };
-    for (const LinearShape& map : outline_.linear_shapes()) all.insert(last(map.name));
-    for (const LoraModule& module : plan_.adapter->modules) adapted.insert(last(module.name));
+    std::set<std::string> all;
+    for (const LinearShape& map : model_.linear_shapes()) all.insert(map.name.substr(map.name.rfind('.') + 1));
+    std::vector<std::string> adapted;
+    for (const auto& [kind, count] : plan_.modules()) adapted.push_back(kind);
     if (2 * adapted.size() >= all.size()) return;
     found_.push_back(
         fmt::format("{} of {} kinds of linear maps are adapted ({}): adapters of all of them learn more with as many "
                     "parameters. Try --target all-linear, with a lower --rank for the same size",
-                    adapted.size(), all.size(), list_text({adapted.begin(), adapted.end()}, 120)));
+                    adapted.size(), all.size(), list_text(adapted, 120)));
   }
 
   const TrainFlags& flags_;
   const TrainingPlan& plan_;
-  const CausalLm& outline_;
+  const CausalLm& model_;
   const Dataset& data_;
   const Tokenizer* tokenizer_;
   std::vector<TokenId> ends_;
@@ -156,23 +154,16 @@ class Advice {
 std::string advice_text(const std::vector<std::string>& advice, int width) {
   std::string text;
   for (const std::string& sentence : advice) {
-    std::string line = "  -";
-    for (std::size_t begin = 0, end; begin < sentence.size(); begin = end + 1) {
-      end = std::min(sentence.find(' ', begin), sentence.size());
-      std::string word = sentence.substr(begin, end - begin);
-      if (line.size() + 1 + word.size() > static_cast<std::size_t>(width) && line.size() > 3) {
-        text += line + "\n";
-        line = "   ";
-      }
-      line += " " + word;
-    }
-    text += line + "\n";
+    WordWrap wrap(width - 4);
+    std::string lines = wrap.push(sentence) + wrap.finish();
+    for (std::size_t at = 0; (at = lines.find('\n', at)) != std::string::npos; ++at) lines.insert(at + 1, "    ");
+    text += "  - " + lines + "\n";
   }
   return text.empty() ? "" : "advice\n" + text;
 }
 
-std::vector<std::string> advice(const TrainFlags& flags, const TrainingPlan& plan, const CausalLm& outline) {
-  return Advice(flags, plan, outline)();
+std::vector<std::string> advice(const TrainFlags& flags, const TrainingPlan& plan, const CausalLm& model) {
+  return Advice(flags, plan, model)();
 }
 
 }  // namespace loragrad

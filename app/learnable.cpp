@@ -11,12 +11,6 @@
 namespace loragrad {
 namespace {
 
-bool is_supervised(const Dataset& data, TokenId id) {
-  return std::any_of(data.rows.begin(), data.rows.end(), [id](const Row& row) {
-    return !row.labels.empty() && std::find(row.labels.begin() + 1, row.labels.end(), id) != row.labels.end();
-  });
-}
-
 std::string token_text(TokenId id, const Tokenizer* tokenizer) {
   if (!tokenizer || id >= tokenizer->vocab_size()) return fmt::format("{}", id);
   return fmt::format("{} ({})", id, tokenizer->decode({id}, false));
@@ -32,6 +26,12 @@ void warn_of_unread_columns(const Dataset& data) {
 }
 
 }  // namespace
+
+bool is_supervised(const Dataset& data, TokenId id) {
+  return std::any_of(data.rows.begin(), data.rows.end(), [id](const Row& row) {
+    return !row.labels.empty() && std::find(row.labels.begin() + 1, row.labels.end(), id) != row.labels.end();
+  });
+}
 
 void check_rates(const TrainOptions& options, std::int64_t rows) {
   double highest = options.highest_lr(rows);
@@ -61,7 +61,11 @@ void warn_of_rows(const Dataset& data) {
                     data.path, data.mismatched_prompts, data.rows.size()));
 }
 
-void warn_of_untrained_ends(const CausalLm& model, const Dataset& data, const Tokenizer* tokenizer) {
+void warn_of_untrained_ends(const CausalLm& model, const Adapter& adapter, const Dataset& data,
+                            const Tokenizer* tokenizer) {
+  const auto& trained = adapter.parameters_of_base;
+  if (std::any_of(trained.begin(), trained.end(), [](const auto& each) { return each.name == "lm_head.weight"; }))
+    return;
   for (TokenId id : end_tokens(model.config(), tokenizer)) {
     if (!is_supervised(data, id)) continue;
     HeadRow row = head_row(model, id);

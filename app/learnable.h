@@ -18,8 +18,12 @@ void check_rates(const TrainOptions& options, std::int64_t rows);
 void warn_of_rows(const Dataset& data);
 
 /// Warns of end tokens that the rows ask for and whose row of the head was never trained (models/head_row.h): an
-/// adapter of linear layers does not change that row, and generation does not end.
-void warn_of_untrained_ends(const CausalLm& model, const Dataset& data, const Tokenizer* tokenizer);
+/// adapter of linear layers does not change that row, and generation does not end. Not where the adapter trains the head.
+void warn_of_untrained_ends(const CausalLm& model, const Adapter& adapter, const Dataset& data,
+                            const Tokenizer* tokenizer);
+
+/// Whether a label asks for the token.
+bool is_supervised(const Dataset& data, TokenId id);
 
 /// Warns after a run none of whose steps had both a learning rate and a loss.
 void warn_if_nothing_was_learnt(const TrainResult& result);
