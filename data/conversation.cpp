@@ -1,7 +1,5 @@
 #include "data/conversation.h"
 
-#include "engine/error.h"
-
 namespace loragrad {
 namespace {
 

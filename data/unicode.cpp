@@ -89,6 +89,16 @@ bool is_numeric(char32_t code) {
 
 int display_width(char32_t code) { return utf8proc_charwidth(static_cast<utf8proc_int32_t>(code)); }
 
+int display_width(std::string_view text) {
+  int columns = 0;
+  for (std::size_t at = 0; at < text.size();) {
+    CodePoint point = code_point_at(text, at);
+    columns += display_width(point.value);
+    at += point.size;
+  }
+  return columns;
+}
+
 std::size_t leading_white_space(std::string_view text) {
   std::size_t at = 0;
   while (at < text.size()) {

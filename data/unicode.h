@@ -24,6 +24,8 @@ bool is_word(char32_t code);
 bool is_numeric(char32_t code);
 /// Columns it takes on a terminal: 0, 1 or 2.
 int display_width(char32_t code);
+/// Of the whole text, UTF-8.
+int display_width(std::string_view text);
 
 /// Bytes of white space at the start, and at the end, of valid text.
 std::size_t leading_white_space(std::string_view text);

@@ -25,4 +25,13 @@ InputError blame_tokenizer(const Tokenizer& tokenizer, const UnknownId& error) {
                                 error.id, error.place));
 }
 
+void expect_in_vocabulary(const std::vector<TokenId>& ids, std::int64_t vocab_size, const std::string& place,
+                          const Tokenizer& tokenizer) {
+  try {
+    expect_in_vocabulary(ids, vocab_size, place);
+  } catch (const UnknownId& error) {
+    throw blame_tokenizer(tokenizer, error);
+  }
+}
+
 }  // namespace loragrad

@@ -115,7 +115,6 @@ class Bytes {
   void align() { out_.resize((out_.size() + usual_alignment - 1) / usual_alignment * usual_alignment); }
   void append(const void* data, std::size_t size) { out_.append(static_cast<const char*>(data), size); }
   const std::string& text() const { return out_; }
-  void raw(std::string_view value) { out_.append(value); }
 
  private:
   std::string out_;
@@ -198,7 +197,7 @@ GgufFile open_gguf(const std::string& path) {
 void write_gguf(const std::string& path, const std::vector<std::pair<std::string, GgufValue>>& metadata,
                 const std::vector<GgufTensorToWrite>& tensors) {
   Bytes out;
-  out.raw(magic);
+  out.append(magic.data(), magic.size());
   out.number(written_version);
   out.number<std::uint64_t>(tensors.size());
   out.number<std::uint64_t>(metadata.size());

@@ -1,6 +1,5 @@
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <filesystem>
 #include <set>
 
@@ -87,8 +86,7 @@ SafetensorsFile open_shards(const fs::path& folder, const Format& format) {
   if (!wrong.empty())
     throw InputError(fmt::format("{}: weight_map: expected every tensor in exactly the shard listed, found {}",
                                  path_text((folder / format.index).string()), list_text(wrong, 240, "; ")));
-  std::sort(result.tensors.begin(), result.tensors.end(),
-            [](const StoredTensor& a, const StoredTensor& b) { return a.name < b.name; });
+  sort_by_name(result.tensors);
   return result;
 }
 

@@ -16,7 +16,6 @@ namespace loragrad {
 namespace {
 
 constexpr std::uint64_t max_header_bytes = 100'000'000;
-constexpr std::size_t max_rank = 8;
 constexpr std::int64_t int64_max = std::numeric_limits<std::int64_t>::max();
 
 /// Every dtype of the format, with the bits of an element.
@@ -67,19 +66,18 @@ Placed read_entry(const std::string& name, const JsonRef& entry, const std::stri
   StoredTensor& tensor = placed.tensor;
   tensor.name = name;
   tensor.dtype_name = entry.at("dtype").string();
-  auto dtype = std::find_if(std::begin(known_dtypes), std::end(known_dtypes),
-                            [&](const DtypeBits& known) { return known.name == tensor.dtype_name; });
-  if (dtype == std::end(known_dtypes)) entry.at("dtype").fail("a dtype of the safetensors format");
+  std::optional<std::uint64_t> bits = dtype_bits(tensor.dtype_name);
+  if (!bits) entry.at("dtype").fail("a dtype of the safetensors format");
   JsonRef shape = entry.at("shape");
-  if (!shape.is_array() || shape.size() > max_rank)
-    shape.fail(fmt::format("a list of at most {} dimensions", max_rank));
+  if (!shape.is_array() || shape.size() > max_tensor_rank)
+    shape.fail(fmt::format("a list of at most {} dimensions", max_tensor_rank));
   for (const JsonRef& dim : shape.elements()) tensor.shape.push_back(dim.integer(0, int64_max));
   JsonRef offsets = entry.at("data_offsets");
   if (!offsets.is_array() || offsets.size() != 2) offsets.fail("a list of two offsets");
   placed.begin = static_cast<std::uint64_t>(offsets[0].integer(0, int64_max));
   placed.end = static_cast<std::uint64_t>(offsets[1].integer(0, int64_max));
   if (placed.end < placed.begin) offsets.fail("an end not before the begin");
-  std::uint64_t bytes = expected_bytes(tensor, dtype->bits, path);
+  std::uint64_t bytes = expected_bytes(tensor, *bits, path);
   if (placed.end - placed.begin != bytes)
     throw InputError(place(path, name) +
                      fmt::format("expected {} bytes for shape {} of {}, found {} (offsets {} to {})", bytes,
@@ -119,6 +117,17 @@ void read_metadata(const JsonRef& metadata, std::map<std::string, std::string>& 
 }
 
 }  // namespace
+
+std::optional<std::uint64_t> dtype_bits(std::string_view name) {
+  auto found = std::find_if(std::begin(known_dtypes), std::end(known_dtypes),
+                            [&](const DtypeBits& known) { return known.name == name; });
+  return found == std::end(known_dtypes) ? std::nullopt : std::optional(found->bits);
+}
+
+void sort_by_name(std::vector<StoredTensor>& tensors) {
+  std::sort(tensors.begin(), tensors.end(),
+            [](const StoredTensor& a, const StoredTensor& b) { return a.name < b.name; });
+}
 
 DType StoredTensor::dtype() const {
   if (dtype_name == "F32") return DType::f32;
@@ -180,8 +189,7 @@ SafetensorsFile open_safetensors(const std::string& path) {
     placed.tensor.file = file;
     result.tensors.push_back(std::move(placed.tensor));
   }
-  std::sort(result.tensors.begin(), result.tensors.end(),
-            [](const StoredTensor& a, const StoredTensor& b) { return a.name < b.name; });
+  sort_by_name(result.tensors);
   return result;
 }
 

@@ -1,5 +1,6 @@
 #pragma once
 // Threads: values and functions of their arguments alone; any thread may use them.
+#include <cstddef>
 #include <cstdint>
 #include <map>
 #include <memory>
@@ -12,6 +13,11 @@
 #include "io/mapped_file.h"
 
 namespace loragrad {
+
+/// A file's tensor has no more dimensions.
+inline constexpr std::size_t max_tensor_rank = 8;
+/// The bits of an element of a dtype of the format, by its name; none for others.
+std::optional<std::uint64_t> dtype_bits(std::string_view name);
 
 /// One tensor of a file. `bytes` points into the map and may be misaligned; or, where the file has the elements in
 /// another order (a transposed one of pytorch_model.bin), into `copy`.
@@ -33,6 +39,8 @@ struct StoredTensor {
   /// "[768, 768]"
   std::string shape_text() const;
 };
+/// As SafetensorsFile has them.
+void sort_by_name(std::vector<StoredTensor>& tensors);
 
 /// The tensors of one .safetensors file (io/torch_file.h has those of a pytorch_model.bin), mapped read-only, sorted by name. Everything the format forbids is refused
 /// with InputError "FILE: TENSOR: expected X, found Y" (docs/formats.md lists it); nothing is read beyond the header.

@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
-#include <algorithm>
 #include <cstring>
 
 #include "engine/error.h"
@@ -15,15 +14,6 @@
 
 namespace loragrad {
 namespace {
-
-constexpr std::size_t max_rank = 8;
-
-std::int64_t element_size(const std::string& dtype_name) {
-  if (dtype_name == "F64" || dtype_name == "I64") return 8;
-  if (dtype_name == "F32" || dtype_name == "I32") return 4;
-  if (dtype_name == "F16" || dtype_name == "BF16" || dtype_name == "I16") return 2;
-  return 1;
-}
 
 /// The archive's files by their names below ROOT.
 class Archive {
@@ -55,8 +45,10 @@ class TensorPlacer {
 
   StoredTensor place(const PickledTensor& tensor) {
     where_ = path_text(archive_.file()->path()) + ": " + escaped(tensor.name, 400) + ": ";
-    const std::byte* storage = find_storage(tensor);
-    std::int64_t size = element_size(tensor.dtype_name), elements = elements_within(tensor, size);
+    std::uint64_t element_bytes = dtype_bits(tensor.dtype_name).value() / 8;
+    const std::byte* storage = find_storage(tensor, element_bytes);
+    auto size = static_cast<std::int64_t>(element_bytes);
+    std::int64_t elements = elements_within(tensor, size);
     StoredTensor placed{.name = tensor.name,
                         .dtype_name = tensor.dtype_name,
                         .shape = tensor.shape,
@@ -64,7 +56,7 @@ class TensorPlacer {
                         .byte_count = static_cast<std::size_t>(elements * size),
                         .file = archive_.file()};
     if (elements == 0 || is_in_order(tensor)) return placed;
-    placed.copy = in_order(tensor, placed.bytes, static_cast<std::size_t>(size), placed.byte_count);
+    placed.copy = in_order(tensor, placed.bytes, element_bytes, placed.byte_count);
     placed.bytes = placed.copy->data();
     return placed;
   }
@@ -72,10 +64,9 @@ class TensorPlacer {
  private:
   [[noreturn]] void fail(const std::string& why) const { throw InputError(where_ + why); }
 
-  const std::byte* find_storage(const PickledTensor& tensor) {
+  const std::byte* find_storage(const PickledTensor& tensor, std::uint64_t size) {
     const ZipEntry* entry = archive_.find("data/" + tensor.storage);
     if (!entry) fail(fmt::format("expected its storage data/{} in the archive, found none", escaped(tensor.storage)));
-    auto size = static_cast<std::uint64_t>(element_size(tensor.dtype_name));
     if (entry->size % size != 0 || entry->size / size != static_cast<std::uint64_t>(tensor.storage_elements))
       fail(fmt::format("expected a storage of {} elements of {}, found {} bytes", tensor.storage_elements,
                        tensor.dtype_name, entry->size));
@@ -88,7 +79,8 @@ class TensorPlacer {
   /// How many elements there are, all of which lie in the storage.
   std::int64_t elements_within(const PickledTensor& tensor, std::int64_t size) const {
     auto text = [&] { return fmt::format("shape [{}] of {}", fmt::join(tensor.shape, ", "), tensor.dtype_name); };
-    if (tensor.shape.size() > max_rank) fail(fmt::format("expected at most {} dimensions, found {}", max_rank, text()));
+    if (tensor.shape.size() > max_tensor_rank)
+      fail(fmt::format("expected at most {} dimensions, found {}", max_tensor_rank, text()));
     std::int64_t elements = 1, bytes = 0, last = tensor.offset;
     bool empty = false, overflow = false;
     for (std::size_t i = 0; i < tensor.shape.size(); ++i) {
@@ -159,8 +151,7 @@ SafetensorsFile open_torch_file(const std::string& path) {
   SafetensorsFile result;
   for (const PickledTensor& tensor : read_tensor_pickle(archive.text(*pickle), where + "data.pkl"))
     result.tensors.push_back(placer.place(tensor));
-  std::sort(result.tensors.begin(), result.tensors.end(),
-            [](const StoredTensor& a, const StoredTensor& b) { return a.name < b.name; });
+  sort_by_name(result.tensors);
   return result;
 }
 

@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <concepts>
-#include <optional>
 #include <set>
 
 #include "engine/error.h"

@@ -1,5 +1,4 @@
 // map, select, reject and their like.
-#include <algorithm>
 
 #include "data/jinja/filters.h"
 

@@ -141,9 +141,14 @@ Value extreme(Run& run, const Value& input, const Arguments& arguments) {
   auto key = [&](const Value& item) { return sort_key(item, given.find(1), given.flag(0, false), run); };
   List items = items_of(input);
   if (items.empty()) return Value::undefined("No aggregated item, sequence was empty.");
-  Value best = items.front();
-  for (const Value& item : items)
-    if (int order = compare(key(item), key(best)); greatest ? order > 0 : order < 0) best = item;
+  Value best = items.front(), best_key = key(best);
+  for (const Value& item : items) {
+    Value item_key = key(item);
+    if (int order = compare(item_key, best_key); greatest ? order > 0 : order < 0) {
+      best = item;
+      best_key = item_key;
+    }
+  }
   return best;
 }
 

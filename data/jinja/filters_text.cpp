@@ -13,8 +13,7 @@ namespace {
 /// A string as it is, with its markup; anything else as it prints.
 Value soft(const Value& value) { return value.text() ? value : Value(text_of(value)); }
 Value like(const Value& soft_text, std::string text, Run& run) {
-  run.take(text.size());
-  return Value::like(*soft_text.text(), std::move(text));
+  return run.made(std::move(text), soft_text.text()->markup);
 }
 
 template <std::string (*change)(std::string_view)>

@@ -97,12 +97,14 @@ class Cycler : public Object, public std::enable_shared_from_this<Cycler> {
                                                   std::exchange(self->at_, (self->at_ + 1) % self->items_.size());
                                               return self->items_[now];
                                             }),
-                 items_);
+                 height_);
   }
   std::string kind() const override { return "a cycler"; }
+  int height() const { return height_; }
 
  private:
   List items_;
+  int height_ = Value::height_above(items_);
   mutable std::size_t at_ = 0;
 };
 
@@ -121,7 +123,8 @@ class Joiner : public Object {
 
 Value cycler(Run&, const Arguments& arguments) {
   if (arguments.positional.empty()) throw Fault("cycler: expected values, found none");
-  return {std::make_shared<Cycler>(arguments.positional), arguments.positional};
+  auto cycler = std::make_shared<Cycler>(arguments.positional);
+  return {cycler, cycler->height()};
 }
 Value joiner(Run&, const Arguments& arguments) {
   return Value(std::make_shared<Joiner>(Bound("joiner", arguments, {"sep"}).string(0, ", ")));

@@ -20,7 +20,7 @@ class Writer {
   void write(const Value& value, std::size_t depth) {
     run_.step();
     if (const std::string* text = value.string()) return append_json_string(out, *text, style_.ascii);
-    if (const Dict* dict = value.dict()) return write_dict(*dict, depth);
+    if (const Dict* dict = value.dict()) return style_.sorted ? write_sorted(*dict, depth) : write_dict(*dict, depth);
     const Sequence* sequence = value.sequence();
     if (sequence && sequence->kind <= Sequence::Kind::tuple)
       return write_all(sequence->items.size(), "[]", depth,
@@ -56,9 +56,11 @@ class Writer {
     if (count > 0) new_line(depth);
     out += brackets[1];
   }
-  void write_dict(Dict dict, std::size_t depth) {
-    if (style_.sorted)
-      std::stable_sort(dict.begin(), dict.end(), [](auto& a, auto& b) { return compare(a.first, b.first) < 0; });
+  void write_sorted(Dict dict, std::size_t depth) {
+    std::stable_sort(dict.begin(), dict.end(), [](auto& a, auto& b) { return compare(a.first, b.first) < 0; });
+    write_dict(dict, depth);
+  }
+  void write_dict(const Dict& dict, std::size_t depth) {
     write_all(dict.size(), "{}", depth, [&](std::size_t i) {
       const Value& key = dict[i].first;
       append_json_string(out, key.string() ? *key.string() : scalar(key), style_.ascii);

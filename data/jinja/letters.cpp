@@ -48,13 +48,10 @@ bool ends_word(const std::u32string& text, std::size_t at) {
 }
 
 void append_lower(std::string& out, const std::u32string& text, std::size_t at) {
-  if (text[at] == 0x130) {
-    out += "i\u0307";
-  } else if (text[at] == 0x3a3) {
+  if (text[at] == 0x3a3)
     append_utf8(out, ends_word(text, at) ? 0x3c2 : 0x3c3);
-  } else {
-    append_utf8(out, static_cast<char32_t>(utf8proc_tolower(static_cast<utf8proc_int32_t>(text[at]))));
-  }
+  else
+    append_lowercase(out, text[at]);
 }
 
 }  // namespace
@@ -107,6 +104,9 @@ std::string lower(std::string_view text) {
   for (std::size_t i = 0; i < all.size(); ++i) append_lower(out, all, i);
   return out;
 }
+
+bool is_lower(std::string_view text) { return lower(text) == text && upper(text) != text; }
+bool is_upper(std::string_view text) { return upper(text) == text && lower(text) != text; }
 
 std::string title(std::string_view text) {
   std::string out;

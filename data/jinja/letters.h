@@ -19,6 +19,10 @@ std::string lower(std::string_view text);
 std::string title(std::string_view text);
 std::string capitalize(std::string_view text);
 
+/// Python's islower() and isupper(): a letter that has another case, and none in the other one.
+bool is_lower(std::string_view text);
+bool is_upper(std::string_view text);
+
 /// Characters, and back.
 std::u32string characters(std::string_view text);
 std::string utf8(std::u32string_view characters);

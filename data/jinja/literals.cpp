@@ -1,7 +1,5 @@
 #include "data/jinja/literals.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <charconv>
 #include <string_view>

@@ -12,6 +12,7 @@ class Loop : public Object, public std::enable_shared_from_this<Loop> {
   Loop(List items, int depth, const For* recursion, Scope* scope)
       : items_(std::move(items)), depth_(depth), recursion_(recursion), scope_(scope) {}
 
+  int height() const { return height_; }
   void go_to(std::size_t index) { index_ = index; }
 
   std::optional<Value> member(std::string_view name) const override {
@@ -52,10 +53,11 @@ class Loop : public Object, public std::enable_shared_from_this<Loop> {
   }
   Value method(std::string_view name, Value (Loop::*body)(const Arguments&) const) const {
     auto call = [self = shared_from_this(), body](Run&, const Arguments& given) { return (*self.*body)(given); };
-    return {std::make_shared<Function>("loop." + std::string(name), call), items_};
+    return {std::make_shared<Function>("loop." + std::string(name), call), height_};
   }
 
   List items_;
+  int height_ = Value::height_above(items_);
   std::size_t index_ = 0;
   int depth_;
   const For* recursion_;
@@ -84,7 +86,7 @@ void For::loop(Run& run, const ScopePtr& scope, const Value& values, int depth) 
   for (std::size_t i = 0; i < items.size(); ++i) {
     state->go_to(i);
     auto inner = std::make_shared<Scope>(Scope{scope});
-    inner->set("loop", Value(state, items));
+    inner->set("loop", Value(state, state->height()));
     target.assign(run, inner, items[i]);
     if (run_body(body, run, inner) == Flow::leave) break;
   }

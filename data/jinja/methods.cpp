@@ -50,7 +50,7 @@ Value method(const Value& object, std::string_view name, Method body) {
   auto call = [object, name = std::string(name), body](Run& run, const Arguments& arguments) {
     return body(object, name, run, arguments);
   };
-  return {std::make_shared<Function>(std::string(name), call), List{object}};
+  return {std::make_shared<Function>(std::string(name), call), Value::height_above({object})};
 }
 
 Value refused(const Value& object, std::string_view name) {

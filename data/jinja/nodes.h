@@ -1,7 +1,6 @@
 #pragma once
 // A template as the parser gives it. Every node says what it computes or does in expressions.cpp and statements.cpp.
 #include <memory>
-#include <optional>
 #include <string>
 #include <utility>
 #include <vector>

@@ -48,8 +48,6 @@ class Object {
   virtual bool is_callable() const { return false; }
   virtual Value call(Run&, const Arguments&) { throw Fault("expected something to call, found " + kind()); }
   virtual std::string kind() const = 0;
-  /// As it prints; Fault for what does not.
-  virtual std::string shown() const { throw Fault("expected a value that prints, found " + kind()); }
 };
 
 /// A function of ours: a global one, or a method with what it belongs to.

@@ -125,10 +125,7 @@ bool is_row(const Value& value) { return value.sequence() && value.sequence()->k
 Value combine(Operator op, const Value& a, const Value& b, Run& run) {
   if (op == Operator::join) return run.made(text_of(a) + text_of(b));
   if (a.is_undefined() || b.is_undefined()) refuse(op, a, b);
-  if (op == Operator::modulo && a.text()) {
-    Value text = run.made(percent_format(*a.string(), b));
-    return Value::like(*a.text(), *text.string());
-  }
+  if (op == Operator::modulo && a.text()) return run.made(percent_format(*a.string(), b), a.text()->markup);
   if (a.is_number() && b.is_number()) return arithmetic(op, a, b);
   if (op == Operator::add && a.text() && b.text()) return added(*a.text(), *b.text(), run);
   if (op == Operator::add && is_row(a) && is_row(b) && a.sequence()->kind == b.sequence()->kind) {

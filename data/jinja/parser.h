@@ -46,8 +46,7 @@ class ExpressionParser {
   std::vector<std::string> names_used;
 
  private:
-  ExpressionPtr or_operands();
-  ExpressionPtr and_operands();
+  ExpressionPtr logic(bool is_and);
   ExpressionPtr negation();
   ExpressionPtr comparison();
   ExpressionPtr sums();

@@ -1,7 +1,5 @@
 #include "data/jinja/tests.h"
 
-#include <algorithm>
-
 #include "data/jinja/filters.h"
 #include "data/jinja/letters.h"
 
@@ -42,13 +40,9 @@ bool is_iterable(const Value& value) {
   return value.is_undefined() || value.string() || value.dict() || value.sequence() || value.generator();
 }
 bool is_markup(const Value& value) { return value.text() && value.text()->markup; }
-bool is_lower(const Value& value) {
-  std::string text = text_of(value);
-  return lower(text) == text && upper(text) != text;
-}
-bool is_upper(const Value& value) {
-  std::string text = text_of(value);
-  return upper(text) == text && lower(text) != text;
+template <bool (*is_cased)(std::string_view)>
+bool prints(const Value& value) {
+  return is_cased(text_of(value));
 }
 bool is_odd(const Value& value) { return integer_of(value) % 2 != 0; }
 bool is_even(const Value& value) { return integer_of(value) % 2 == 0; }
@@ -100,7 +94,7 @@ const TestMap& tests() {
       {"iterable", plain<is_iterable>},
       {"le", compared<Comparator::less_equal>},
       {"lessthan", compared<Comparator::less>},
-      {"lower", plain<is_lower>},
+      {"lower", plain<prints<is_lower>>},
       {"lt", compared<Comparator::less>},
       {"mapping", plain<is_mapping>},
       {"ne", compared<Comparator::not_equal>},
@@ -113,7 +107,7 @@ const TestMap& tests() {
       {"test", plain<is_test>},
       {"true", plain<is_true>},
       {"undefined", plain<is_not_defined>},
-      {"upper", plain<is_upper>},
+      {"upper", plain<prints<is_upper>>},
   };
   return all;
 }

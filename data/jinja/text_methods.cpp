@@ -10,10 +10,8 @@
 namespace loragrad::jinja {
 namespace {
 
-Value like(const Text& text, std::string made, Run& run) {
-  run.take(made.size());
-  return Value::like(text, std::move(made));
-}
+/// A string of the text's kind, counted.
+Value like(const Text& text, std::string made, Run& run) { return run.made(std::move(made), text.markup); }
 
 template <std::string (*change)(std::string_view)>
 Value changed(const Text& text, Run& run, const Arguments& arguments) {

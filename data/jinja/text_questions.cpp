@@ -6,6 +6,7 @@
 
 #include "data/jinja/letters.h"
 #include "data/jinja/text_methods.h"
+#include "data/unicode.h"
 
 namespace loragrad::jinja {
 namespace {
@@ -15,10 +16,7 @@ bool is_alpha(char32_t code) {
   return category(code) >= UTF8PROC_CATEGORY_LU && category(code) <= UTF8PROC_CATEGORY_LO;
 }
 bool is_digit(char32_t code) { return category(code) == UTF8PROC_CATEGORY_ND; }
-bool is_alnum(char32_t code) {
-  return is_alpha(code) || (category(code) >= UTF8PROC_CATEGORY_ND && category(code) <= UTF8PROC_CATEGORY_NO);
-}
-bool is_numeric_character(char32_t code) { return is_alnum(code) && !is_alpha(code); }
+bool is_alnum(char32_t code) { return is_alpha(code) || is_numeric(code); }
 
 template <bool (*is_one)(char32_t)>
 Value all_are(const Text& text, Run&, const Arguments& arguments) {
@@ -33,26 +31,19 @@ Value is_ascii(const Text& text, Run&, const Arguments& arguments) {
                      [](char c) { return static_cast<unsigned char>(c) < 0x80; });
 }
 
-/// islower, isupper: a letter that has another case, and none in the other one.
-template <std::string (*change)(std::string_view), std::string (*other)(std::string_view)>
-Value is_cased(const Text& text, Run&, const Arguments& arguments) {
+template <bool (*is_cased)(std::string_view)>
+Value whole(const Text& text, Run&, const Arguments& arguments) {
   Bound("the method", arguments, {});
-  return change(*text.bytes) == *text.bytes && other(*text.bytes) != *text.bytes;
+  return is_cased(*text.bytes);
 }
 
 }  // namespace
 
 TextMethod asking_method(std::string_view name) {
   static const std::map<std::string_view, TextMethod> methods = {
-      {"isalnum", all_are<is_alnum>},
-      {"isalpha", all_are<is_alpha>},
-      {"isascii", is_ascii},
-      {"isdecimal", all_are<is_digit>},
-      {"isdigit", all_are<is_digit>},
-      {"islower", is_cased<lower, upper>},
-      {"isnumeric", all_are<is_numeric_character>},
-      {"isspace", all_are<is_space>},
-      {"isupper", is_cased<upper, lower>},
+      {"isalnum", all_are<is_alnum>},     {"isalpha", all_are<is_alpha>}, {"isascii", is_ascii},
+      {"isdecimal", all_are<is_digit>},   {"isdigit", all_are<is_digit>}, {"islower", whole<is_lower>},
+      {"isnumeric", all_are<is_numeric>}, {"isspace", all_are<is_space>}, {"isupper", whole<is_upper>},
   };
   auto found = methods.find(name);
   return found == methods.end() ? nullptr : found->second;

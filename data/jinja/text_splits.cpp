@@ -31,7 +31,7 @@ std::vector<std::string_view> words(std::string_view text, std::size_t most, boo
     }
     std::size_t size = 0;  // of the next word
     if (from_end) {
-      for (std::size_t at = text.size(); at > 0; size = text.size() - at) {
+      for (std::size_t at = text.size(); at > 0;) {
         std::size_t begin = at - 1;
         while (begin > 0 && continues_character(text[begin])) --begin;
         if (is_space(code_point_at(text, begin).value)) break;

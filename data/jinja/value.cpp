@@ -125,10 +125,10 @@ int compare(const Value& a, const Value& b) {
   return order(x->items.size(), y->items.size());
 }
 
-std::int64_t integer_of(const Value& value, std::string_view what) {
+std::int64_t integer_of(const Value& value) {
   if (const auto* number = value.as<std::int64_t>()) return *number;
   if (const auto* yes = value.as<bool>()) return *yes;
-  expected(what, value);
+  expected("an integer", value);
 }
 
 double number_of(const Value& value) {

@@ -67,10 +67,10 @@ class Value {
   Value(List items, Sequence::Kind kind = Sequence::Kind::list) : Value(Sequence{kind, std::move(items)}) {}
   Value(Sequence sequence);
   Value(Dict dict);
-  /// `held` are the values that the object holds on to.
+  /// `height` is that of what the object holds on to (height_above).
   template <std::derived_from<Object> T>
-  Value(std::shared_ptr<T> object, const List& held = {})
-      : value_(std::shared_ptr<Object>(std::move(object))), height_(height_above(held)) {}
+  Value(std::shared_ptr<T> object, int height = 0)
+      : value_(std::shared_ptr<Object>(std::move(object))), height_(height) {}
 
   /// Of a parsed file. Fault for numbers that 64 bits do not hold.
   static Value of(const Json& json);
@@ -78,6 +78,9 @@ class Value {
   static Value generator(List items);
   /// Bytes of `text`, with its `markup`.
   static Value like(const Text& text, std::string bytes) { return Value(std::move(bytes), text.markup); }
+
+  /// Values within each other that something has which holds these.
+  static int height_above(const List& held);
 
   const Variant& get() const { return value_; }
   bool is_undefined() const { return std::holds_alternative<Undefined>(value_); }
@@ -96,7 +99,6 @@ class Value {
   }
 
  private:
-  static int height_above(const List& held);
   template <class T>
   T* pointee() const {
     const auto* held = std::get_if<std::shared_ptr<T>>(&value_);
@@ -113,7 +115,7 @@ bool equal(const Value& a, const Value& b);
 /// Below 0, 0 or above it where a < b, a == b, a > b; Fault for values without an order.
 int compare(const Value& a, const Value& b);
 /// An integer or a bool; Fault that says what was expected.
-std::int64_t integer_of(const Value& value, std::string_view expected = "an integer");
+std::int64_t integer_of(const Value& value);
 /// A number; Fault for anything else.
 double number_of(const Value& value);
 /// A string; Fault for anything else.

@@ -95,7 +95,7 @@ std::string text_of(const Value& value) {
   if (const auto* number = value.as<std::int64_t>()) return std::to_string(*number);
   if (const auto* number = value.as<double>()) return number_text(*number);
   if (const Sequence* sequence = value.sequence()) return sequence_text(*sequence);
-  if (const Object* object = value.object()) return object->shown();
+  if (const Object* object = value.object()) throw Fault("expected a value that prints, found " + object->kind());
   const Dict* dict = value.dict();
   // Python would print an address, which no template can mean.
   if (!dict)
