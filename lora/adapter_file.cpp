@@ -8,7 +8,6 @@
 #include <set>
 
 #include "engine/error.h"
-#include "engine/place.h"
 #include "io/atomic.h"
 #include "io/json.h"
 #include "io/message.h"
@@ -91,10 +90,7 @@ std::string trained_parameter(const LoraConfig& config, const std::set<std::stri
   if (of_adapted) name.replace(name.size() - bias_of_adapted.size(), bias_of_adapted.size(), ".bias");
   for (std::string_view wrapped : {".modules_to_save.default.", ".modules_to_save."})
     if (std::size_t at = name.rfind(wrapped); at != std::string::npos) name.replace(at, wrapped.size(), ".");
-  if (is_saved_with(config.modules_to_save, name)) return name;
-  if (config.bias == TrainedBias::none || !name.ends_with(".bias")) return "";
-  of_adapted = of_adapted || adapted.count(name.substr(0, name.rfind('.')));
-  return of_adapted || config.bias == TrainedBias::all ? name : "";
+  return is_trained(config, adapted, name) || (of_adapted && config.bias != TrainedBias::none) ? name : "";
 }
 
 std::string name_of(const std::string& module, const VariantTensor& tensor) {
@@ -107,20 +103,6 @@ std::string stored_name(const TrainedParameter& parameter, const std::set<std::s
   std::string module = parameter.name.substr(0, dot);
   return parameter.name.substr(dot) == ".bias" && adapted.count(module) ? module + std::string(bias_of_adapted)
                                                                         : parameter.name;
-}
-
-std::set<std::string> names_of(const std::vector<LoraModule>& modules) {
-  std::set<std::string> names;
-  for (const LoraModule& module : modules) names.insert(module.name);
-  return names;
-}
-
-Tensor read_tensor(const StoredTensor& stored, const Shape& shape, const DevicePtr& device, DType dtype, bool trainable,
-                   const std::string& path) {
-  Tensor tensor = place(device, stored.host_bytes(), stored.dtype(), shape, stored.dtype()).to_tensor(dtype);
-  if (!is_finite(tensor)) throw InputError(path + ": " + stored.name + ": expected finite numbers, found NaN or Inf");
-  if (trainable) tensor.set_trainable();
-  return tensor;
 }
 
 }  // namespace

@@ -7,11 +7,13 @@
 
 #include "engine/error.h"
 #include "engine/half.h"
+#include "engine/place.h"
 #include "io/json.h"
 #include "io/mapped_file.h"
 #include "io/stored_values.h"
 #include "io/torch_file.h"
 #include "lora/variant.h"
+#include "ops/l2_norm.h"
 
 namespace loragrad {
 namespace {
@@ -88,6 +90,14 @@ std::vector<std::string> AdapterTensors::modules() const {
   for (const auto& [name, tensor] : tensors_)
     if (name.ends_with(end)) names.push_back(name.substr(0, name.size() - end.size()));
   return names;
+}
+
+Tensor read_tensor(const StoredTensor& stored, const Shape& shape, const DevicePtr& device, DType dtype, bool trainable,
+                   const std::string& path) {
+  Tensor tensor = place(device, stored.host_bytes(), stored.dtype(), shape, stored.dtype()).to_tensor(dtype);
+  if (!is_finite(tensor)) throw InputError(path + ": " + stored.name + ": expected finite numbers, found NaN or Inf");
+  if (trainable) tensor.set_trainable();
+  return tensor;
 }
 
 const StoredTensor* repeated_tensor(const std::string& name, const FindBaseTensor& base) {

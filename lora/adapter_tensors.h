@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "engine/tensor.h"
 #include "io/safetensors.h"
 
 namespace loragrad {
@@ -39,6 +40,10 @@ class AdapterTensors {
   std::map<std::string, const StoredTensor*> tensors_;
   std::vector<const StoredTensor*> others_;
 };
+
+/// A tensor of the file `path` on a device, as a matrix of another type. InputError for NaN and Inf.
+Tensor read_tensor(const StoredTensor& stored, const Shape& shape, const DevicePtr& device, DType dtype, bool trainable,
+                   const std::string& path);
 
 /// A base's tensors by parameters' names ("model.embed_tokens.weight"); null for a name that it does not have.
 using FindBaseTensor = std::function<const StoredTensor*(const std::string& name)>;

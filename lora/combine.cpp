@@ -7,6 +7,7 @@
 
 #include "engine/error.h"
 #include "lora/merge_values.h"
+#include "lora/plain_factors.h"
 #include "lora/svd.h"
 
 namespace loragrad {
@@ -18,11 +19,6 @@ struct Part {
   double weight = 1;  // w s
   std::uint64_t adapter = 0;
 };
-
-HostMatrix on_host(const Tensor& t) {
-  std::vector<float> values = t.values<float>();
-  return {t.rows(), t.cols(), {values.begin(), values.end()}};
-}
 
 /// Σ w s B A as the product of its two sides: B side by side, and w s A one below the other.
 struct Sides {
@@ -48,12 +44,10 @@ Sides stacked(const std::vector<Part>& parts) {
 
 /// The nearest of a rank, by an SVD of the product of the triangles of both sides: never of an out x in matrix.
 Sides nearest(const Sides& sum, std::int64_t rank, Combination& report) {
-  HostMatrix a_transposed{sum.a.cols, sum.a.rows, std::vector<double>(sum.a.values.size())};
-  for (std::int64_t k = 0; k < sum.a.rows; ++k)
-    for (std::int64_t j = 0; j < sum.a.cols; ++j) a_transposed.at(j, k) = sum.a.at(k, j);
-  Qr left = qr(sum.b), right = qr(a_transposed);
-  auto times = [](const HostMatrix& x, const HostMatrix& y, bool transpose_y) {
-    HostMatrix out{x.rows, transpose_y ? y.rows : y.cols, {}};
+  Qr left = qr(sum.b), right = qr(transposed(sum.a));
+  // The first columns of x y, or of x yᵀ.
+  auto times = [](const HostMatrix& x, const HostMatrix& y, bool transpose_y, std::int64_t cols) {
+    HostMatrix out{x.rows, cols, {}};
     out.values.resize(static_cast<std::size_t>(out.rows * out.cols));
     for (std::int64_t i = 0; i < out.rows; ++i)
       for (std::int64_t k = 0; k < x.cols; ++k)
@@ -61,19 +55,17 @@ Sides nearest(const Sides& sum, std::int64_t rank, Combination& report) {
           out.at(i, j) += x.at(i, k) * (transpose_y ? y.at(j, k) : y.at(k, j));
     return out;
   };
-  Svd core = svd(times(left.r, right.r, true));
+  Svd core = svd(times(left.r, right.r, true, right.r.rows));
   auto kept = std::min(static_cast<std::size_t>(rank), core.s.size());
   for (std::size_t i = 0; i < core.s.size(); ++i) {
     report.norm += core.s[i] * core.s[i];
     if (i >= kept) report.error += core.s[i] * core.s[i];
   }
-  HostMatrix u = times(left.q, core.u, false), v = times(right.q, core.v, false);
   auto width = static_cast<std::int64_t>(kept);
-  Sides out{{u.rows, width, {}}, {width, v.rows, {}}};
+  HostMatrix u = times(left.q, core.u, false, width), v = times(right.q, core.v, false, width);
+  Sides out{{u.rows, width, {}}, transposed(v)};
   for (std::int64_t i = 0; i < u.rows; ++i)
     for (std::int64_t k = 0; k < width; ++k) out.b.values.push_back(u.at(i, k) * core.s[static_cast<std::size_t>(k)]);
-  for (std::int64_t k = 0; k < width; ++k)
-    for (std::int64_t j = 0; j < v.rows; ++j) out.a.values.push_back(v.at(j, k));
   return out;
 }
 
@@ -100,12 +92,8 @@ Sides merged(const std::vector<Part>& parts, const CombineOptions& options) {
 std::vector<std::vector<Part>> parts_of(const std::vector<WeightedAdapter>& adapters) {
   std::vector<std::vector<Part>> modules;
   for (std::size_t i = 0; i < adapters.size(); ++i) {
-    if (!adapters[i].adapter.parameters_of_base.empty())
-      throw InputError("combine: " + adapters[i].adapter.parameters_of_base.front().name +
-                       ": expected A and B alone, found a parameter of the base trained beside them");
+    require_plain(adapters[i].adapter, "combine");
     for (const LoraModule& module : adapters[i].adapter.modules) {
-      if (module.variant != &plain_lora())
-        throw InputError("combine: " + module.name + ": expected A and B alone, found another kind of LoRA");
       auto found = std::find_if(modules.begin(), modules.end(),
                                 [&](const auto& parts) { return parts.front().module->name == module.name; });
       if (found == modules.end()) found = modules.emplace(modules.end());
@@ -140,15 +128,6 @@ TargetModules targets_of(const std::vector<WeightedAdapter>& adapters) {
       if (!std::count(result.names.begin(), result.names.end(), name)) result.names.push_back(name);
   }
   return result;
-}
-
-/// `values` in the first rows and columns, zeros beyond.
-Tensor padded(const DevicePtr& device, const HostMatrix& values, Shape shape) {
-  std::vector<float> out(static_cast<std::size_t>(shape.numel()));
-  for (std::int64_t i = 0; i < values.rows; ++i)
-    for (std::int64_t j = 0; j < values.cols; ++j)
-      out[static_cast<std::size_t>(i * shape.cols + j)] = static_cast<float>(values.at(i, j));
-  return Tensor::from(device, shape, std::move(out));
 }
 
 }  // namespace

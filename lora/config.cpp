@@ -59,36 +59,26 @@ constexpr std::pair<LoraInit, std::string_view> inits[] = {{LoraInit::standard, 
                                                            {LoraInit::orthogonal, "orthogonal"},
                                                            {LoraInit::pissa, "pissa"},
                                                            {LoraInit::olora, "olora"}};
-
-}  // namespace
-
-std::string_view name_of(LoraInit init) {
-  return std::find_if(std::begin(inits), std::end(inits), [&](const auto& each) { return each.first == init; })->second;
-}
-
-std::optional<LoraInit> init_named(std::string_view name) {
-  for (const auto& [init, text] : inits)
-    if (text == name) return init;
-  return std::nullopt;
-}
-
-namespace {
-
 constexpr std::pair<TrainedBias, std::string_view> biases[] = {
     {TrainedBias::none, "none"}, {TrainedBias::lora_only, "lora_only"}, {TrainedBias::all, "all"}};
 
-}  // namespace
-
-std::string_view name_of(TrainedBias bias) {
-  return std::find_if(std::begin(biases), std::end(biases), [&](const auto& each) { return each.first == bias; })
-      ->second;
+template <class T, std::size_t n>
+std::string_view name_in(const std::pair<T, std::string_view> (&table)[n], T value) {
+  return std::find_if(table, table + n, [&](const auto& each) { return each.first == value; })->second;
 }
-
-std::optional<TrainedBias> bias_named(std::string_view name) {
-  for (const auto& [bias, text] : biases)
-    if (text == name) return bias;
+template <class T, std::size_t n>
+std::optional<T> value_in(const std::pair<T, std::string_view> (&table)[n], std::string_view name) {
+  for (const auto& [value, text] : table)
+    if (text == name) return value;
   return std::nullopt;
 }
+
+}  // namespace
+
+std::string_view name_of(LoraInit init) { return name_in(inits, init); }
+std::optional<LoraInit> init_named(std::string_view name) { return value_in(inits, name); }
+std::string_view name_of(TrainedBias bias) { return name_in(biases, bias); }
+std::optional<TrainedBias> bias_named(std::string_view name) { return value_in(biases, name); }
 
 bool changes_base(LoraInit init) { return init == LoraInit::pissa || init == LoraInit::olora; }
 

@@ -19,18 +19,7 @@ class Dora final : public PlainLora {
   }
 
   std::span<const VariantTensor> tensors() const override {
-    static const std::vector<VariantTensor> list = [this] {
-      auto plain = PlainLora::tensors();
-      std::vector<VariantTensor> all(plain.begin(), plain.end());
-      all.push_back({.name = "lora_magnitude_vector",
-                     .place = &LoraModule::magnitude,
-                     .shape =
-                         [](const ModuleSpec& spec) {
-                           return Shape{1, spec.map.out};
-                         },
-                     .is_vector = true});
-      return all;
-    }();
+    static const std::vector<VariantTensor> list = factors_and("lora_magnitude_vector", &LoraModule::magnitude);
     return list;
   }
 

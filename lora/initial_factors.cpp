@@ -69,11 +69,8 @@ InitialFactors orthogonal(const ModuleSpec& spec, const InitialDraw& draw) {
 Tensor as_out_in(const Weight& w) {
   Tensor stored = w.to_tensor(DType::f64);
   if (w.layout() == WeightLayout::out_in) return stored;
-  std::vector<double> values = stored.values<double>(), turned(values.size());
-  for (std::int64_t i = 0; i < stored.rows(); ++i)
-    for (std::int64_t j = 0; j < stored.cols(); ++j)
-      turned[static_cast<std::size_t>(j * stored.rows() + i)] = values[static_cast<std::size_t>(i * stored.cols() + j)];
-  return Tensor::from(w.device(), {stored.cols(), stored.rows()}, std::move(turned));
+  HostMatrix turned = transposed({stored.rows(), stored.cols(), stored.values<double>()});
+  return Tensor::from(w.device(), {turned.rows, turned.cols}, std::move(turned.values));
 }
 
 InitialFactors taken_from_base(const ModuleSpec& spec, const InitialDraw& draw) {

@@ -17,19 +17,8 @@ class LoraBias final : public PlainLora {
   }
 
   std::span<const VariantTensor> tensors() const override {
-    static const std::vector<VariantTensor> list = [this] {
-      auto plain = PlainLora::tensors();
-      std::vector<VariantTensor> all(plain.begin(), plain.end());
-      // Proves nothing: attention does not depend on a key's bias, whose gradient is rounding alone.
-      all.push_back({.name = "lora_B.bias",
-                     .place = &LoraModule::b_bias,
-                     .shape =
-                         [](const ModuleSpec& spec) {
-                           return Shape{1, spec.map.out};
-                         },
-                     .is_vector = true});
-      return all;
-    }();
+    // Proves nothing: attention does not depend on a key's bias, whose gradient is rounding alone.
+    static const std::vector<VariantTensor> list = factors_and("lora_B.bias", &LoraModule::b_bias);
     return list;
   }
 

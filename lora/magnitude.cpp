@@ -1,6 +1,7 @@
 #include "lora/magnitude.h"
 
 #include "engine/error.h"
+#include "lora/operand.h"
 #include "ops/checks.h"
 #include "ops/gemm.h"
 
@@ -44,7 +45,7 @@ Tensor row_norms(const Weight& w, const Tensor& a, const Tensor& b, double s) {
 MagnitudeFactors magnitude_factors(const Tensor& m, const Tensor& norm) {
   MagnitudeFactors result{Tensor::empty(m.device(), m.shape(), m.dtype()),
                           Tensor::empty(m.device(), m.shape(), m.dtype())};
-  Tensor n = norm.dtype() == m.dtype() ? norm.detach() : norm.to(m.dtype());
+  Tensor n = operand(norm, m.dtype());
   m.device()->kernels().weight_norms(*m.device(), {.norm = n.mutable_matrix(),
                                                    .magnitude = m.matrix(),
                                                    .factor = result.factor.mutable_matrix(),

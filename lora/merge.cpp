@@ -2,11 +2,10 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstring>
 
 #include "engine/error.h"
-#include "engine/half.h"
 #include "io/stored_values.h"
+#include "lora/rounded_values.h"
 #include "lora/variant.h"
 #include "ops/checks.h"
 #include "ops/l2_norm.h"
@@ -35,27 +34,6 @@ std::vector<AddChange> read_terms(const std::string& name, const Weight& w, cons
     result.push_back(module.variant->change(term.parameter, module, w, term.weight, dtype));
   }
   return result;
-}
-
-/// Rounds to the file's type and appends; false for a result that is not finite.
-template <class T, class Round>
-bool append(std::vector<std::byte>& out, std::size_t& at, const std::vector<T>& values, Round round) {
-  bool finite = true;
-  for (T value : values) {
-    auto stored = round(value);
-    finite = finite && std::isfinite(static_cast<T>(stored));
-    std::memcpy(out.data() + at, &stored, sizeof stored);
-    at += sizeof stored;
-  }
-  return finite;
-}
-
-bool append(std::vector<std::byte>& out, std::size_t& at, const Tensor& block, DType dtype) {
-  if (dtype == DType::f64) return append(out, at, block.values<double>(), [](double value) { return value; });
-  std::vector<float> values = block.values<float>();
-  if (dtype == DType::bf16) return append(out, at, values, [](float value) { return bf16(value); });
-  if (dtype == DType::f16) return append(out, at, values, [](float value) { return to_f16(value); });
-  return append(out, at, values, [](float value) { return value; });
 }
 
 /// Of the rows of W that `block` holds, from `begin` on: the change that the adapters are to make, and the one that
@@ -101,11 +79,12 @@ std::vector<std::byte> merge_weight(const std::string& name, const Weight& w, co
     Tensor block = rows_of_w();
     check_finite(w.device(), block.matrix(), name, "the weight");
     for (const AddChange& add : changes) add(block.mutable_matrix(), begin, 1);
-    std::size_t begin_byte = at;
-    if (!append(out, at, block, w.dtype()))
+    std::byte* merged = out.data() + at;
+    if (!round_values(block, w.dtype(), merged))
       throw NumericError(name + ": expected finite numbers in the merged weight, found NaN or Inf in " +
                          std::string(name_of(w.dtype())));
-    if (kept) *kept += change_kept(w, changes, begin, rows_of_w(), out.data() + begin_byte);
+    if (kept) *kept += change_kept(w, changes, begin, rows_of_w(), merged);
+    at += bytes_of(w.dtype(), block.numel());
   }
   return out;
 }

@@ -1,16 +1,15 @@
 #include "lora/mlx_adapter.h"
 
 #include <algorithm>
-#include <filesystem>
 #include <map>
 #include <set>
 
 #include "engine/error.h"
-#include "engine/place.h"
 #include "io/atomic.h"
 #include "io/json.h"
 #include "io/message.h"
 #include "io/safetensors.h"
+#include "lora/adapter_tensors.h"
 #include "lora/layer_name.h"
 #include "ops/l2_norm.h"
 
@@ -32,12 +31,10 @@ Tensor transposed(const Tensor& x) {
 
 bool is_zero(const Tensor& x) { return l2_norm(x.device(), x.matrix()) == 0; }
 
-Tensor read_tensor(const std::string& path, const StoredTensor& stored, Shape expected, const DevicePtr& device) {
+Tensor read_matrix(const std::string& path, const StoredTensor& stored, Shape expected, const DevicePtr& device) {
   if (stored.shape != std::vector<std::int64_t>{expected.rows, expected.cols})
     throw InputError(path + ": " + stored.name + ": expected " + expected.text() + ", found " + stored.shape_text());
-  Tensor tensor = place(device, stored.host_bytes(), stored.dtype(), expected, stored.dtype()).to_tensor(DType::f32);
-  if (!is_finite(tensor)) throw InputError(path + ": " + stored.name + ": expected finite numbers, found NaN or Inf");
-  return transposed(tensor);
+  return transposed(read_tensor(stored, expected, device, DType::f32, false, path));
 }
 
 void refuse_unread(const std::string& path, const SafetensorsFile& file, const std::set<std::string>& read) {
@@ -82,8 +79,8 @@ Adapter read_mlx_adapter(const std::string& folder, const std::vector<LinearShap
                        (a ? "lora_a" : "lora_b") + " alone");
     read.insert({a->name, b->name});
     LoraModule module{.name = map.name,
-                      .a = read_tensor(tensor_path, *a, {map.in, config.r}, device),
-                      .b = read_tensor(tensor_path, *b, {config.r, map.out}, device),
+                      .a = read_matrix(tensor_path, *a, {map.in, config.r}, device),
+                      .b = read_matrix(tensor_path, *b, {config.r, map.out}, device),
                       .scale = scale,
                       .layout = map.layout};
     if (is_zero(module.a) && is_zero(module.b)) continue;

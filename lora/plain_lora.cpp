@@ -26,24 +26,35 @@ void add_product(Device& device, Matrix block, const Tensor& a, const Tensor& b,
   }
 }
 
+constexpr VariantTensor factors[] = {
+    {.name = "lora_A.weight",
+     .place = &LoraModule::a,
+     .shape =
+         [](const ModuleSpec& spec) {
+           return Shape{spec.rank, spec.map.in};
+         }},
+    {.name = "lora_B.weight",
+     .place = &LoraModule::b,
+     .shape =
+         [](const ModuleSpec& spec) {
+           return Shape{spec.map.out, spec.rank};
+         },
+     .proves = true},
+};
+
 }  // namespace
 
-std::span<const VariantTensor> PlainLora::tensors() const {
-  static constexpr VariantTensor list[] = {
-      {.name = "lora_A.weight",
-       .place = &LoraModule::a,
-       .shape =
-           [](const ModuleSpec& spec) {
-             return Shape{spec.rank, spec.map.in};
-           }},
-      {.name = "lora_B.weight",
-       .place = &LoraModule::b,
-       .shape =
-           [](const ModuleSpec& spec) {
-             return Shape{spec.map.out, spec.rank};
-           },
-       .proves = true},
-  };
+std::span<const VariantTensor> PlainLora::tensors() const { return factors; }
+
+std::vector<VariantTensor> PlainLora::factors_and(std::string_view name, Tensor LoraModule::*place) {
+  std::vector<VariantTensor> list(std::begin(factors), std::end(factors));
+  list.push_back({.name = name,
+                  .place = place,
+                  .shape =
+                      [](const ModuleSpec& spec) {
+                        return Shape{1, spec.map.out};
+                      },
+                  .is_vector = true});
   return list;
 }
 

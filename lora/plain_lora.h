@@ -12,6 +12,10 @@ class PlainLora : public LoraVariant {
   std::span<const std::string_view> merged() const override;
   AddChange change(std::string_view parameter, const LoraModule& module, const Weight& base, double weight,
                    DType dtype) const override;
+
+ protected:
+  /// A, B and a vector beside them that has an element for each of the map's outputs.
+  static std::vector<VariantTensor> factors_and(std::string_view name, Tensor LoraModule::*place);
 };
 
 }  // namespace loragrad

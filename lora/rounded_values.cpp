@@ -1,5 +1,6 @@
 #include "lora/rounded_values.h"
 
+#include <cmath>
 #include <cstring>
 
 #include "engine/half.h"
@@ -8,24 +9,26 @@ namespace loragrad {
 
 std::vector<std::byte> rounded_values(const Tensor& tensor, DType dtype) {
   std::vector<std::byte> bytes(bytes_of(dtype, tensor.numel()));
-  auto fill = [&](const auto& values, auto round) {
+  round_values(tensor, dtype, bytes.data());
+  return bytes;
+}
+
+bool round_values(const Tensor& tensor, DType dtype, std::byte* out) {
+  auto fill = [&]<class T>(const std::vector<T>& values, auto round) {
+    bool finite = true;
     for (std::size_t i = 0; i < values.size(); ++i) {
       auto value = round(values[i]);
-      std::memcpy(bytes.data() + i * sizeof value, &value, sizeof value);
+      finite = finite && std::isfinite(static_cast<T>(value));
+      std::memcpy(out + i * sizeof value, &value, sizeof value);
     }
+    return finite;
   };
-  if (dtype == DType::f64) {
-    fill(tensor.to(DType::f64).values<double>(), [](double value) { return value; });
-    return bytes;
-  }
-  std::vector<float> values = (tensor.dtype() == DType::f32 ? tensor : tensor.to(DType::f32)).values<float>();
-  if (dtype == DType::bf16)
-    fill(values, [](float value) { return bf16(value); });
-  else if (dtype == DType::f16)
-    fill(values, [](float value) { return to_f16(value); });
-  else
-    fill(values, [](float value) { return value; });
-  return bytes;
+  auto in = [&](DType wanted) { return tensor.dtype() == wanted ? tensor : tensor.to(wanted); };
+  if (dtype == DType::f64) return fill(in(DType::f64).values<double>(), [](double value) { return value; });
+  std::vector<float> values = in(DType::f32).values<float>();
+  if (dtype == DType::bf16) return fill(values, [](float value) { return bf16(value); });
+  if (dtype == DType::f16) return fill(values, [](float value) { return to_f16(value); });
+  return fill(values, [](float value) { return value; });
 }
 
 }  // namespace loragrad

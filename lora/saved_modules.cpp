@@ -20,4 +20,16 @@ bool is_saved_with(const std::vector<std::string>& ends, std::string_view parame
   return dot != std::string_view::npos && is_saved_module(ends, parameter.substr(0, dot));
 }
 
+std::set<std::string> names_of(const std::vector<LoraModule>& modules) {
+  std::set<std::string> names;
+  for (const LoraModule& module : modules) names.insert(module.name);
+  return names;
+}
+
+bool is_trained(const LoraConfig& config, const std::set<std::string>& adapted, const std::string& parameter) {
+  if (is_saved_with(config.modules_to_save, parameter)) return true;
+  if (config.bias == TrainedBias::none || !parameter.ends_with(".bias")) return false;
+  return config.bias == TrainedBias::all || adapted.count(parameter.substr(0, parameter.rfind('.'))) > 0;
+}
+
 }  // namespace loragrad

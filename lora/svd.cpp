@@ -64,6 +64,13 @@ constexpr int most_rounds = 100;
 
 }  // namespace
 
+HostMatrix transposed(const HostMatrix& x) {
+  HostMatrix out{x.cols, x.rows, std::vector<double>(x.values.size())};
+  for (std::int64_t i = 0; i < x.rows; ++i)
+    for (std::int64_t j = 0; j < x.cols; ++j) out.at(j, i) = x.at(i, j);
+  return out;
+}
+
 Qr qr(const HostMatrix& x) {
   Factors found = factors(dense(x));
   return {host(found.q), host(found.r)};

@@ -15,6 +15,8 @@ struct HostMatrix {
   double at(std::int64_t row, std::int64_t col) const { return values[static_cast<std::size_t>(row * cols + col)]; }
 };
 
+HostMatrix transposed(const HostMatrix& x);
+
 /// X = Q R: Q [m, k] with orthonormal columns, R [k, n] upper triangular, k = min(m, n) of X [m, n].
 struct Qr {
   HostMatrix q, r;

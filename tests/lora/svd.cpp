@@ -26,13 +26,6 @@ HostMatrix product(const HostMatrix& a, const std::vector<double>& s, const Host
   return x;
 }
 
-HostMatrix transposed(const HostMatrix& x) {
-  HostMatrix out{x.cols, x.rows, std::vector<double>(x.values.size())};
-  for (std::int64_t i = 0; i < x.rows; ++i)
-    for (std::int64_t j = 0; j < x.cols; ++j) out.at(j, i) = x.at(i, j);
-  return out;
-}
-
 double distance(const HostMatrix& a, const HostMatrix& b) {
   double sum = 0;
   for (std::size_t i = 0; i < a.values.size(); ++i) sum += (a.values[i] - b.values[i]) * (a.values[i] - b.values[i]);

@@ -1,0 +1,29 @@
+#include "lora/plain_factors.h"
+
+#include "engine/error.h"
+
+namespace loragrad {
+
+void require_plain(const Adapter& adapter, const std::string& op) {
+  if (!adapter.parameters_of_base.empty())
+    throw InputError(op + ": " + adapter.parameters_of_base.front().name +
+                     ": expected A and B alone, found a parameter of the base trained beside them");
+  for (const LoraModule& module : adapter.modules)
+    if (module.variant != &plain_lora())
+      throw InputError(op + ": " + module.name + ": expected A and B alone, found another kind of LoRA");
+}
+
+HostMatrix on_host(const Tensor& tensor) {
+  std::vector<float> values = tensor.values<float>();
+  return {tensor.rows(), tensor.cols(), {values.begin(), values.end()}};
+}
+
+Tensor padded(const DevicePtr& device, const HostMatrix& values, Shape shape, double factor) {
+  std::vector<float> out(static_cast<std::size_t>(shape.numel()));
+  for (std::int64_t i = 0; i < values.rows; ++i)
+    for (std::int64_t j = 0; j < values.cols; ++j)
+      out[static_cast<std::size_t>(i * shape.cols + j)] = static_cast<float>(factor * values.at(i, j));
+  return Tensor::from(device, shape, std::move(out));
+}
+
+}  // namespace loragrad

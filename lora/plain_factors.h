@@ -1,0 +1,18 @@
+#pragma once
+#include <string>
+
+#include "lora/adapter.h"
+#include "lora/svd.h"
+
+namespace loragrad {
+
+/// InputError "OP: NAME: ..." for an adapter that has more than A and B: parameters of the base, or another variant
+/// than plain LoRA.
+void require_plain(const Adapter& adapter, const std::string& op);
+
+/// The values of an f32 tensor.
+HostMatrix on_host(const Tensor& tensor);
+/// factor · values in the first rows and columns, zeros beyond.
+Tensor padded(const DevicePtr& device, const HostMatrix& values, Shape shape, double factor = 1);
+
+}  // namespace loragrad
