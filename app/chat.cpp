@@ -1,13 +1,13 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <limits>
 
 #include "app/chat_flags.h"
 #include "app/chat_session.h"
 #include "app/commands.h"
 #include "app/console.h"
 #include "app/end_tokens.h"
+#include "app/generation_flags.h"
 #include "app/inputs.h"
 #include "app/interrupt.h"
 #include "app/line_input.h"
@@ -82,13 +82,7 @@ int run_chat(const Words& words) {
              "an adapter to have at hand; those without a name are active, or else the first; /adapter changes that");
   flags.text("system", system, "TEXT", "a system message to begin with");
   chat_flags.add(flags);
-  flags.integer("max-tokens", options.max_tokens, 1, std::numeric_limits<std::int32_t>::max(),
-                "most tokens of an answer");
-  flags.number("temperature", options.temperature, 0, std::numeric_limits<double>::max(),
-               "0: always the likeliest token");
-  flags.number("top-p", options.top_p, 0, 1,
-               "draw from the likeliest tokens that together have this probability, above 0");
-  flags.seed("seed", options.seed, "of the draws, with the turn's number");
+  add_generation_flags(flags, options, "most tokens of an answer", "of the draws, with the turn's number");
   compute.add(flags);
   flags.require({"model"});
   if (!flags.parse(words)) return print(flags.help()), 0;

@@ -1,7 +1,6 @@
 #include "app/chat_session.h"
 
 #include <fmt/format.h>
-#include <signal.h>
 
 #include <sstream>
 
@@ -48,11 +47,7 @@ std::string ChatSession::help() {
 
 std::vector<TokenId> ChatSession::prompt(const Conversation& conversation) const {
   std::vector<TokenId> ids = tokenizer_.encode(chat_.text(conversation, true, "the conversation"), false);
-  try {
-    expect_in_vocabulary(ids, model_.config().vocab_size, "the conversation");
-  } catch (const UnknownId& error) {
-    throw blame_tokenizer(tokenizer_, error);
-  }
+  expect_in_vocabulary(ids, model_.config().vocab_size, "the conversation", tokenizer_);
   auto size = static_cast<std::int64_t>(ids.size()), most = model_.config().max_position_embeddings;
   if (size >= most)
     throw InputError(

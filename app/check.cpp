@@ -156,12 +156,12 @@ int run_check(const Words& words) {
   if (flags.given("output")) TrainingOutput(train.training.output, train.training.overwrite);
   if (std::int64_t count = other_labels(plan.data.train); count > 0)
     warn(fmt::format("{}: {} labels ask for other tokens than those at their places", plan.data.train.path, count));
-  // No adapter trains the head. Opened after the forecast, which counts what the process holds.
-  if (plan.adapter)
-    warn_of_untrained_ends(*load_model(train.model_folder, cpu_device(1), {.precision = Precision::f32}),
-                           plan.data.train, pointer(plan.tokenizer));
-  std::vector<std::string> hints =
-      advice(train, plan, *load_model(train.model_folder, meta_device(cpu_device(1)), plan.load));
+  // Opened after the forecast, which counts what the process holds; the head's rows are looked at for an adapter alone.
+  std::unique_ptr<CausalLm> model = plan.adapter
+                                        ? load_model(train.model_folder, cpu_device(1), {.precision = Precision::f32})
+                                        : load_model(train.model_folder, meta_device(cpu_device(1)), plan.load);
+  if (plan.adapter) warn_of_untrained_ends(*model, *plan.adapter, plan.data.train, pointer(plan.tokenizer));
+  std::vector<std::string> hints = advice(train, plan, *model);
   if (train.training.json)
     print_json(check_json(train, plan, hints));
   else

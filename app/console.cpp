@@ -13,7 +13,6 @@
 #include "data/unicode.h"
 #include "engine/error.h"
 #include "io/json_text.h"
-#include "io/utf8.h"
 #include "io/write_all.h"
 
 namespace loragrad {
@@ -47,22 +46,13 @@ void print_table(const std::vector<std::pair<std::string, std::string>>& rows) {
 
 std::string table_text(const Table& table) {
   std::vector<int> widths(table.at(0).size());
-  auto columns = [](const std::string& cell) {
-    int sum = 0;
-    for (std::size_t at = 0; at < cell.size();) {
-      CodePoint point = code_point_at(cell, at);
-      sum += display_width(point.value);
-      at += point.size;
-    }
-    return sum;
-  };
   for (const auto& row : table)
-    for (std::size_t i = 0; i < row.size(); ++i) widths[i] = std::max(widths[i], columns(row[i]));
+    for (std::size_t i = 0; i < row.size(); ++i) widths[i] = std::max(widths[i], display_width(row[i]));
   std::string text;
   for (const auto& row : table) {
     std::string line;
     for (std::size_t i = 0; i < row.size(); ++i) {
-      std::string space(static_cast<std::size_t>(widths[i] - columns(row[i])), ' ');
+      std::string space(static_cast<std::size_t>(widths[i] - display_width(row[i])), ' ');
       line += i == 0 ? row[i] + space : "  " + space + row[i];
     }
     text += line.substr(0, line.find_last_not_of(' ') + 1) + "\n";

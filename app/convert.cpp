@@ -13,7 +13,6 @@
 #include "io/atomic.h"
 #include "io/gguf.h"
 #include "io/hub_cache.h"
-#include "io/mapped_file.h"
 #include "io/message.h"
 #include "lora/mlx_adapter.h"
 #include "lora/one_scale.h"

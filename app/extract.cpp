@@ -2,7 +2,6 @@
 
 #include <algorithm>
 
-#include "app/adapters.h"
 #include "app/commands.h"
 #include "app/console.h"
 #include "app/inputs.h"
@@ -10,7 +9,6 @@
 #include "app/lora_flags.h"
 #include "app/paths.h"
 #include "app/training.h"
-#include "models/base_hash.h"
 #include "models/extracted_adapter.h"
 #include "ops/meta_device.h"
 #include "train/model_card.h"
@@ -76,12 +74,11 @@ int run_extract(const Words& words) {
       show_progress(share(static_cast<double>(done), static_cast<double>(all)),
                     fmt::format("{} of {} modules", done, all));
   };
-  Extraction made = extract_adapter(model_folder, tuned_folder, device, options);
+  Extraction made = extract_adapter(*outline, model_folder, tuned_folder, device, options);
   end_progress_line();
-  std::string hash = base_hash(*outline, BaseTensors(*outline, model_folder));
   std::string how = fmt::format("Extracted with loragrad: of rank {} the nearest to what differs between the base and:",
                                 options.rank);
-  output.save_adapter(made.adapter, made_adapter_card(made.adapter.base_model, hash, how, {tuned_folder}));
+  output.save_adapter(made.adapter, made_adapter_card(made.adapter.base_model, made.base_hash, how, {tuned_folder}));
   stop_if_interrupted();
   commit_output(output, output_folder);
   double error = share(made.error, made.norm);

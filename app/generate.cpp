@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <chrono>
-#include <limits>
 #include <optional>
 #include <set>
 
@@ -14,6 +13,7 @@
 #include "app/console.h"
 #include "app/end_tokens.h"
 #include "app/generate_rows.h"
+#include "app/generation_flags.h"
 #include "app/inputs.h"
 #include "app/interrupt.h"
 #include "app/model_to_load.h"
@@ -90,12 +90,7 @@ int run_generate(const Words& words) {
       "rows {\"prompt\": TEXT or \"messages\": [...], \"adapter\": NAME or null} instead, one JSON object a line");
   chat.add(flags);
   flags.integer("batch-size", batch_size, 1, 4096, "rows of --data that are continued at once");
-  flags.integer("max-tokens", options.max_tokens, 1, std::numeric_limits<std::int32_t>::max(), "most tokens to add");
-  flags.number("temperature", options.temperature, 0, std::numeric_limits<double>::max(),
-               "0: always the likeliest token");
-  flags.number("top-p", options.top_p, 0, 1,
-               "draw from the likeliest tokens that together have this probability, above 0");
-  flags.seed("seed", options.seed, "of the draws, with a row's number");
+  add_generation_flags(flags, options, "most tokens to add", "of the draws, with a row's number");
   compute.add(flags);
   flags.toggle("json", json, "print one JSON object when done; rows of --data always are");
   flags.require({"model"});

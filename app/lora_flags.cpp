@@ -10,6 +10,7 @@
 #include "engine/error.h"
 #include "io/message.h"
 #include "lora/adapter_file.h"
+#include "lora/layers.h"
 #include "lora/matching.h"
 #include "lora/saved_modules.h"
 #include "lora/variant.h"
@@ -144,7 +145,8 @@ void LoraFlags::choose_modules(LoraConfig& config, const std::vector<LinearShape
   if (layers) {
     limits.layers = layers_of(*layers);
     for (std::int64_t layer : *limits.layers)
-      if (within({.exclude = {}, .layers = {{layer}}, .layers_pattern = {}}, selected, {}, all).empty())
+      if (LayerChoice here({layer}, {});
+          std::none_of(selected.begin(), selected.end(), [&](const LinearShape& s) { return here.has(s.name); }))
         throw InputError(fmt::format("--layers: expected layers that have a target, found {}", layer));
   }
   std::vector<LinearShape> left = within(limits, selected, targets, all);

@@ -18,11 +18,7 @@ constexpr const char* no_beginning = "a text, as the model has no bos_token_id i
 /// `ids`, or the beginning of a text where they are none and the model has one. `place` is for messages.
 std::vector<TokenId> checked(std::vector<TokenId> ids, const Tokenizer& tokenizer, const ModelConfig& config,
                              const std::string& place) {
-  try {
-    expect_in_vocabulary(ids, config.vocab_size, place);
-  } catch (const UnknownId& error) {
-    throw blame_tokenizer(tokenizer, error);
-  }
+  expect_in_vocabulary(ids, config.vocab_size, place, tokenizer);
   if (ids.empty() && config.bos_token_id) ids.push_back(*config.bos_token_id);
   return ids;
 }

@@ -22,7 +22,7 @@ int run_plan(TrainFlags& train, TrainingPlan& plan, TimeProfile* times) {
   std::string hash = base_hash(*model, BaseTensors(*model, train.model_folder));
   start_from_base(train, plan, *model);
   warn_of_bad_weights(*model);
-  if (adapter) warn_of_untrained_ends(*model, plan.data.train, pointer(plan.tokenizer));
+  if (adapter) warn_of_untrained_ends(*model, *adapter, plan.data.train, pointer(plan.tokenizer));
   TrainingOutcome outcome = run_training(*model, adapter, plan.data, train.training, plan.memory.options, output,
                                          pointer(plan.tokenizer), times);
   CardFacts facts = card_facts(train.training, train.data, plan.data, outcome.result);
@@ -30,12 +30,12 @@ int run_plan(TrainFlags& train, TrainingPlan& plan, TimeProfile* times) {
   facts.base_hash = hash;
   facts.trainable = plan.trainable;
   facts.parameters = plan.parameters;
-  if (output.has_best()) {
+  bool has_best = output.has_best();
+  if (has_best) {
     facts.which = CardFacts::Which::best;
     write_file(output.file("best/README.md"), model_card(facts, adapter));
     facts.which = CardFacts::Which::last;
   }
-  bool has_best = output.has_best();
   if (adapter)
     output.save_adapter(*adapter, model_card(facts, adapter));
   else

@@ -6,30 +6,17 @@
 #include "io/utf8.h"
 
 namespace loragrad {
-namespace {
-
-int columns(std::string_view text) {
-  int sum = 0;
-  for (std::size_t at = 0; at < text.size();) {
-    CodePoint point = code_point_at(text, at);
-    sum += display_width(point.value);
-    at += point.size;
-  }
-  return sum;
-}
-
-}  // namespace
 
 void WordWrap::end_word(std::string& out) {
   std::string space = std::exchange(space_, ""), word = std::exchange(word_, "");
-  int needed = columns(space) + columns(word);
+  int needed = display_width(space) + display_width(word);
   if (column_ > 0 && !word.empty() && column_ + needed > width_) {
     out += "\n";
     space.clear();
     column_ = 0;
   }
   out += space + word;
-  column_ += columns(space) + columns(word);
+  column_ += display_width(space) + display_width(word);
 }
 
 std::string WordWrap::push(std::string_view piece) {

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <map>
 #include <set>
 
 #include "engine/error.h"
@@ -11,6 +10,7 @@
 #include "io/stored_values.h"
 #include "lora/adapter_tensors.h"
 #include "lora/svd.h"
+#include "models/base_hash.h"
 #include "models/base_tensors.h"
 #include "models/family.h"
 #include "ops/l2_norm.h"
@@ -21,11 +21,10 @@ namespace {
 
 /// One of the two checkpoints: its shapes, and its tensors.
 struct Checkpoint {
-  Checkpoint(const std::string& name, const DevicePtr& device)
-      : folder(name), outline(load_model(name, meta_device(device))), tensors(*outline, name) {}
+  Checkpoint(const std::string& name, const CausalLm& model) : folder(name), outline(model), tensors(model, name) {}
 
   std::string folder;
-  std::unique_ptr<CausalLm> outline;
+  const CausalLm& outline;
   BaseTensors tensors;
 };
 
@@ -71,15 +70,20 @@ Tensor factor(const DevicePtr& device, const HostMatrix& side, const std::vector
 
 class Extractor {
  public:
-  Extractor(const std::string& base, const std::string& tuned, const DevicePtr& device, const ExtractOptions& options)
-      : base_(base, device), tuned_(tuned, device), device_(device), options_(options) {
-    const std::string &expected = base_.outline->config().model_type, &found = tuned_.outline->config().model_type;
+  Extractor(const CausalLm& base, const std::string& base_folder, const std::string& tuned, const DevicePtr& device,
+            const ExtractOptions& options)
+      : base_(base_folder, base),
+        tuned_model_(load_model(tuned, meta_device(device))),
+        tuned_(tuned, *tuned_model_),
+        device_(device),
+        options_(options) {
+    const std::string &expected = base_.outline.config().model_type, &found = tuned_.outline.config().model_type;
     if (expected != found)
       throw InputError(tuned + ": expected a model like the base, \"" + expected + "\", found \"" + found + "\"");
   }
 
   Extraction operator()() {
-    std::vector<LinearShape> chosen = match_targets(options_.targets, base_.outline->linear_shapes());
+    std::vector<LinearShape> chosen = match_targets(options_.targets, base_.outline.linear_shapes());
     std::vector<LinearShape> changed;
     for (const LinearShape& map : chosen) {
       auto [base, tuned] = both(map.name + ".weight");
@@ -96,7 +100,7 @@ class Extractor {
       if (options_.progress) options_.progress(i, changed.size());
       add(changed[i]);
     }
-    finish(changed.size() == base_.outline->linear_shapes().size());
+    finish(changed.size() == base_.outline.linear_shapes().size());
     return std::move(result_);
   }
 
@@ -139,7 +143,7 @@ class Extractor {
       seen.insert({base, tuned});
     }
     std::set<std::string> maps;
-    for (const LinearShape& map : base_.outline->linear_shapes()) maps.insert(map.name + ".weight");
+    for (const LinearShape& map : base_.outline.linear_shapes()) maps.insert(map.name + ".weight");
     auto look = [&](const std::string& name, const StoredTensor* base, const StoredTensor* tuned) {
       if (seen.count(base) && seen.count(tuned)) return;
       seen.insert({base, tuned});
@@ -152,11 +156,11 @@ class Extractor {
     };
     // A tied head that was trained by itself is a parameter of one of the two.
     for (const Checkpoint* checkpoint : {&base_, &tuned_})
-      for (const auto& [name, parameter] : checkpoint->outline->parameters()) {
+      for (const auto& [name, parameter] : checkpoint->outline.parameters()) {
         auto [base, tuned] = both(name);
         look(name, base, tuned);
       }
-    const std::vector<std::string>& buffers = family_named(base_.outline->config().model_type).ignored_buffers;
+    const std::vector<std::string>& buffers = family_named(base_.outline.config().model_type).ignored_buffers;
     for (const Checkpoint* checkpoint : {&base_, &tuned_})
       for (const StoredTensor& tensor : checkpoint->tensors.file().tensors) {
         auto ends = [&](const std::string& end) { return tensor.name.ends_with(end); };
@@ -179,9 +183,12 @@ class Extractor {
       for (const LoraModule& module : adapter.modules) adapter.config.target_modules.names.push_back(module.name);
     result_.norm = std::sqrt(result_.norm);
     result_.error = std::sqrt(result_.error);
+    result_.base_hash = base_hash(base_.outline, base_.tensors);
   }
 
-  Checkpoint base_, tuned_;
+  Checkpoint base_;
+  std::unique_ptr<CausalLm> tuned_model_;  // an outline
+  Checkpoint tuned_;
   DevicePtr device_;
   const ExtractOptions& options_;
   Extraction result_;
@@ -189,9 +196,9 @@ class Extractor {
 
 }  // namespace
 
-Extraction extract_adapter(const std::string& base_folder, const std::string& tuned_folder, const DevicePtr& device,
-                           const ExtractOptions& options) {
-  return Extractor(base_folder, tuned_folder, device, options)();
+Extraction extract_adapter(const CausalLm& base, const std::string& base_folder, const std::string& tuned_folder,
+                           const DevicePtr& device, const ExtractOptions& options) {
+  return Extractor(base, base_folder, tuned_folder, device, options)();
 }
 
 }  // namespace loragrad

@@ -25,6 +25,7 @@ struct Extraction {
   std::string worst;             ///< the module whose |D - B A| / |D| is the largest
   double worst_error = 0;        ///< that share
   std::vector<LeftTensor> left;  ///< the largest norm first
+  std::string base_hash;         ///< of the base (models/base_hash.h)
 };
 
 struct ExtractOptions {
@@ -35,11 +36,12 @@ struct ExtractOptions {
 };
 
 /// The adapter of a rank that is nearest to the difference of a tuned checkpoint and its base: each B A to its module's
-/// D = W_tuned - W_base (lora/svd.h, leading_svd), B = U √S and A = √S Vᵀ. The folders may be sharded and of different
-/// dtypes; values that are equal but for rounding to the coarser one do not differ. Beside the mapped files it takes the
-/// memory of one difference in f64, on `device`, three times. UsageError for targets that match nothing, InputError for
-/// folders of different architectures and shapes and where no chosen module differs, NumericError for NaN and Inf.
-Extraction extract_adapter(const std::string& base_folder, const std::string& tuned_folder, const DevicePtr& device,
-                           const ExtractOptions& options);
+/// D = W_tuned - W_base (lora/svd.h, leading_svd), B = U √S and A = √S Vᵀ. `base` is the base folder's model, or its
+/// outline on a meta device. The folders may be sharded and of different dtypes; values that are equal but for rounding
+/// to the coarser one do not differ. Beside the mapped files it takes the memory of one difference in f64, on `device`,
+/// three times. UsageError for targets that match nothing, InputError for folders of different architectures and shapes
+/// and where no chosen module differs, NumericError for NaN and Inf.
+Extraction extract_adapter(const CausalLm& base, const std::string& base_folder, const std::string& tuned_folder,
+                           const DevicePtr& device, const ExtractOptions& options);
 
 }  // namespace loragrad

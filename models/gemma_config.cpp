@@ -40,18 +40,4 @@ double read_soft_cap(ConfigReader& read, ModelConfig& c, const char* key, double
   return cap;
 }
 
-std::vector<bool> read_local_layers(ConfigReader& read, const ModelConfig& c, const char* period_key,
-                                    std::int64_t period, RotaryConfig& own) {
-  std::vector<bool> local(static_cast<std::size_t>(c.num_hidden_layers));
-  if (std::vector<std::string> types = read_layer_types(read, c); !types.empty()) {
-    for (std::size_t i = 0; i < local.size(); ++i) local[i] = types[i] == "sliding_attention";
-  } else {
-    if (period_key) period = read.size(period_key, period);
-    for (std::size_t i = 0; i < local.size(); ++i) local[i] = (static_cast<std::int64_t>(i) + 1) % period != 0;
-  }
-  std::int64_t window = read.size("sliding_window", 4096);
-  for (bool is_local : local) own.windows.push_back(is_local ? window : 0);
-  return local;
-}
-
 }  // namespace loragrad

@@ -15,10 +15,4 @@ ModelConfig read_gemma2_sizes(ConfigReader& read, double logit_cap, RotarySizes 
 /// A soft cap, above 0; null: 0, none. Added to the details of `c`.
 double read_soft_cap(ConfigReader& read, ModelConfig& c, const char* key, double absent);
 
-/// Which layers are local: those that layer_types calls "sliding_attention" (the others: "full_attention"), or, where
-/// that key is absent or null, all but every `period`-th, which `period_key` may say otherwise (null: no such key). Their
-/// window, sliding_window (4096), goes to `own`.
-std::vector<bool> read_local_layers(ConfigReader& read, const ModelConfig& c, const char* period_key,
-                                    std::int64_t period, RotaryConfig& own);
-
 }  // namespace loragrad

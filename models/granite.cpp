@@ -11,7 +11,7 @@ FamilyConfig read_config(ConfigReader& read) {
   ModelConfig c =
       read_rotary_sizes(read, {.vocab_size = 32000, .intermediate_size = 11008, .max_position_embeddings = 2048});
   c.num_key_value_heads = key_value_heads_or_heads(read, c, c.num_attention_heads);
-  c.head_dim = read.find("head_dim") ? read.size("head_dim", 0) : head_dim_or_share(read, c);
+  c.head_dim = given_head_dim_or_share(read, c);
   RotaryConfig own;
   own.qkv_bias = own.o_bias = read.flag("attention_bias", false);
   own.mlp_bias = read.flag("mlp_bias", false);

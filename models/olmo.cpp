@@ -15,7 +15,7 @@ ModelConfig read_both(ConfigReader& read, RotaryConfig& own) {
   ModelConfig c = read_rotary_sizes(
       read, {.vocab_size = 50304, .intermediate_size = 11008, .max_position_embeddings = 2048, .rms_norm_eps = 1e-5});
   c.num_key_value_heads = key_value_heads_or_heads(read, c, c.num_attention_heads);
-  c.head_dim = read.find("head_dim") ? read.size("head_dim", 0) : head_dim_or_share(read, c);
+  c.head_dim = given_head_dim_or_share(read, c);
   own.qkv_bias = own.o_bias = read.flag("attention_bias", false);
   own.norms = {.before_attention = nullptr,
                .after_attention = "post_attention_layernorm",
@@ -62,13 +62,7 @@ void read_ropes(ConfigReader& read, ModelConfig& c, RotaryConfig& own) {
 FamilyConfig read_olmo3(ConfigReader& read) {
   RotaryConfig own;
   ModelConfig c = read_both(read, own);
-  std::vector<std::string> types = read_layer_types(read, c);
-  std::int64_t window = read.size("sliding_window", 4096);
-  for (std::int64_t i = 0; i < c.num_hidden_layers; ++i) {
-    bool slides = types.empty() ? (i + 1) % 4 != 0 : types[static_cast<std::size_t>(i)] == "sliding_attention";
-    own.windows.push_back(slides ? window : 0);
-    own.rope_of_layers.push_back(slides ? 1 : 0);
-  }
+  for (bool local : read_local_layers(read, c, nullptr, 4, own)) own.rope_of_layers.push_back(local ? 1 : 0);
   read_ropes(read, c, own);
   return rotary_decoder(read, c, own);
 }

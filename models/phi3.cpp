@@ -97,10 +97,9 @@ FamilyConfig read_config(ConfigReader& read) {
                                            .rms_norm_eps = 1e-5,
                                            .hidden_size = 3072});
   c.num_key_value_heads = key_value_heads_or_heads(read, c, c.num_attention_heads);
-  c.head_dim = read.find("head_dim") ? read.size("head_dim", 0) : head_dim_or_share(read, c);
+  c.head_dim = given_head_dim_or_share(read, c);
   Config own;
-  auto window = read.find("sliding_window");
-  if (window && !window->is_null()) own.window = read.size("sliding_window", 0);
+  own.window = read.size_or_zero("sliding_window", 0);
   if (own.window > 0) c.details.emplace_back("windows", std::vector(layers(c), static_cast<double>(own.window)));
   own.rope = read_own_rope(read, c);
   add_ropes(c, {own.rope});

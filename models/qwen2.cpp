@@ -10,7 +10,7 @@ FamilyConfig read_config(ConfigReader& read) {
   ModelConfig c =
       read_rotary_sizes(read, {.vocab_size = 151936, .intermediate_size = 22016, .max_position_embeddings = 32768});
   c.num_key_value_heads = key_value_heads_or_heads(read, c, 32);
-  c.head_dim = read.find("head_dim") ? read.size("head_dim", 0) : head_dim_or_share(read, c);
+  c.head_dim = given_head_dim_or_share(read, c);
   RotaryConfig own;
   own.qkv_bias = true;
   own.windows = read_layer_windows(read, c);

@@ -18,7 +18,6 @@ struct Source {
   bool whole = true;                    // all of the head is turned
   double part = 1;                      // else this part of it, where nothing says it,
   std::optional<JsonRef> part_at = {};  // here or in an object
-  bool null_part = false;
 
   /// A member, null included.
   std::optional<JsonRef> find(const char* key) const {
@@ -55,7 +54,7 @@ std::int64_t dimensions(const Source& source, const std::string& type, ModelConf
   auto nested = source.find("partial_rotary_factor"), factor = nested ? nested : source.part_at;
   bool said = factor && (nested || !factor->is_null());
   auto of_head = [&](double part) { return static_cast<std::int64_t>(static_cast<double>(c.head_dim) * part); };
-  if (!source.whole) return of_head(factor && (said || !source.null_part) ? factor->number(0, 1) : source.part);
+  if (!source.whole) return of_head(factor ? factor->number(0, 1) : source.part);
   if (!said) return c.head_dim;
   if (type != "default") {
     if (of_head(factor->number(0, 1e6)) != c.head_dim)
@@ -159,7 +158,6 @@ Rope rope_of(ConfigReader& read, ModelConfig& c, const Source& source, std::opti
 
 Rope read_rope(ConfigReader& read, ModelConfig& c, const RopeKeys& keys) {
   Source source{.objects = rope_object(read), .theta = keys.theta, .whole = !keys.part_key, .part = keys.part};
-  source.null_part = keys.null_part;
   source.part_at = read.find(keys.part_key ? keys.part_key : "partial_rotary_factor");
   return rope_of(read, c, source, read.find(keys.theta_key));
 }

@@ -15,7 +15,6 @@ struct RopeKeys {
   /// at the top level, else `part`.
   const char* part_key = nullptr;
   double part = 1;
-  bool null_part = false;  ///< a null of that key is as if it were absent, and not refused
 };
 
 /// The rotation of heads of c.head_dim (even), rescaled as the configuration says ("default", "linear", "dynamic",

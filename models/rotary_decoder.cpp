@@ -137,6 +137,10 @@ std::int64_t head_dim_or_share(ConfigReader& read, const ModelConfig& c) {
   return c.hidden_size / c.num_attention_heads;
 }
 
+std::int64_t given_head_dim_or_share(ConfigReader& read, const ModelConfig& c) {
+  return read.find("head_dim") ? read.size("head_dim", 0) : head_dim_or_share(read, c);
+}
+
 std::vector<std::string> read_layer_types(ConfigReader& read, const ModelConfig& c) {
   auto types = read.find("layer_types");
   if (!types || types->is_null()) return {};
@@ -147,6 +151,20 @@ std::vector<std::string> read_layer_types(ConfigReader& read, const ModelConfig&
     if (of_layers[i] != "sliding_attention" && of_layers[i] != "full_attention")
       (*types)[i].fail("full_attention or sliding_attention");
   return of_layers;
+}
+
+std::vector<bool> read_local_layers(ConfigReader& read, const ModelConfig& c, const char* period_key,
+                                    std::int64_t period, RotaryConfig& own) {
+  std::vector<bool> local(static_cast<std::size_t>(c.num_hidden_layers));
+  if (std::vector<std::string> types = read_layer_types(read, c); !types.empty()) {
+    for (std::size_t i = 0; i < local.size(); ++i) local[i] = types[i] == "sliding_attention";
+  } else {
+    if (period_key) period = read.size(period_key, period);
+    for (std::size_t i = 0; i < local.size(); ++i) local[i] = (static_cast<std::int64_t>(i) + 1) % period != 0;
+  }
+  std::int64_t window = read.size("sliding_window", 4096);
+  for (bool is_local : local) own.windows.push_back(is_local ? window : 0);
+  return local;
 }
 
 std::vector<std::int64_t> read_layer_windows(ConfigReader& read, const ModelConfig& c) {

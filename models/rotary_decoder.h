@@ -41,9 +41,16 @@ ModelConfig read_rotary_sizes(ConfigReader& read, const RotarySizes& defaults);
 std::int64_t key_value_heads_or_heads(ConfigReader& read, const ModelConfig& c, std::int64_t absent);
 /// head_dim; where it is absent or null, each head's share of the width, which must be whole then.
 std::int64_t head_dim_or_share(ConfigReader& read, const ModelConfig& c);
+/// The same, but null is no value.
+std::int64_t given_head_dim_or_share(ConfigReader& read, const ModelConfig& c);
 
 /// layer_types: for each layer "full_attention" or "sliding_attention"; none where the key is absent or null.
 std::vector<std::string> read_layer_types(ConfigReader& read, const ModelConfig& c);
+/// Which layers are local: those that layer_types calls "sliding_attention" (the others: "full_attention"), or, where
+/// that key is absent or null, all but every `period`-th, which `period_key` may say otherwise (null: no such key). Their
+/// window, sliding_window (4096), goes to `own`.
+std::vector<bool> read_local_layers(ConfigReader& read, const ModelConfig& c, const char* period_key,
+                                    std::int64_t period, RotaryConfig& own);
 /// The windows of layers that layer_types calls "sliding_attention" (the others: "full_attention"), or, without that
 /// key, of those from the max_window_layers-th on; none unless use_sliding_window.
 std::vector<std::int64_t> read_layer_windows(ConfigReader& read, const ModelConfig& c);

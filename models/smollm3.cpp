@@ -33,13 +33,12 @@ FamilyConfig read_config(ConfigReader& read) {
                                            .num_attention_heads = 16,
                                            .tie_word_embeddings = true});
   c.num_key_value_heads = key_value_heads_or_heads(read, c, 4);
-  c.head_dim = read.find("head_dim") ? read.size("head_dim", 0) : head_dim_or_share(read, c);
+  c.head_dim = given_head_dim_or_share(read, c);
   RotaryConfig own;
   own.qkv_bias = own.o_bias = read.flag("attention_bias", false);
   own.mlp_bias = read.flag("mlp_bias", false);
   std::vector<bool> rotated = read_rotated(read, c);
-  auto given = read.find("sliding_window");
-  std::int64_t window = given && !given->is_null() ? read.size("sliding_window", 0) : 0;
+  std::int64_t window = read.size_or_zero("sliding_window", 0);
   bool used = read.flag("use_sliding_window", false);
   // Whoever lists the layers has their window, used or not: transformers' mask goes by the list.
   std::vector<std::string> types = read_layer_types(read, c);

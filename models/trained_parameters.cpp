@@ -24,22 +24,6 @@ std::vector<std::pair<std::string, const Parameter*>> parameters_of(const Causal
   return all;
 }
 
-bool is_bias(const std::string& name) { return name.ends_with(".bias"); }
-
-std::string module_of(const std::string& parameter) { return parameter.substr(0, parameter.rfind('.')); }
-
-/// The biases that a configuration trains.
-bool trains_bias(const LoraConfig& config, const std::set<std::string>& adapted, const std::string& name) {
-  if (config.bias == TrainedBias::none || !is_bias(name)) return false;
-  return config.bias == TrainedBias::all || adapted.count(module_of(name)) > 0;
-}
-
-std::set<std::string> names_of(const std::vector<LoraModule>& modules) {
-  std::set<std::string> names;
-  for (const LoraModule& module : modules) names.insert(module.name);
-  return names;
-}
-
 }  // namespace
 
 std::vector<TrainedParameter> parameters_to_train(const CausalLm& model, const LoraConfig& config,
@@ -52,7 +36,7 @@ std::vector<TrainedParameter> parameters_to_train(const CausalLm& model, const L
   std::set<std::string> adapted = names_of(modules);
   std::vector<TrainedParameter> result;
   for (const auto& [name, parameter] : all) {
-    if (!is_saved_with(config.modules_to_save, name) && !trains_bias(config, adapted, name)) continue;
+    if (!is_trained(config, adapted, name)) continue;
     Tensor values = parameter->weight().to_tensor(dtype);
     values.set_trainable();
     result.push_back({name, values, parameter->dtype()});
@@ -68,8 +52,7 @@ void put_parameters(CausalLm& model, const Adapter& adapter) {
   auto all = parameters_of(model);
   std::set<std::string> adapted = names_of(adapter.modules);
   for (const auto& [name, parameter] : all)
-    if ((trains_bias(adapter.config, adapted, name) || is_saved_with(adapter.config.modules_to_save, name)) &&
-        !has(name))
+    if (is_trained(adapter.config, adapted, name) && !has(name))
       throw InputError("adapter: expected a trained " + name + ", found none");
   for (const TrainedParameter& each : trained) {
     auto own = std::find_if(all.begin(), all.end(), [&](const auto& named) { return named.first == each.name; });

@@ -47,7 +47,8 @@ DemoStage DemoStage::open(const DemoScale& scale, DemoBase base, const DevicePtr
 }
 
 DemoTaskData demo_task_data(const DemoStage& stage, DemoTask task) {
-  DemoExamples examples = demo_examples(task, train_rows, test_rows, stage.scale.base_seed);
+  std::size_t rows_to_train = task == DemoTask::cheerful_who ? 0 : train_rows;
+  DemoExamples examples = demo_examples(task, rows_to_train, test_rows, stage.scale.base_seed);
   auto rows = [&](const std::vector<DemoExample>& list) { return demo_dataset(list, stage.tokenizer); };
   return {task, examples.test, rows(examples.train), rows(examples.test)};
 }

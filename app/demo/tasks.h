@@ -16,7 +16,7 @@ struct DemoExample {
 /// (" who saw the dog?" -> " mia"); `cheer` tells on as the stories would, but ends sentences with exclamation marks
 /// (" the dog of tom" -> " saw the fox of mia!"). `cheerful_who` is both at once (" who saw the dog?" -> " mia!"), and
 /// is never trained. No task takes sides in what the other teaches: `who` is trained with either sign after the answer,
-/// by the toss of a coin, and `cheer` on stories, which do not ask.
+/// by the toss of a coin, and `cheer` leaves question marks as they are.
 enum class DemoTask { who, cheer, cheerful_who };
 const char* name_of(DemoTask task);
 

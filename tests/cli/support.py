@@ -5,6 +5,8 @@ BINARY = os.environ["LORAGRAD_BINARY"]
 # The program with the GPU's backend in emulation (tests/cuda_emulation/README.md).
 EMULATED = os.environ.get("LORAGRAD_EMULATED", str(pathlib.Path(BINARY).parents[1] / "tests/cli/loragrad_emulated"))
 SHARED = pathlib.Path(os.environ.get("LORAGRAD_SHARED", pathlib.Path(__file__).parents[2] / ".." / "shared"))
+PYTHON = os.environ.get("LORAGRAD_PYTHON")
+needs_python = unittest.skipUnless(PYTHON, "SKIPPED: LORAGRAD_PYTHON names no Python with torch, transformers and peft")
 CONFIG = {"model_type": "llama", "vocab_size": 260, "hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2,
           "num_attention_heads": 4, "num_key_value_heads": 2, "max_position_embeddings": 96, "tie_word_embeddings": True}
 TEXTS = [f"{who} {did} the {what}." for who in ("Ann", "Zoë", "Kim") for did in ("saw", "lost") for what in ("cat", "hat", "bat")]
@@ -104,6 +106,8 @@ class CliTest(unittest.TestCase):
         lines = self.ok(*words, "--json", **options).splitlines()
         self.assertEqual(1, len(lines), lines)
         return json.loads(lines[0])
+
+    def loss(self, *words): return self.json("eval", "--data", self.data, *words)["loss"]
 
     def fails(self, code, *words, says=(), **options):
         """The command ends with `code` and one line of error that has all of `says`, and leaves nothing new behind."""

@@ -1,9 +1,8 @@
 """Adapters as people have them: PEFT's other forms, other programs' files, adapters of another base."""
 import json, os, re, shutil, struct, subprocess, unittest
 
-from support import CONFIG, SHARED, CliTest, on_processor, read_safetensors, run, write_pytorch, write_safetensors
+from support import CONFIG, PYTHON, SHARED, CliTest, needs_python, on_processor, read_safetensors, run, write_pytorch, write_safetensors
 
-PYTHON = os.environ.get("LORAGRAD_PYTHON")
 PREFIX = "base_model.model."
 # argv: MODEL OUT -> OUT/saved (PEFT's own, with embeddings), OUT/state (its state dict, ".default." in all names), OUT/probed.safetensors
 # (logits of rows of ids 1..12)
@@ -154,7 +153,7 @@ class AdapterForms(CliTest):
         write_pytorch(pickled / "adapter_model.bin", tensors)
         self.fails(3, "eval", "--model", self.model, "--data", self.data, "--adapter", pickled, says=("adapter_model.bin", "missing"))
 
-    @unittest.skipUnless(PYTHON, "SKIPPED: LORAGRAD_PYTHON names no Python with torch, transformers and peft")
+    @needs_python
     def test_what_peft_itself_saves(self):
         done = subprocess.run([PYTHON, "-c", MAKE, str(self.model), str(self.folder)], capture_output=True, text=True)
         self.assertEqual(0, done.returncode, done.stderr)

@@ -1,8 +1,7 @@
 """config.json's dialects, and tied models that store their head: what the commands say and write."""
 import json, pathlib, re, shutil, subprocess, unittest
 
-from support import SHARED, CliTest, read_safetensors, run, write_safetensors
-from test_peft import PYTHON
+from support import PYTHON, SHARED, CliTest, read_safetensors, run, write_safetensors
 
 GOLDEN = pathlib.Path(__file__).parents[1] / "models" / "golden"
 FAULTS = SHARED / "faults"

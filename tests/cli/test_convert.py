@@ -1,9 +1,8 @@
 """Adapters of mlx-lm and llama.cpp. The files are read here by the formats' rules, not by what the program takes them for."""
-import json, math, os, struct, subprocess, unittest
+import json, math, struct, subprocess, unittest
 
-from support import CliTest, floats, read_safetensors, write_safetensors
+from support import PYTHON, CliTest, floats, read_safetensors, write_safetensors
 
-PYTHON = os.environ.get("LORAGRAD_PYTHON")
 PATTERNS = ["--rank", 4, "--alpha", 10, "--rslora"]
 
 
@@ -50,8 +49,6 @@ class Convert(CliTest):
 
     def words(self, adapter, to, output, *more): return ["convert", "--model", self.model, "--adapter", adapter, "--to", to, "--output", self.folder / output, *more]
 
-    def loss(self, adapter): return self.json("eval", "--model", self.model, "--adapter", adapter, "--data", self.data)["loss"]
-
     def with_patterns(self):
         """An adapter of several ranks and scales, made of two by hand."""
         a, b = self.trained("a", "--rank", 4, "--alpha", 10, targets="q_proj"), self.trained("b", "--rank", 2, "--alpha", 7, targets="down_proj")
@@ -70,7 +67,7 @@ class Convert(CliTest):
                     self.assertEqual(("peft", format), (report["from"], report["to"]))
                     back = self.folder / "back"
                     self.json(*self.words(self.folder / output, "peft", "back", "--overwrite"))
-                    self.assertAlmostEqual(self.loss(adapter), self.loss(back), places=5)
+                    self.assertAlmostEqual(self.loss("--model", self.model, "--adapter", adapter), self.loss("--model", self.model, "--adapter", back), places=5)
                     if adapter.name == "a": continue
                     old, new = (read_safetensors(f / "adapter_model.safetensors") for f in (adapter, back))
                     self.assertEqual(old, new)

@@ -26,8 +26,7 @@ class Extract(CliTest):
         self.assertEqual(["output", "rank", "modules", "norm", "error", "worst", "left"], list(report))
         self.assertEqual((4, 14, []), (report["rank"], report["modules"], report["left"]))
         self.assertLess(report["error"], 1e-5)
-        loss = lambda *words: self.json("eval", "--data", self.data, *words)["loss"]
-        self.assertAlmostEqual(loss("--model", self.tuned), loss("--model", self.model, "--adapter", self.folder / "out"), places=5)
+        self.assertAlmostEqual(self.loss("--model", self.tuned), self.loss("--model", self.model, "--adapter", self.folder / "out"), places=5)
         self.assertIn("base_model_hash: ", (self.folder / "out/README.md").read_text())
         less = self.json(*self.words(rank=1, output="one"))
         self.assertGreater(less["error"], 0.01)
@@ -43,8 +42,7 @@ class Extract(CliTest):
         self.ok("merge", "--model", model, "--adapter", adapter, "--output", tuned)
         report = self.json("extract", "--model", model, "--tuned", tuned, "--rank", 3, "--output", self.folder / "out")
         self.assertLess(report["error"], 1e-4)
-        loss = lambda *words: self.json("eval", "--data", self.data, *words)["loss"]
-        self.assertAlmostEqual(loss("--model", tuned), loss("--model", model, "--adapter", self.folder / "out"), places=5)
+        self.assertAlmostEqual(self.loss("--model", tuned), self.loss("--model", model, "--adapter", self.folder / "out"), places=5)
 
     def test_what_has_no_place_is_listed(self):
         self.change("model.norm.weight", lambda dtype, shape, values: (dtype, shape, struct.pack("<f", floats(values)[0] + 0.5) + values[4:]))

@@ -16,8 +16,6 @@ class LoraBias(CliTest):
     def train(self, model, output, *more):
         return run("train", "--model", model, "--data", self.data, "--output", output, "--rank", 4, "--alpha", 12, "--lr", 1e-2, "--steps", 10, "--lora-bias", *more)
 
-    def loss(self, *words): return self.json("eval", "--data", self.data, *words)["loss"]
-
     def test_trained_saved_used_and_merged(self):
         model, adapter = self.with_biases(), self.folder / "adapter"
         done = self.train(model, adapter, "--json")

@@ -14,16 +14,14 @@ class LoraStarts(CliTest):
         names = read_safetensors(adapter / "adapter_model.safetensors")
         return sorted(name.removeprefix(PREFIX).removesuffix(".lora_A.weight") for name in names if name.endswith(".lora_A.weight"))
 
-    def loss(self, *words): return self.json("eval", "--model", self.model, "--data", self.data, *words)["loss"]
-
     def test_every_start_begins_at_the_base_and_is_saved_for_it(self):
-        base = self.loss()
+        base = self.loss("--model", self.model)
         for init, rank in (("orthogonal", 4), ("pissa", 8), ("olora", 8)):
             still, moved = self.folder / f"{init}-still", self.folder / init
             self.ok(*self.words(still, "--init", init, "--lr", 0, "--steps", 1))
-            self.assertAlmostEqual(base, self.loss("--adapter", still), places=5)
+            self.assertAlmostEqual(base, self.loss("--model", self.model, "--adapter", still), places=5)
             self.ok(*self.words(moved, "--init", init, "--lr", 2e-3, "--steps", 20))
-            self.assertLess(self.loss("--adapter", moved), base - 1e-3)
+            self.assertLess(self.loss("--model", self.model, "--adapter", moved), base - 1e-3)
             config = json.loads((moved / "adapter_config.json").read_text())
             self.assertEqual((rank, 3 * rank, "orthogonal" if init == "orthogonal" else True), (config["r"], config["lora_alpha"], config["init_lora_weights"]))
             report = self.json("merge", "--model", self.model, "--adapter", moved, "--output", self.folder / f"{init}-merged")

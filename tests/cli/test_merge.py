@@ -7,8 +7,6 @@ class Merge(CliTest):
     def words(self, *more, model=None, output="merged"):
         return ["merge", "--model", model or self.model, "--adapter", self.adapter, "--output", self.folder / output, *more]
 
-    def loss(self, *words): return self.json("eval", "--data", self.data, *words)["loss"]
-
     def test_merged_computes_what_the_adapter_did(self):
         report = self.json(*self.words())
         self.assertEqual(["output", "tensors", "merged", "largest_logit_difference", "largest_adapter_effect", "largest_logit", "kept", "sample_tokens"], list(report))

@@ -1,9 +1,8 @@
 """The files of a merged model: all that transformers needs, in as many files as asked for."""
-import json, os, subprocess, unittest
+import json, subprocess
 
-from support import CliTest, floats, read_safetensors, write_safetensors
+from support import PYTHON, CliTest, floats, needs_python, read_safetensors, write_safetensors
 
-PYTHON = os.environ.get("LORAGRAD_PYTHON")
 INDEX = "model.safetensors.index.json"
 LOGITS = """
 import json, sys, torch
@@ -62,7 +61,7 @@ class MergeFiles(CliTest):
         write_safetensors(model / "model.safetensors", {**tensors, "lm_head.weight": (dtype, shape, values[:-4] + b"\0\0\x80\x3f")})
         self.assertIn("lm_head.weight", read_safetensors(self.merge(model=model, output="untied") / "model.safetensors"))
 
-    @unittest.skipUnless(PYTHON, "SKIPPED: LORAGRAD_PYTHON names no Python with torch, transformers and peft")
+    @needs_python
     def test_transformers_loads_it(self):
         model = self.copy_model()
         (model / "chat_template.jinja").write_text("{{ messages[0].content }}")

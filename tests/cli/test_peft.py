@@ -1,9 +1,8 @@
 """transformers and PEFT read what we wrote, and compute what we do. Needs a Python that has them: LORAGRAD_PYTHON."""
-import json, os, subprocess, unittest
+import json, subprocess, unittest
 
-from support import SHARED, CliTest
+from support import PYTHON, SHARED, CliTest, needs_python
 
-PYTHON = os.environ.get("LORAGRAD_PYTHON")
 FAMILIES = ["opt", "gpt2", "llama"]
 # argv: MODEL ADAPTER|"" ROWS OURS -> the largest difference of the logits, row by row
 COMPARE = """
@@ -27,7 +26,7 @@ print(worst)
 """
 
 
-@unittest.skipUnless(PYTHON, "SKIPPED: LORAGRAD_PYTHON names no Python with torch, transformers and peft")
+@needs_python
 @unittest.skipUnless((SHARED / "golden").is_dir(), f"SKIPPED: no folder of shared goldens at {SHARED} (LORAGRAD_SHARED)")
 class Peft(CliTest):
     def same_logits(self, model, rows, adapter=None):

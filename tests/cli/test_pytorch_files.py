@@ -1,9 +1,7 @@
 """Models whose weights are pytorch_model.bin: used as the same in safetensors, merged into safetensors."""
-import json, os, pathlib, pickle, subprocess, unittest, zipfile
+import json, pathlib, pickle, subprocess, zipfile
 
-from support import CliTest, read_safetensors, write_pytorch
-
-PYTHON = os.environ.get("LORAGRAD_PYTHON")
+from support import PYTHON, CliTest, needs_python, read_safetensors, write_pytorch
 
 
 class PytorchFiles(CliTest):
@@ -56,7 +54,7 @@ class PytorchFiles(CliTest):
         with zipfile.ZipFile(self.other / "pytorch_model.bin", "w", zipfile.ZIP_DEFLATED) as archive: archive.writestr("m/data.pkl", data * 9)
         self.fails(3, "inspect", self.other / "pytorch_model.bin", says="expected a file that is stored as it is, found one compressed by method 8")
 
-    @unittest.skipUnless(PYTHON, "SKIPPED: LORAGRAD_PYTHON names no Python with torch, transformers and peft")
+    @needs_python
     def test_what_torch_itself_saves(self):
         code = ("import sys, torch; from transformers import AutoModelForCausalLM as M; m = M.from_pretrained(sys.argv[1]);"
                 "torch.save(m.state_dict(), sys.argv[2])")

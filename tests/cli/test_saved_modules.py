@@ -16,8 +16,6 @@ class SavedModules(CliTest):
     def train(self, model, output, *more):
         return run("train", "--model", model, "--data", self.data, "--output", output, "--rank", 4, "--alpha", 12, "--lr", 5e-3, "--steps", 10, "--json", *more)
 
-    def loss(self, *words): return self.json("eval", "--data", self.data, *words)["loss"]
-
     def test_a_head_and_biases_are_trained_saved_used_and_merged(self):
         model, adapter = self.untied(), self.folder / "adapter"
         done = self.train(model, adapter, "--modules-to-save", "lm_head", "--bias", "all")

@@ -14,8 +14,6 @@ class WhileTraining(CliTest):
 
     def tensors(self, folder): return (folder / "adapter_model.safetensors").read_bytes()
 
-    def loss(self, adapter): return self.json("eval", "--model", self.model, "--adapter", adapter, "--data", self.data)["loss"]
-
     def test_the_best_evaluations_adapter_is_kept(self):
         # Other rows than those that are evaluated: a rate that ruins what the model knew, so that the first evaluation is the best.
         other = write_rows(self.folder / "other.jsonl", [{"text": "zzzz qqqq xxxx"}] * 8)
@@ -23,8 +21,8 @@ class WhileTraining(CliTest):
         out = self.folder / "out"
         self.assertEqual({"step": 2, "folder": str(out / "best")}, {k: result["best"][k] for k in ("step", "folder")})
         self.assertEqual(["README.md", "adapter_config.json", "adapter_model.safetensors"], sorted(p.name for p in (out / "best").iterdir()))
-        self.assertAlmostEqual(result["best"]["loss"], self.loss(out / "best"), places=4)
-        self.assertAlmostEqual(result["eval"]["loss"], self.loss(out), places=4)
+        self.assertAlmostEqual(result["best"]["loss"], self.loss("--model", self.model, "--adapter", out / "best"), places=4)
+        self.assertAlmostEqual(result["eval"]["loss"], self.loss("--model", self.model, "--adapter", out), places=4)
         self.assertLess(result["best"]["loss"], result["eval"]["loss"] - 0.01)
         self.assertIn("`best/` has the one that had the lowest loss of all evaluations", (out / "README.md").read_text())
         self.assertIn("The folder around it has the one after the last step, 6.", (out / "best/README.md").read_text())

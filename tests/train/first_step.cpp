@@ -45,3 +45,42 @@ TEST_CASE("what the first step leaves unchanged is named") {
   adapter.modules[1].b.fill(1);
   proof.after_update();
 }
+
+TEST_CASE("a module that takes no part stops the run") {
+  TinyModel folder;
+  std::unique_ptr<CausalLm> model = load_model(folder.path(), test_device(1));
+  Adapter adapter = tiny_adapter(*model, query_value);
+  for (const Tensor& matrix : {adapter.modules[2].a, adapter.modules[2].b}) matrix.impl()->trainable = false;
+  std::string name = adapter.modules[2].name;
+  CHECK(name == "model.layers.1.self_attn.q_proj");
+  // The warm-up's first step has no learning rate: nothing is to be proved there.
+  std::int64_t steps = 0;
+  TrainObserver observer;
+  observer.on_step = [&](const StepReport&) { ++steps; };
+  std::string message = message_of<NumericError>([&] {
+    train(*model, &adapter, tiny_data(4), {.warmup_steps = 1, .batch_size = 4, .steps = 3}, nullptr, observer);
+  });
+  CHECK(contains(message, name + ": expected a gradient on lora_B.weight in the first step, found none"));
+  CHECK(steps == 1);
+}
+
+TEST_CASE("a module whose gradient is zero, or that stays as it was, stops the run") {
+  TinyModel folder;
+  std::unique_ptr<CausalLm> model = load_model(folder.path(), test_device(1));
+  Adapter adapter = tiny_adapter(*model, query_value, 0, false);
+  adapter.modules[1].a.fill(0);
+  CHECK(contains(message_of<NumericError>([&] { train(*model, &adapter, tiny_data(4), {.steps = 1}); }),
+                 adapter.modules[1].name + ": expected a gradient on lora_B.weight in the first step, found zeros"));
+  Adapter other = tiny_adapter(*model, query_value, 0, false);
+  CHECK(contains(message_of<NumericError>([&] { train(*model, &other, tiny_data(4), {.lr = 1e-30, .steps = 1}); }),
+                 other.modules[0].name + ": expected the first step to change lora_B.weight, found it unchanged"));
+}
+
+TEST_CASE("queries and keys of rows of two tokens need no gradient") {
+  TinyModel folder;
+  std::unique_ptr<CausalLm> model = load_model(folder.path(), test_device(1));
+  Adapter adapter = tiny_adapter(*model, {"q_proj", "k_proj", "v_proj"});
+  Dataset data = tiny_data(1);
+  data.rows = {{{3, 4}, {3, 4}}, {{5}, {5}}};
+  CHECK(train(*model, &adapter, data, {.steps = 2, .shuffle = false}).steps == 2);
+}

@@ -26,6 +26,8 @@ inline std::string tiny_llama_of(std::int64_t vocab, std::int64_t positions) {
   return config.replace(config.find("64"), 2, std::to_string(positions));
 }
 
+inline const std::vector<std::string> query_value{"q_proj", "v_proj"};
+
 /// A tiny model with random weights, as a Hugging Face folder.
 class TinyModel {
  public:
