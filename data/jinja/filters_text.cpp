@@ -118,8 +118,7 @@ Value wordcount(Run&, const Value& input, const Arguments& arguments) {
   std::int64_t words = 0;
   bool within = false;
   for (char32_t code : characters(text_of(input))) {
-    bool is_part = (code >= 'a' && code <= 'z') || (code >= 'A' && code <= 'Z') || (code >= '0' && code <= '9') ||
-                   code == '_' || (code > 0x7f && upper(utf8({&code, 1})) != lower(utf8({&code, 1})));
+    bool is_part = is_alnum(code) || code == U'_';  // Python's \w
     words += is_part && !within;
     within = is_part;
   }

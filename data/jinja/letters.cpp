@@ -58,6 +58,12 @@ void append_lower(std::string& out, const std::u32string& text, std::size_t at) 
 
 bool is_space(char32_t code) { return is_white_space(code) || (code >= 0x1c && code <= 0x1f); }
 
+bool is_alpha(char32_t code) {
+  return category(code) >= UTF8PROC_CATEGORY_LU && category(code) <= UTF8PROC_CATEGORY_LO;
+}
+
+bool is_alnum(char32_t code) { return is_alpha(code) || is_numeric(code); }
+
 std::size_t leading_spaces(std::string_view text) {
   std::size_t at = 0;
   for (CodePoint point; at < text.size(); at += point.size)

@@ -8,6 +8,9 @@ namespace loragrad::jinja {
 
 /// What str.isspace() is true of: Unicode's white space and the four separators of ASCII.
 bool is_space(char32_t code);
+/// What str.isalpha() and str.isalnum() are true of: letters of any script, and also digits and other numbers.
+bool is_alpha(char32_t code);
+bool is_alnum(char32_t code);
 /// Bytes of it at the start, and at the end.
 std::size_t leading_spaces(std::string_view text);
 std::size_t trailing_spaces(std::string_view text);

@@ -11,12 +11,7 @@
 namespace loragrad::jinja {
 namespace {
 
-utf8proc_category_t category(char32_t code) { return utf8proc_category(static_cast<utf8proc_int32_t>(code)); }
-bool is_alpha(char32_t code) {
-  return category(code) >= UTF8PROC_CATEGORY_LU && category(code) <= UTF8PROC_CATEGORY_LO;
-}
-bool is_digit(char32_t code) { return category(code) == UTF8PROC_CATEGORY_ND; }
-bool is_alnum(char32_t code) { return is_alpha(code) || is_numeric(code); }
+bool is_digit(char32_t code) { return utf8proc_category(static_cast<utf8proc_int32_t>(code)) == UTF8PROC_CATEGORY_ND; }
 
 template <bool (*is_one)(char32_t)>
 Value all_are(const Text& text, Run&, const Arguments& arguments) {
