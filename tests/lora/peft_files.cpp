@@ -2,6 +2,7 @@
 
 #include "io/json.h"
 #include "lora/adapter_file.h"
+#include "lora/adapter_outline.h"
 #include "lora/merge.h"
 #include "tests/lora/support.h"
 
@@ -31,8 +32,7 @@ TEST_CASE("what PEFT wrote is read, and written again as PEFT wrote it") {
     INFO(family);
     std::string from = adapter_folder(family);
     if (from.empty()) continue;
-    auto layout = family == "gpt2" ? WeightLayout::in_out : WeightLayout::out_in;
-    std::vector<LinearShape> all = shapes_from_file(from + "/adapter_model.safetensors", layout);
+    std::vector<LinearShape> all = adapter_outline(from);
     REQUIRE_FALSE(all.empty());
     all.push_back({"another.module", 3, 5});
     std::vector<std::string> warnings;
@@ -54,8 +54,7 @@ TEST_CASE("what PEFT wrote is read, and written again as PEFT wrote it") {
 TEST_CASE("per-module ranks and alphas of PEFT's file") {
   std::string from = adapter_folder("llama-patterns");
   if (from.empty()) return;
-  Adapter adapter = load_adapter(from, test_device(1),
-                                 shapes_from_file(from + "/adapter_model.safetensors", WeightLayout::out_in), false);
+  Adapter adapter = load_adapter(from, test_device(1), adapter_outline(from), false);
   for (const LoraModule& module : adapter.modules) {
     INFO(module.name);
     bool q = module.name.ends_with("q_proj"), q1 = module.name == "model.layers.1.self_attn.q_proj";

@@ -33,19 +33,6 @@ inline std::vector<std::string> names_of(const std::vector<LinearShape>& shapes)
   return names;
 }
 
-/// The maps that an adapter's tensors are for.
-inline std::vector<LinearShape> shapes_from_file(const std::string& file, WeightLayout layout) {
-  std::vector<LinearShape> all;
-  const std::string begin = "base_model.model.", a = ".lora_A.weight", b = ".lora_B.weight";
-  SafetensorsFile tensors = open_safetensors(file);
-  for (const StoredTensor& tensor : tensors.tensors) {
-    if (!tensor.name.ends_with(a)) continue;
-    std::string module = tensor.name.substr(0, tensor.name.size() - a.size());
-    all.push_back({module.substr(begin.size()), tensor.shape[1], tensors.find(module + b)->shape[0], layout});
-  }
-  return all;
-}
-
 inline void fill_normal(Tensor& tensor, std::uint64_t seed) {
   Random random(seed, 7);
   change_values<float>(tensor, [&](auto& values) {
