@@ -21,7 +21,6 @@
 #include "lora/rounded_values.h"
 #include "lora/saved_modules.h"
 #include "lora/variant.h"
-#include "ops/l2_norm.h"
 
 namespace loragrad {
 namespace {
@@ -109,24 +108,22 @@ std::string stored_name(const TrainedParameter& parameter, const std::set<std::s
 
 void save_adapter(const Adapter& trained, const std::string& folder) {
   Adapter adapter = on_original_base(trained);
-  std::vector<std::vector<float>> values;
+  std::vector<std::vector<std::byte>> rounded;
   std::vector<TensorToWrite> tensors;
+  auto add = [&](const std::string& name, const Tensor& tensor, DType dtype, std::vector<std::int64_t> shape) {
+    rounded.push_back(rounded_values(name, tensor, dtype));
+    tensors.push_back({prefix + name, dtype, std::move(shape), rounded.back().data()});
+  };
   for (const LoraModule& module : adapter.modules)
     for (const VariantTensor& part : module.variant->tensors()) {
       const Tensor& tensor = module.*part.place;
-      std::string name = name_of(module.name, part);
-      if (!is_finite(tensor)) throw NumericError(name + ": expected finite numbers to save, found NaN or Inf");
-      values.push_back((tensor.dtype() == DType::f32 ? tensor : tensor.to(DType::f32)).values<float>());
-      tensors.push_back({prefix + name, DType::f32, part.dimensions(tensor.shape()), values.back().data()});
+      add(name_of(module.name, part), tensor, DType::f32, part.dimensions(tensor.shape()));
     }
-  std::vector<std::vector<std::byte>> rounded;
   std::set<std::string> adapted = names_of(adapter.modules);
   for (const TrainedParameter& each : adapter.parameters_of_base) {
-    if (!is_finite(each.values)) throw NumericError(each.name + ": expected finite numbers to save, found NaN or Inf");
-    rounded.push_back(rounded_values(each.values, each.stored));
     std::vector<std::int64_t> shape{each.values.rows(), each.values.cols()};
     if (each.values.rows() == 1) shape.erase(shape.begin());  // the model's vectors are one row
-    tensors.push_back({prefix + stored_name(each, adapted), each.stored, shape, rounded.back().data()});
+    add(stored_name(each, adapted), each.values, each.stored, std::move(shape));
   }
   write_safetensors(folder + tensor_file, tensors);
   write_file(folder + config_file, adapter_config_text(adapter));

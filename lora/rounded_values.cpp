@@ -3,13 +3,15 @@
 #include <cmath>
 #include <cstring>
 
+#include "engine/error.h"
 #include "engine/half.h"
 
 namespace loragrad {
 
-std::vector<std::byte> rounded_values(const Tensor& tensor, DType dtype) {
+std::vector<std::byte> rounded_values(const std::string& name, const Tensor& tensor, DType dtype) {
   std::vector<std::byte> bytes(bytes_of(dtype, tensor.numel()));
-  round_values(tensor, dtype, bytes.data());
+  if (!round_values(tensor, dtype, bytes.data()))
+    throw NumericError(name + ": expected finite numbers to save, found NaN or Inf in " + std::string(name_of(dtype)));
   return bytes;
 }
 

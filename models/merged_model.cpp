@@ -121,7 +121,7 @@ MergeReport write_tensors(const CausalLm& model, const std::string& model_folder
   }
   for (const auto& [name, parameter] : trained) {
     const StoredTensor* tensor = base.find(name);
-    std::vector<std::byte> values = rounded_values(parameter->values, tensor->dtype());
+    std::vector<std::byte> values = rounded_values(name, parameter->values, tensor->dtype());
     file.add(tensor->name, values.data(), values.size());
     unchanged.erase(tensor->name);
   }

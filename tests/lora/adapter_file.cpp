@@ -129,7 +129,7 @@ TEST_CASE("an adapter with NaN is neither saved nor loaded") {
     Adapter adapter = trained_adapter(small_config(), llama_shapes());
     change_values<float>(adapter.modules[1].b, [&](auto& values) { values[2] = bad; });
     CHECK(message_of<NumericError>([&] { save_adapter(adapter, folder.path()); }) ==
-          adapter.modules[1].name + ".lora_B.weight: expected finite numbers to save, found NaN or Inf");
+          adapter.modules[1].name + ".lora_B.weight: expected finite numbers to save, found NaN or Inf in f32");
     CHECK(folder.names().empty());
     std::vector<float> values(3 * 16, 1.f);
     values[5] = bad;
@@ -138,6 +138,24 @@ TEST_CASE("an adapter with NaN is neither saved nor loaded") {
                        if (t.name == v0) t.data = values.data();
                    }),
                    v0 + ": expected finite numbers, found NaN or Inf"));
+  }
+}
+
+TEST_CASE("a trained parameter that is too large for the base's type is not saved") {
+  Adapter adapter = trained_adapter(small_config(), llama_shapes());
+  adapter.config.modules_to_save = {"model.norm"};
+  std::vector<float> values{1, 7e4f, 2};
+  adapter.parameters_of_base.push_back({"model.norm.weight", Tensor::from(test_device(1), {1, 3}, values.data())});
+  for (DType stored : {DType::f32, DType::bf16, DType::f16}) {
+    TempFolder folder;
+    adapter.parameters_of_base[0].stored = stored;
+    if (stored != DType::f16) {
+      save_adapter(adapter, folder.path());
+      continue;
+    }
+    CHECK(message_of<NumericError>([&] { save_adapter(adapter, folder.path()); }) ==
+          "model.norm.weight: expected finite numbers to save, found NaN or Inf in f16");
+    CHECK(folder.names().empty());
   }
 }
 
