@@ -6,6 +6,7 @@
 #include "engine/error.h"
 #include "io/json.h"
 #include "lora/adapter_config_json.h"
+#include "lora/head_name.h"
 #include "lora/layers.h"
 #include "lora/patterns.h"
 #include "lora/variant.h"
@@ -92,6 +93,12 @@ std::string lower(std::string text) {
   return text;
 }
 
+std::vector<std::string> names_in(const JsonRef& field) {
+  std::vector<std::string> names = field.strings();
+  for (std::string& name : names) name = with_new_head_name(std::move(name));
+  return names;
+}
+
 /// A list of names, or a pattern as a string.
 TargetModules read_targets(const JsonRef& field) {
   TargetModules result;
@@ -110,7 +117,7 @@ TargetModules read_targets(const JsonRef& field) {
     return result;
   }
   if (!field.is_array() || field.size() == 0) field.fail("a list of modules' names, or a pattern");
-  result.names = field.strings();
+  result.names = names_in(field);
   for (std::size_t i = 0; i < result.names.size(); ++i)
     if (result.names[i].empty()) field[i].fail("a module's name");
   return result;
@@ -148,7 +155,7 @@ void read_patterns(const JsonRef& file, LoraConfig& config) {
     auto field = file.find(name);
     if (!field) return;
     if (!field->is_object()) field->fail("an object");
-    for (const auto& [key, value] : field->members()) list.emplace_back(key, value_of(value));
+    for (const auto& [key, value] : field->members()) list.emplace_back(with_new_head_name(key), value_of(value));
   };
   read("rank_pattern", config.rank_pattern, [](const JsonRef& value) { return value.integer(1, largest_rank); });
   read("alpha_pattern", config.alpha_pattern,
@@ -181,7 +188,7 @@ AdapterConfigFile read_adapter_config_file(const std::string& path, std::vector<
   if (auto bias = file.find("lora_bias")) config.lora_bias = bias->boolean();
   if (auto dora = file.find("use_dora")) config.use_dora = dora->boolean();
   if (auto bias = file.find("bias")) config.bias = read_bias(*bias);
-  if (auto saved = file.find("modules_to_save"); saved && !is_off(*saved)) config.modules_to_save = saved->strings();
+  if (auto saved = file.find("modules_to_save"); saved && !is_off(*saved)) config.modules_to_save = names_in(*saved);
   config.init_lora_weights = read_init(file, ignored);
   if (auto targets = file.find("target_modules")) config.target_modules = read_targets(*targets);
   read_patterns(file, config);

@@ -12,6 +12,7 @@
 #include "io/mapped_file.h"
 #include "io/stored_values.h"
 #include "io/torch_file.h"
+#include "lora/head_name.h"
 #include "lora/variant.h"
 #include "ops/l2_norm.h"
 
@@ -26,7 +27,7 @@ struct Name {
 };
 
 Name name_of(const std::string& stored) {
-  std::string name = stored.substr(prefix.size());
+  std::string name = with_new_head_name(stored.substr(prefix.size()));
   for (const LoraVariant* variant : all_variants())
     for (const VariantTensor& tensor : variant->tensors()) {
       // ".lora_A.", the adapter's name, ".weight"; where PEFT's files have no ".weight" its model has one

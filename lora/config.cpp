@@ -8,6 +8,7 @@
 
 #include "engine/error.h"
 #include "io/json.h"
+#include "lora/head_name.h"
 #include "lora/variant.h"
 
 namespace loragrad {
@@ -40,7 +41,7 @@ TargetModules TargetModules::parse(std::string_view text) {
       std::string_view name = trimmed(text.substr(begin, end - begin));
       if (name.empty())
         fail("target_modules", "names with commas between, all-linear or regex:PATTERN", '"' + escaped(text) + '"');
-      result.names.emplace_back(name);
+      result.names.push_back(with_new_head_name(std::string(name)));
     }
   }
   return result;

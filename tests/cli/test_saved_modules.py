@@ -1,7 +1,7 @@
 """Parameters of the base trained beside an adapter: --modules-to-save and --bias."""
-import json
+import json, struct
 
-from support import CONFIG, CliTest, floats, read_safetensors, run
+from support import CONFIG, CliTest, floats, read_safetensors, run, write_safetensors
 
 PREFIX = "base_model.model."
 
@@ -55,6 +55,38 @@ class SavedModules(CliTest):
         self.assertEqual(0, done.returncode, done.stderr)
         self.assertLess(self.loss("--model", self.model, "--adapter", adapter), self.loss("--model", self.model))
         self.fails(3, "merge", "--model", self.model, "--adapter", adapter, "--output", self.folder / "merged", says=("head", "tied"))
+
+    def test_the_head_of_gpt_neox_by_both_names(self):
+        config = {"model_type": "gpt_neox", "vocab_size": 260, "hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 1, "num_attention_heads": 4}
+        (self.folder / "config.json").write_text(json.dumps(config))
+        model, old, new = self.folder / "neox", self.folder / "old", self.folder / "new"
+        self.ok("pretrain", "--config-json", self.folder / "config.json", "--data", self.data, "--output", model, "--steps", 2)
+        for folder, name in ((old, "embed_out"), (new, "lm_head")):
+            done = self.train(model, folder, "--modules-to-save", name)
+            self.assertEqual(0, done.returncode, done.stderr)
+        for name in ("adapter_config.json", "adapter_model.safetensors"):
+            self.assertEqual((new / name).read_bytes(), (old / name).read_bytes())
+        tensors = read_safetensors(new / "adapter_model.safetensors")
+        self.assertIn(PREFIX + "lm_head.weight", tensors)
+        # As PEFT wrote it before transformers 5.
+        write_safetensors(old / "adapter_model.safetensors", {name.replace("lm_head", "embed_out"): tensor for name, tensor in tensors.items()})
+        (old / "adapter_config.json").write_text((new / "adapter_config.json").read_text().replace("lm_head", "embed_out"))
+        self.assertEqual(self.loss("--model", model, "--adapter", new), self.loss("--model", model, "--adapter", old))
+        self.ok("merge", "--model", model, "--adapter", old, "--output", self.folder / "merged")
+        self.assertAlmostEqual(self.loss("--model", model, "--adapter", new), self.loss("--model", self.folder / "merged"), places=5)
+        self.assertEqual("lm_head", self.json("inspect", old)["modules_to_save"])
+
+    def test_a_value_too_large_for_the_base_s_type_is_not_merged(self):
+        model, adapter, name = self.copy_model(), self.folder / "adapter", "model.norm.weight"
+        tensors = read_safetensors(model / "model.safetensors")
+        tensors[name] = ("F16", [32], struct.pack("<32e", *floats(tensors[name][2])))
+        write_safetensors(model / "model.safetensors", tensors)
+        done = self.train(model, adapter, "--modules-to-save", "model.norm")
+        self.assertEqual(0, done.returncode, done.stderr)
+        tensors = read_safetensors(adapter / "adapter_model.safetensors")
+        tensors[PREFIX + name] = ("F32", [32], struct.pack("<32f", 7e4, *[1] * 31))
+        write_safetensors(adapter / "adapter_model.safetensors", tensors)
+        self.fails(5, "merge", "--model", model, "--adapter", adapter, "--output", self.folder / "merged", says=(name, "NaN or Inf in f16"))
 
     def test_a_name_that_is_no_module(self):
         self.assertEqual(3, self.train(self.model, self.folder / "o", "--modules-to-save", "nowhere").returncode)
