@@ -4,10 +4,9 @@
 
 #include <algorithm>
 #include <cctype>
-#include <charconv>
-#include <cmath>
-#include <numeric>
 
+#include "app/flag_entry.h"
+#include "app/flag_values.h"
 #include "app/known_names.h"
 #include "engine/error.h"
 #include "io/json.h"
@@ -15,72 +14,26 @@
 
 namespace loragrad {
 
-struct Flags::Entry {
-  std::string name, word, help, fallback;
-  std::function<void(const std::string&)> set;
-  bool positional = false, required = false, repeated = false;
-  std::vector<std::string> given;
-
-  std::string label() const { return positional ? word : "--" + name; }
-  bool is_toggle() const { return word.empty(); }
-};
-
 namespace {
 
 constexpr std::size_t longest_flag = 40;
 
-[[noreturn]] void wrong(const std::string& name, const std::string& expected, const std::string& found) {
-  throw UsageError(fmt::format("--{}: expected {}, found \"{}\"", name, expected, escaped(found)));
+template <class T>
+std::vector<std::string> texts(const T& value) {
+  return {fmt::format("{}", value)};
+}
+template <class T>
+std::vector<std::string> texts(const std::optional<T>& value) {
+  return value ? texts(*value) : std::vector<std::string>();
+}
+
+std::vector<std::string> texts_unless_empty(const std::string& value) {
+  return value.empty() ? std::vector<std::string>() : texts(value);
 }
 
 /// "-1" and "-" are words like any other.
 bool is_flag(const std::string& word) {
   return word.size() > 1 && word[0] == '-' && (word[1] == '-' || std::isalpha(static_cast<unsigned char>(word[1])));
-}
-
-template <class T>
-T read_integer(const std::string& name, const std::string& text, T min, T max) {
-  T value{};
-  auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (error != std::errc() || end != text.data() + text.size() || value < min || value > max)
-    wrong(name,
-          max >= std::numeric_limits<T>::max() ? fmt::format("an integer >= {}", min)
-                                               : fmt::format("an integer in [{}, {}]", min, max),
-          text);
-  return value;
-}
-
-double read_number(const std::string& name, const std::string& text, double min, double max) {
-  double value{};
-  auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  bool bounded = max < std::numeric_limits<double>::max();
-  if (error != std::errc() || end != text.data() + text.size() || !std::isfinite(value) || value < min || value > max)
-    wrong(name, bounded ? fmt::format("a number in [{}, {}]", min, max) : fmt::format("a number >= {}", min), text);
-  return value;
-}
-
-std::size_t read_bytes(const std::string& name, const std::string& text) {
-  constexpr std::pair<std::string_view, double> units[] = {
-      {"", 1},      {"B", 1},      {"KB", 1e3},     {"MB", 1e6},     {"GB", 1e9},
-      {"TB", 1e12}, {"KiB", 1024}, {"MiB", 0x1p20}, {"GiB", 0x1p30}, {"TiB", 0x1p40}};
-  double value{};
-  auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value, std::chars_format::fixed);
-  if (error == std::errc() && value > 0) {
-    std::string_view word(end, static_cast<std::size_t>(text.data() + text.size() - end));
-    for (const auto& [unit, factor] : units)
-      if (word == unit && value * factor >= 1 && value * factor < 0x1p60)
-        return static_cast<std::size_t>(value * factor);
-  }
-  wrong(name, "a number of bytes such as 4GB, 1.5GiB or 500MB", text);
-}
-
-/// A path may not be empty; which flags take one, the words in their help say.
-const std::string& checked_path(const std::string& name, const std::string& word, const std::string& text) {
-  std::string_view path = word;
-  if (path.starts_with('[')) path.remove_prefix(path.find(']') + 1);  // what may stand before it
-  if (text.empty() && (path.starts_with("DIR") || path.starts_with("FILE") || path.starts_with("PATH")))
-    wrong(name, "a path", text);
-  return text;
 }
 
 }  // namespace
@@ -107,77 +60,101 @@ Flags::Flags(std::string command, std::string summary) : command_(std::move(comm
 Flags::~Flags() = default;
 
 Flags::Entry& Flags::add(const std::string& name, const std::string& word, const std::string& help,
-                         std::function<void(const std::string&)> set) {
+                         std::function<void(const std::string&)> set,
+                         std::function<std::vector<std::string>()> values) {
   auto entry = std::make_unique<Entry>();
   entry->name = name;
   entry->word = word;
   entry->help = help;
   entry->set = std::move(set);
+  entry->values = std::move(values);
+  if (auto now = entry->values(); now.size() == 1) entry->fallback = now.front();
   entries_.push_back(std::move(entry));
   return *entries_.back();
 }
 
-void Flags::text(const std::string& name, std::string& value, const std::string& word, const std::string& help) {
-  add(name, word, help, [=, &value](const std::string& v) { value = checked_path(name, word, v); }).fallback = value;
-}
-void Flags::text(const std::string& name, std::optional<std::string>& value, const std::string& word,
-                 const std::string& help) {
-  add(name, word, help, [=, &value](const std::string& v) { value = checked_path(name, word, v); }).fallback =
-      value.value_or("");
+template <class T, class Read>
+void Flags::number_flag(const std::string& name, const std::string& word, T& value, const std::string& help,
+                        Read read) {
+  add(
+      name, word, help, [=, &value](const std::string& text) { value = read(text); }, [&value] { return texts(value); })
+      .kind = Entry::Kind::number;
 }
 void Flags::integer(const std::string& name, std::int64_t& value, std::int64_t min, std::int64_t max,
                     const std::string& help) {
-  add(name, "N", help, [=, &value](const std::string& v) { value = read_integer(name, v, min, max); }).fallback =
-      std::to_string(value);
+  number_flag(name, "N", value, help, [=](const std::string& text) { return read_integer(name, text, min, max); });
 }
 void Flags::integer(const std::string& name, std::optional<std::int64_t>& value, std::int64_t min, std::int64_t max,
                     const std::string& help) {
-  add(name, "N", help, [=, &value](const std::string& v) { value = read_integer(name, v, min, max); });
+  number_flag(name, "N", value, help, [=](const std::string& text) { return read_integer(name, text, min, max); });
 }
 void Flags::seed(const std::string& name, std::uint64_t& value, const std::string& help) {
-  add(name, "N", help, [=, &value](const std::string& v) {
-    value = read_integer<std::uint64_t>(name, v, 0, std::numeric_limits<std::uint64_t>::max());
-  }).fallback = std::to_string(value);
+  number_flag(name, "N", value, help, [=](const std::string& text) { return read_seed(name, text); });
 }
 void Flags::number(const std::string& name, double& value, double min, double max, const std::string& help) {
-  add(name, "X", help, [=, &value](const std::string& v) { value = read_number(name, v, min, max); }).fallback =
-      fmt::format("{}", value);
+  number_flag(name, "X", value, help, [=](const std::string& text) { return read_number(name, text, min, max); });
 }
 void Flags::number(const std::string& name, std::optional<double>& value, double min, double max,
                    const std::string& help) {
-  add(name, "X", help, [=, &value](const std::string& v) { value = read_number(name, v, min, max); });
+  number_flag(name, "X", value, help, [=](const std::string& text) { return read_number(name, text, min, max); });
 }
 void Flags::bytes(const std::string& name, std::optional<std::size_t>& value, const std::string& help) {
-  add(name, "BYTES", help, [=, &value](const std::string& v) { value = read_bytes(name, v); });
+  add(
+      name, "BYTES", help, [=, &value](const std::string& text) { value = read_bytes(name, text); },
+      [&value] { return texts(value); });
+}
+void Flags::text(const std::string& name, std::string& value, const std::string& word, const std::string& help) {
+  add(
+      name, word, help, [=, &value](const std::string& text) { value = read_text(name, word, text); },
+      [&value] { return texts_unless_empty(value); });
+}
+void Flags::text(const std::string& name, std::optional<std::string>& value, const std::string& word,
+                 const std::string& help) {
+  add(
+      name, word, help, [=, &value](const std::string& text) { value = read_text(name, word, text); },
+      [&value] { return texts(value); });
 }
 void Flags::word(const std::string& name, std::string& value, const std::string& word,
                  std::function<bool(const std::string&)> is_one, const std::string& expected, const std::string& help) {
-  add(name, word, help, [=, &value](const std::string& v) {
-    if (!is_one(v)) wrong(name, expected, v);
-    value = v;
-  }).fallback = value;
+  add(
+      name, word, help,
+      [=, &value](const std::string& text) {
+        if (!is_one(text)) wrong_value(name, expected, text);
+        value = text;
+      },
+      [&value] { return texts_unless_empty(value); });
 }
 void Flags::choice(const std::string& name, std::string& value, const std::vector<std::string>& choices,
                    const std::string& help) {
-  auto is_one = [choices](const std::string& v) {
-    return std::find(choices.begin(), choices.end(), v) != choices.end();
+  auto is_one = [choices](const std::string& text) {
+    return std::find(choices.begin(), choices.end(), text) != choices.end();
   };
   word(name, value, fmt::format("{}", fmt::join(choices, "|")), is_one,
        fmt::format("one of {}", fmt::join(choices, ", ")), help);
 }
 void Flags::toggle(const std::string& name, bool& value, const std::string& help) {
-  add(name, "", help, [&value](const std::string&) { value = true; });
+  Entry& entry = add(
+      name, "", help, [&value](const std::string& text) { value = text != "false"; },
+      [&value] { return std::vector<std::string>{value ? "true" : "false"}; });
+  entry.kind = Entry::Kind::toggle;
+  entry.fallback.clear();
 }
 void Flags::list(const std::string& name, std::vector<std::string>& values, const std::string& word,
                  const std::string& help) {
-  add(name, word, help, [=, &values](const std::string& v) {
-    values.push_back(checked_path(name, word, v));
-  }).repeated = true;
+  add(
+      name, word, help, [=, &values](const std::string& text) { values.push_back(read_text(name, word, text)); },
+      [&values] { return values; })
+      .repeated = true;
 }
 void Flags::positional(const std::string& name, std::string& value, const std::string& help, Positional need) {
-  Entry& entry = add(name, name, help, [&value](const std::string& v) { value = v; });
+  Entry& entry = add(
+      name, name, help, [&value](const std::string& text) { value = text; }, [&value] { return texts(value); });
   entry.positional = true;
   entry.required = need == Positional::required;
+}
+void Flags::config(const std::string& name) {
+  config_ = name;
+  text(name, config_file_, "FILE.yaml", "flags as YAML, `name: value`; those given as words win");
 }
 void Flags::require(const std::vector<std::string>& names) {
   for (const std::string& name : names) find(name)->required = true;
@@ -191,13 +168,16 @@ Flags::Entry* Flags::find(const std::string& name) const {
 
 bool Flags::given(const std::string& name) const {
   const Entry* entry = find(name);
-  return entry && !entry->given.empty();
+  return entry && !entry->given.empty() && !entry->repeats_default;
 }
 
 /// Hands each flag its values, word for word: the next word, whatever it begins with, or what follows "=". False when
 /// help is asked for. `extras` are the words that nothing takes.
 bool Flags::cut(const std::vector<std::string>& words, std::vector<std::string>& extras) const {
-  for (const auto& entry : entries_) entry->given.clear();
+  for (const auto& entry : entries_) {
+    entry->given.clear();
+    entry->places.clear();
+  }
   bool flags_end = false;
   for (std::size_t i = 0; i < words.size(); ++i) {
     const std::string& word = words[i];
@@ -220,7 +200,7 @@ bool Flags::cut(const std::vector<std::string>& words, std::vector<std::string>&
     else if (!entry->is_toggle() && !has_value && i + 1 == words.size())
       throw UsageError(fmt::format("{}: expected {}, found nothing behind it", entry->label(), entry->word));
     else
-      entry->given.push_back(has_value ? word.substr(equals + 1) : entry->is_toggle() ? "" : words[++i]);
+      entry->given.push_back(has_value ? word.substr(equals + 1) : entry->is_toggle() ? "true" : words[++i]);
   }
   return true;
 }
@@ -229,37 +209,56 @@ bool Flags::parse(const std::vector<std::string>& words) {
   std::vector<std::string> extras;
   if (!cut(words, extras)) return false;
   check_words(extras);
-  for (const auto& entry : entries_) {
+  for (const auto& entry : entries_)
     if (entry->given.size() > 1 && !entry->repeated)
       throw UsageError(fmt::format("{}: given {} times, expected once", entry->label(), entry->given.size()));
+  if (const Entry* file = find(config_); file && !file->given.empty()) read_config(file->given.front());
+  for (const auto& entry : entries_) {
     if (entry->given.empty() && entry->required)
       throw UsageError(fmt::format("{}: {} is required (see loragrad {} --help)", command_, entry->label(), command_));
-    for (const std::string& value : entry->given) entry->set(value);
+    std::vector<std::string> before = entry->values();
+    for (std::size_t i = 0; i < entry->given.size(); ++i) set(*entry, i);
+    entry->repeats_default = !entry->places.empty() && entry->values() == before;
   }
   return true;
+}
+
+void Flags::set(const Entry& entry, std::size_t i) {
+  try {
+    entry.set(entry.given[i]);
+  } catch (const UsageError& error) {
+    if (entry.places.empty()) throw;
+    throw UsageError(entry.places[i] + ": " + std::string(error.what()).substr(2));  // without the dashes
+  }
 }
 
 void Flags::check_words(const std::vector<std::string>& extras) const {
   if (extras.empty()) return;
   const std::string& word = extras.front();
-  std::string known = known_name_hint(flag_name(word), [&](const std::string& name) {
+  if (!is_flag(word)) {
+    // "learning_rate=1e-4", as Hydra's programs take it.
+    std::string known = word.find('=') == std::string::npos ? "" : known_hint(word);
+    throw UsageError(fmt::format("{}: unexpected word \"{}\"{}", command_, escaped(word),
+                                 known.empty() ? fmt::format(" (see loragrad {} --help)", command_) : known));
+  }
+  std::string name = word.substr(0, word.find('='));
+  throw UsageError(fmt::format("{}: unknown flag {}{}", command_, escaped(name), hint(name, "--")));
+}
+
+std::string Flags::known_hint(const std::string& word) const {
+  return known_name_hint(flag_name(word), [&](const std::string& name) {
     const Entry* entry = find(name);
     return entry && !entry->positional;
   });
-  if (!is_flag(word)) {
-    // "learning_rate=1e-4", as Hydra's programs take it.
-    std::string hint = word.find('=') == std::string::npos || known.empty()
-                           ? fmt::format(" (see loragrad {} --help)", command_)
-                           : known;
-    throw UsageError(fmt::format("{}: unexpected word \"{}\"{}", command_, escaped(word), hint));
-  }
+}
+
+std::string Flags::hint(const std::string& name, const std::string& dashes) const {
+  if (std::string known = known_hint(name); !known.empty()) return known;
   std::vector<std::string> names;
   for (const auto& entry : entries_)
-    if (!entry->positional) names.push_back(entry->label());
-  std::string name = word.substr(0, word.find('='));
-  std::string near = known.empty() ? nearest(name, names) : "";
-  throw UsageError(fmt::format("{}: unknown flag {}{}", command_, escaped(name),
-                               near.empty() ? known : ": did you mean " + near + "?"));
+    if (!entry->positional) names.push_back(dashes + entry->name);
+  std::string near = nearest(name, names);
+  return near.empty() ? "" : ": did you mean " + near + "?";
 }
 
 std::string Flags::help() const {

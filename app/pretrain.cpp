@@ -7,6 +7,7 @@
 #include "app/device_memory.h"
 #include "app/fresh_folder.h"
 #include "app/interrupt.h"
+#include "app/run_config.h"
 #include "app/training.h"
 #include "engine/error.h"
 #include "ops/meta_device.h"
@@ -109,6 +110,7 @@ int run_pretrain(const Words& words) {
   report_plan(training, fmt::format("new {} model: {} parameters", config.model_type, grouped(parameters)));
   report_data(training, data);
   report_memory(training, memory);
+  write_run_config(output, flags, training, memory.options, *chosen.device());
   TrainingOutcome outcome = beside_forecast(memory.forecast, [&] {
     std::unique_ptr<CausalLm> model = new_model(config_file, chosen.device(), training.options.seed);
     TrainingOutcome outcome =

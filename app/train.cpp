@@ -5,6 +5,7 @@
 #include "app/learnable.h"
 #include "app/plan.h"
 #include "app/profile_text.h"
+#include "app/run_config.h"
 #include "io/atomic.h"
 #include "io/hub_cache.h"
 #include "models/base_hash.h"
@@ -13,9 +14,10 @@ namespace loragrad {
 
 namespace {
 
-int run_plan(TrainFlags& train, TrainingPlan& plan, TimeProfile* times) {
+int run_plan(const Flags& flags, TrainFlags& train, TrainingPlan& plan, TimeProfile* times) {
   TrainingOutput output(train.training.output, train.training.overwrite);
   report_training(train, plan);
+  write_run_config(output, flags, train.training, plan.memory.options, *plan.device);
   std::unique_ptr<CausalLm> model = load_model(train.model_folder, plan.device, plan.load);
   const Adapter* adapter = plan.adapter ? &*plan.adapter : nullptr;
   // Of the base as it is now: whatever becomes of the folder during a long run.
@@ -70,7 +72,8 @@ int run_train(const Words& words) {
   };
   bool is_timed = train.profile == "time";
   TrainingPlan plan = is_timed ? plan_training(train, timed) : plan_training(train);
-  return beside_forecast(plan.memory.forecast, [&] { return run_plan(train, plan, is_timed ? &times : nullptr); });
+  return beside_forecast(plan.memory.forecast,
+                         [&] { return run_plan(flags, train, plan, is_timed ? &times : nullptr); });
 }
 
 }  // namespace loragrad

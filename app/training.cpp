@@ -88,6 +88,8 @@ void TrainingFlags::add(Flags& flags) {
   flags.integer("grad-accum", options.grad_accum, 1, many, "batches of a step");
   flags.integer("max-tokens-per-batch", options.max_tokens_per_batch, 0, many,
                 "take a step's rows together by their tokens, up to so many; 0: --batch-size rows. The same result");
+  flags.integer("micro-batch", options.micro_batch, 0, many,
+                "rows taken at once, where --batch-size would take too much memory; 0: as many. The same result");
   flags.toggle("checkpoint-activations", options.checkpoint_activations,
                "keep each block's input alone and run the block again in backward: less memory, more time");
   flags.bytes("max-memory", max_memory, "peak memory to stay within, by the forecast; changes how, not what");
@@ -102,6 +104,7 @@ void TrainingFlags::add(Flags& flags) {
   flags.list("sample-prompt", sample_prompts, "TEXT", "continue it at each evaluation and at the end, on stderr");
   flags.text("metrics", metrics, "FILE", "a line of JSON for each step (default: OUTPUT/metrics.jsonl)");
   flags.toggle("overwrite", overwrite, "replace an earlier output");
+  flags.config("config");
   flags.toggle("json", json, "print the result as JSON to stdout, all else to stderr");
   flags.require({"data"});
 }

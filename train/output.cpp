@@ -25,7 +25,7 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr std::array ours{"adapter_config.json", "adapter_model.safetensors", "README.md", "metrics.jsonl",
-                          "config.json",         "adapters.safetensors"};
+                          "config.json",         "adapters.safetensors",      "run.yaml"};
 
 /// A folder within, of the same files.
 constexpr const char* best_folder = "best";

@@ -26,6 +26,7 @@ ONLY = {
     r"cuda|cublas": ["ops/cuda/", "tests/cuda/", "tests/cuda_emulation/"],
     r"boost/": ["tests/cuda_emulation/"],
     r"nlohmann/": ["io/json.cpp"],
+    r"yaml\.h": ["io/flat_yaml.cpp"],
     r"pcre2\.h": ["data/", "lora/"],
     r"utf8proc\.h": ["data/"],
     r"doctest/": ["tests/"],

@@ -1,0 +1,14 @@
+#pragma once
+#include "app/flags.h"
+#include "app/training.h"
+
+namespace loragrad {
+
+/// Writes run.yaml: every flag of the run as it was resolved, so that `--config run.yaml --output OTHER` gives the same bits
+/// again, under a comment that names what else they depend on. `resolved` are the options that the run takes: a limit of
+/// memory stands there as what it led to (`flags` has its options in `training`). What is said of the output alone
+/// (--overwrite, --json) is left out.
+void write_run_config(const TrainingOutput& output, const Flags& flags, TrainingFlags& training,
+                      const TrainOptions& resolved, const Device& device);
+
+}  // namespace loragrad
