@@ -69,10 +69,13 @@ class Train(CliTest):
         self.assertEqual({"attention": 2, "gated": 2}, {op["op"]: op["nodes"] for op in json.loads(done.stdout)["profile"]["kept_for_backward"] if op["op"] in ("attention", "gated")})
 
     def test_same_seed_same_bytes_whatever_the_threads(self):
-        for name, flags in (("a", {"threads": 1}), ("b", {"threads": 2}), ("c", {"seed": 1})): self.ok(*self.words(name, **flags))
-        a, b, c = ((self.folder / n / "adapter_model.safetensors").read_bytes() for n in "abc")
-        self.assertEqual(a, b)
-        self.assertNotEqual(a, c)
+        read = lambda name: (self.folder / name / "adapter_model.safetensors").read_bytes()
+        for how, flags in (("plain", {}), ("blocks", {"checkpoint_activations": True}), ("pieces", {"micro_batch": 2}), ("tokens", {"max_tokens_per_batch": 40})):
+            with self.subTest(how):
+                for threads in (1, 2, 3): self.ok(*self.words(f"{how}{threads}", threads=threads, batch_size=5, dropout=0.2, **flags))
+                self.assertEqual(1, len({read(f"{how}{threads}") for threads in (1, 2, 3)}))
+        self.ok(*self.words("other", seed=1, batch_size=5, dropout=0.2))
+        self.assertNotEqual(read("plain1"), read("other"))
 
     def test_checkpointed_blocks_give_the_same_bytes(self):
         for name, flags in (("a", {}), ("b", {"checkpoint_activations": True})):
