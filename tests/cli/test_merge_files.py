@@ -46,7 +46,7 @@ class MergeFiles(CliTest):
         model = self.copy_model()
         for name in ("chat_template.jinja", "preprocessor_config.json", "added_tokens.json"): (model / name).write_text("{}")
         merged = self.merge(model=model)
-        own = {p.name for p in model.iterdir()} - {"metrics.jsonl"}
+        own = {p.name for p in model.iterdir()} - {"metrics.jsonl", "run.yaml"}
         self.assertEqual(own, {p.name for p in merged.iterdir()})
         for path in merged.iterdir():
             if path.name not in ("README.md", "model.safetensors"): self.assertEqual((model / path.name).read_bytes(), path.read_bytes())

@@ -9,7 +9,7 @@ class Pretrain(CliTest):
         return ["pretrain", "--config-json", self.folder / "config.json", "--data", self.data, "--output", self.folder / output, "--steps", 2, *more]
 
     def test_it_learns_and_writes_a_model_folder(self):
-        self.assertEqual(["README.md", "config.json", "generation_config.json", "metrics.jsonl", "model.safetensors", "tokenizer.json", "tokenizer_config.json"],
+        self.assertEqual(["README.md", "config.json", "generation_config.json", "metrics.jsonl", "model.safetensors", "run.yaml", "tokenizer.json", "tokenizer_config.json"],
                          sorted(p.name for p in self.model.iterdir()))
         rows = self.metrics(self.model)
         self.assertLess(rows[-1]["loss"], 0.75 * rows[0]["loss"])

@@ -18,7 +18,7 @@ class Train(CliTest):
     def test_it_writes_a_peft_folder(self):
         result = self.json(*self.words(target="q_proj,up_proj", alpha=6.5, dropout=0.1, rslora=True))
         out = self.folder / "out"
-        self.assertEqual(["README.md", "adapter_config.json", "adapter_model.safetensors", "metrics.jsonl"], sorted(p.name for p in out.iterdir()))
+        self.assertEqual(["README.md", "adapter_config.json", "adapter_model.safetensors", "metrics.jsonl", "run.yaml"], sorted(p.name for p in out.iterdir()))
         config = json.loads((out / "adapter_config.json").read_text())
         self.assertEqual((4, 6.5, 0.1, True, ["q_proj", "up_proj"], str(self.model)),
                          tuple(config[k] for k in ("r", "lora_alpha", "lora_dropout", "use_rslora", "target_modules", "base_model_name_or_path")))
