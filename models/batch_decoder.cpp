@@ -99,14 +99,27 @@ void BatchDecoder::choose(const Tensor& logits, std::vector<Row*> rows, std::vec
     if (likeliest[i] < 0)
       throw NumericError("row " + std::to_string(row.number) + ": the logits of token " + std::to_string(row.made) +
                          " are not numbers (NaN)");
-    row.last = row.options.temperature == 0
-                   ? likeliest[i]
-                   : sample(values_of(logits.rows(static_cast<std::int64_t>(i), 1)), row.options, row.random);
-    ++row.made;
+    std::int32_t id = row.options.temperature == 0
+                          ? likeliest[i]
+                          : sample(values_of(logits.rows(static_cast<std::int64_t>(i), 1)), row.options, row.random);
+    row.ids.push_back(id);
     const std::vector<std::int32_t>& ends = row.options.end_tokens;
-    bool ended = row.made == row.wanted || std::find(ends.begin(), ends.end(), row.last) != ends.end();
-    tokens.push_back({row.number, row.last, ended});
+    row.ended = ++row.made == row.wanted || std::find(ends.begin(), ends.end(), id) != ends.end();
+    tokens.push_back({row.number, id, row.ended});
   }
+}
+
+/// With its next token it is longer than the model's keys are turned for.
+bool BatchDecoder::turns_otherwise(const Row& row) const {
+  std::int64_t longest = model_.config().original_max_position_embeddings;
+  return longest > 0 && cache_.length(row.place) == longest;
+}
+
+/// All that the row has, by itself: what its products sum over does not depend on other rows.
+void BatchDecoder::read_whole(Row& row, std::vector<Token>& tokens) {
+  cache_.clear(row.place);
+  choose(next_logits({{.ids = row.ids, .labels = {}, .place = row.place}}, {row.options.adapter}, false), {&row},
+         tokens);
 }
 
 void BatchDecoder::decode(std::vector<Token>& tokens) {
@@ -114,30 +127,25 @@ void BatchDecoder::decode(std::vector<Token>& tokens) {
   std::vector<std::string> adapters;
   std::vector<Row*> all;
   for (Row& row : running_) {
-    rows.push_back({.ids = {&row.last, 1}, .labels = {}, .place = row.place});
+    if (turns_otherwise(row)) {
+      read_whole(row, tokens);
+      continue;
+    }
+    rows.push_back({.ids = std::span(row.ids).last(1), .labels = {}, .place = row.place});
     adapters.push_back(row.options.adapter);
     all.push_back(&row);
   }
-  std::size_t first = tokens.size();
-  choose(next_logits(rows, adapters, true), all, tokens);
-  std::vector<Row> left;
-  for (std::size_t i = 0; i < running_.size(); ++i) {
-    if (tokens[first + i].last)
-      give_up_place(running_[i].place);
-    else
-      left.push_back(std::move(running_[i]));
-  }
-  running_ = std::move(left);
+  if (!all.empty()) choose(next_logits(rows, adapters, true), all, tokens);
+  for (const Row& row : running_)
+    if (row.ended) give_up_place(row.place);
+  std::erase_if(running_, [](const Row& row) { return row.ended; });
 }
 
-/// The row's prompt, by itself: what its products sum over does not depend on other rows.
 void BatchDecoder::start(Row row, std::vector<Token>& tokens) {
   row.place = free_.back();
-  choose(next_logits({{.ids = row.prompt, .labels = {}, .place = row.place}}, {row.options.adapter}, false), {&row},
-         tokens);
-  if (tokens.back().last) return cache_.clear(row.place);
+  read_whole(row, tokens);
+  if (row.ended) return cache_.clear(row.place);
   free_.pop_back();
-  row.prompt.clear();
   auto behind =
       std::upper_bound(running_.begin(), running_.end(), row.options.adapter,
                        [](const std::string& adapter, const Row& other) { return adapter < other.options.adapter; });

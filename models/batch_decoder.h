@@ -34,7 +34,8 @@ class BatchDecoder {
   std::vector<Token> step();
 
   /// From the next token on these adapters: some added, removed, weighted anew or under another name. What a row has
-  /// behind it stays as it was computed. UsageError, and nothing changes, where a row that is there has a name that none
+  /// behind it stays as it was computed, unless the model computes it anew (ModelConfig's
+  /// original_max_position_embeddings). UsageError, and nothing changes, where a row that is there has a name that none
   /// of them has.
   void use(ActiveAdapters adapters);
 
@@ -45,15 +46,17 @@ class BatchDecoder {
 
  private:
   struct Row {
-    std::int64_t number, wanted;  // tokens that may come
-    std::vector<std::int32_t> prompt;
+    std::int64_t number, wanted;    // tokens that may come
+    std::vector<std::int32_t> ids;  // prompt and what came; the last goes in next
     GenerateOptions options;
     Random random;
     std::int64_t place = 0, made = 0;
-    std::int32_t last = 0;  // the token that goes in next
+    bool ended = false;
   };
   Tensor next_logits(const std::vector<BatchRow>& rows, const std::vector<std::string>& adapters, bool decoding);
   void choose(const Tensor& logits, std::vector<Row*> rows, std::vector<Token>& tokens);
+  bool turns_otherwise(const Row& row) const;
+  void read_whole(Row& row, std::vector<Token>& tokens);
   void decode(std::vector<Token>& tokens);
   void start(Row row, std::vector<Token>& tokens);
   void give_up_place(std::int64_t place);

@@ -18,6 +18,9 @@ struct ModelConfig {
   std::int64_t vocab_size = 0, hidden_size = 0, intermediate_size = 0, num_hidden_layers = 0;
   std::int64_t num_attention_heads = 0, num_key_value_heads = 0, head_dim = 0;
   std::int64_t max_position_embeddings = 0;
+  /// A row that becomes longer than this while it is decoded turns otherwise, and its keys with it: they are computed
+  /// anew. 0: none does.
+  std::int64_t original_max_position_embeddings = 0;
   std::int64_t word_embed_proj_dim = 0;  ///< width of the embedding and the head: hidden_size, but for some OPTs
   double norm_eps = 1e-5;
   Activation activation = Activation::relu;

@@ -78,18 +78,6 @@ class Phi3 final : public Decoder {
 
 std::size_t layers(const ModelConfig& c) { return static_cast<std::size_t>(c.num_hidden_layers); }
 
-/// transformers knows two types for this family.
-Rope read_own_rope(ConfigReader& read, ModelConfig& c) {
-  for (const char* key : {"rope_parameters", "rope_scaling"}) {
-    auto object = read.find(key);
-    if (!object || object->is_null()) continue;
-    for (const char* name : {"rope_type", "type"})
-      if (auto type = object->find(name); type && !(type->is_string() && type->string() == "default"))
-        type->fail("the rope type default (longrope is not supported yet)");
-  }
-  return read_rope(read, c, {.part_key = "partial_rotary_factor"});
-}
-
 FamilyConfig read_config(ConfigReader& read) {
   ModelConfig c = read_rotary_sizes(read, {.vocab_size = 32064,
                                            .intermediate_size = 8192,
@@ -101,7 +89,8 @@ FamilyConfig read_config(ConfigReader& read) {
   Config own;
   own.window = read.size_or_zero("sliding_window", 0);
   if (own.window > 0) c.details.emplace_back("windows", std::vector(layers(c), static_cast<double>(own.window)));
-  own.rope = read_own_rope(read, c);
+  own.rope = read_rope(read, c, {.part_key = "partial_rotary_factor", .only = "longrope", .original = 4096});
+  c.original_max_position_embeddings = own.rope.longest;
   add_ropes(c, {own.rope});
   return {c, [own](const ModelParts& parts) { return std::make_unique<Phi3>(parts, own); }};
 }

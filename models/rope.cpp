@@ -19,6 +19,7 @@ void add_ropes(ModelConfig& c, const std::vector<Rope>& ropes) {
     if (rope.factor != 1) c.details.emplace_back("rope_factor" + number, std::vector{rope.factor});
     if (rope.longest > 0)
       c.details.emplace_back("rope_beyond" + number, std::vector{static_cast<double>(rope.longest), rope.stretch});
+    if (!rope.long_frequencies.empty()) c.details.emplace_back("rope_long_frequencies" + number, rope.long_frequencies);
     stretch = std::max(stretch, rope.stretch);
   }
   double positions = stretch * static_cast<double>(c.max_position_embeddings);
@@ -43,8 +44,11 @@ Tensor Rotary::operator()(const Batch& batch, DType dtype) const {
   if (std::none_of(rows.begin(), rows.end(), is_long))
     return multiplied(rotations(batch.positions, frequencies_, dtype), rope_.factor);
   std::vector<double> of_rows;
+  auto beyond = [this](std::int64_t tokens) {
+    return rope_.long_frequencies.empty() ? rope_.beyond(tokens) : rope_.long_frequencies;
+  };
   for (const RowSpan& row : rows) {
-    std::vector<double> own = is_long(row) ? rope_.beyond(row.keys) : rope_.frequencies;
+    std::vector<double> own = is_long(row) ? beyond(row.keys) : rope_.frequencies;
     of_rows.insert(of_rows.end(), own.begin(), own.end());
   }
   Tensor all = Tensor::from(frequencies_.device(), {batch.spans->rows(), frequencies_.cols()}, std::move(of_rows));

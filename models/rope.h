@@ -13,8 +13,10 @@ namespace loragrad {
 struct Rope {
   std::vector<double> frequencies = {};  ///< of the first dimensions of a head; none: nothing is turned
   double factor = 1;                     ///< of cosines and sines
-  /// A row of more tokens than `longest` turns by beyond(tokens) instead; 0: no row does.
+  /// A row of more tokens than `longest` turns by long_frequencies instead, or, where there are none, by
+  /// beyond(tokens); 0: no row does.
   std::int64_t longest = 0;
+  std::vector<double> long_frequencies = {};
   std::function<std::vector<double>(std::int64_t tokens)> beyond = {};
   double stretch = 1;  ///< how many times max_position_embeddings rows may be long by it
 };
@@ -27,7 +29,7 @@ class Rotary {
  public:
   Rotary(Rope rope, const DevicePtr& device);
   /// The rotations of the batch's tokens, for all layers that turn by this; undefined where nothing is turned. A row
-  /// that is being decoded is as long as it has become: its keys stay as they were turned.
+  /// that is being decoded is as long as it has become: keys that are in the cache stay as they were turned.
   Tensor operator()(const Batch& batch, DType dtype) const;
 
  private:

@@ -15,10 +15,14 @@ struct RopeKeys {
   /// at the top level, else `part`.
   const char* part_key = nullptr;
   double part = 1;
+  /// Where not null, the one type but default that transformers knows for the family ("su" and "yarn" are older names
+  /// of it), whose original length is what the top level says, else `original`: never the object's.
+  const char* only = nullptr;
+  double original = 0;
 };
 
 /// The rotation of heads of c.head_dim (even), rescaled as the configuration says ("default", "linear", "dynamic",
-/// "llama3", "yarn"). Of the two dialects, a rope_scaling (version 4) that is neither null nor empty replaces
+/// "llama3", "yarn", "longrope"). Of the two dialects, a rope_scaling (version 4) that is neither null nor empty replaces
 /// rope_parameters (version 5) whole; theta is the chosen object's, else the top level's, else the family's. What is
 /// there and counts for nothing is told in c.warnings.
 Rope read_rope(ConfigReader& read, ModelConfig& c, const RopeKeys& keys = {});

@@ -44,6 +44,16 @@ std::vector<double> yarn_frequencies(double theta, std::int64_t dims, const Yarn
 
 double yarn_factor(double factor, double mscale) { return factor > 1 ? 0.1 * mscale * std::log(factor) + 1 : 1; }
 
+std::vector<double> longrope_frequencies(double theta, std::int64_t dims, const std::vector<double>& factors) {
+  std::vector<double> frequencies = rope_frequencies(theta, dims);
+  for (std::size_t i = 0; i < frequencies.size(); ++i) frequencies[i] /= factors.at(i);
+  return frequencies;
+}
+
+double longrope_factor(double factor, double original) {
+  return factor <= 1 ? 1 : std::sqrt(1 + std::log(factor) / std::log(original));
+}
+
 std::vector<double> dynamic_frequencies(double theta, std::int64_t dims, double factor, std::int64_t longest,
                                         std::int64_t tokens) {
   double grown = factor * static_cast<double>(tokens) / static_cast<double>(longest) - (factor - 1);

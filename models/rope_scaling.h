@@ -28,6 +28,11 @@ std::vector<double> yarn_frequencies(double theta, std::int64_t dims, const Yarn
 /// 0.1 mscale ln(factor) + 1, and 1 up to a factor of 1: what yarn multiplies cosines and sines by.  Section 3.4
 double yarn_factor(double factor, double mscale = 1);
 
+/// Each dimension is divided by a factor of its own:  f_i / factors_i.       Ding et al. 2024, section 3
+std::vector<double> longrope_frequencies(double theta, std::int64_t dims, const std::vector<double>& factors);
+/// sqrt(1 + ln(factor)/ln(original)), and 1 up to a factor of 1: what longrope multiplies cosines and sines by.
+double longrope_factor(double factor, double original);
+
 /// Of a row of `tokens` > longest (the model's positions): theta grows to theta (factor tokens/longest - factor + 1)^
 /// (dims/(dims - 2)), dims > 2. "NTK-aware" scaling, as transformers has it by the name of "dynamic".
 std::vector<double> dynamic_frequencies(double theta, std::int64_t dims, double factor, std::int64_t longest,

@@ -60,12 +60,15 @@ Forecast forecast_generation(const CausalLm& outline, const std::vector<Weighted
     if (prompt_tokens >= positions) return;
     ActiveAdapters active = outline.activate(adapters);
     KeyValueCache cache = outline.make_cache(std::min(positions, prompt_tokens + max_tokens), rows);
+    // A row that grows beyond this many tokens is computed anew.
+    std::int64_t longest = outline.config().original_max_position_embeddings, read = prompt_tokens;
+    if (longest > 0 && cache.capacity() > longest + 1) read = std::max(read, longest + 1);
     std::vector<std::string> names{""}, of_rows;
     for (const WeightedAdapter& adapter : adapters)
       if (std::count(names.begin(), names.end(), adapter.name.value_or("")) == 0) names.push_back(*adapter.name);
     for (const std::string& name : names) {
       cache.clear(0);
-      run_rows(outline, active.for_rows({name}), 1, prompt_tokens, &cache);
+      run_rows(outline, active.for_rows({name}), 1, read, &cache);
     }
     for (std::int64_t row = 0; row < rows; ++row) {
       cache.advance(row, cache.capacity() - 1 - cache.length(row));

@@ -3,7 +3,7 @@ import json, unittest
 
 from support import SHARED, CliTest, floats, read_safetensors, write_safetensors
 
-FAMILIES = ["opt", "gpt2", "llama", "llama-rslora", "llama-regex", "llama-lorabias"]
+FAMILIES = ["opt", "gpt2", "llama", "llama-rslora", "llama-regex", "llama-lorabias", "phi3-longrope"]
 
 
 @unittest.skipUnless((SHARED / "golden").is_dir(), f"SKIPPED: no folder of shared goldens at {SHARED} (LORAGRAD_SHARED)")

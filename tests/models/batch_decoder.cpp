@@ -9,6 +9,7 @@
 #include <map>
 
 #include "engine/error.h"
+#include "lora/adapter_file.h"
 #include "models/generate.h"
 #include "tests/device/bf16_device.h"
 #include "tests/device/test_device.h"
@@ -157,6 +158,34 @@ TEST_CASE("a row's tokens do not depend on its company, nor on when it comes") {
         return run(one)[0];
       }());
     }
+}
+
+TEST_CASE("a row that outgrows its rotation has transformers' text, whatever is beside it") {
+  const std::string folder = "tests/models/golden/phi3-longrope";
+  DevicePtr device = test_device(2);
+  auto model = load_model(folder + "/model", device, {.precision = Precision::f32});
+  ActiveAdapters adapters = model->activate(load_adapter(folder + "/adapter", device, model->linear_shapes(), false));
+  GoldenCase golden = read_golden_case(folder);
+  std::vector<std::pair<Ids, Ids>> texts;
+  auto ids = [](const JsonRef& list) {
+    Ids all;
+    for (const JsonRef& id : list.elements()) all.push_back(static_cast<std::int32_t>(id.integer(0, 1000)));
+    return all;
+  };
+  for (const JsonRef& text : JsonRef(golden.facts, "golden.json").at("greedy").elements())
+    texts.emplace_back(ids(text.at("prompt")), ids(text.at("ids")));
+  REQUIRE(texts.size() == 5);
+  // They cross the limit each at its own step, or begin beyond it, or never reach it.
+  BatchDecoder decoder(*model, 3, 30, adapters);
+  GenerateOptions options{.max_tokens = 10, .end_tokens = {99}};
+  for (std::size_t row = 0; row < texts.size(); ++row) {
+    CAPTURE(row);
+    CHECK(generate(*model, adapters, texts[row].first, options) == texts[row].second);
+    decoder.add(static_cast<std::int64_t>(row), texts[row].first, options);
+  }
+  std::map<std::int64_t, Ids> together = run(decoder);
+  for (std::size_t row = 0; row < texts.size(); ++row)
+    CHECK(together[static_cast<std::int64_t>(row)] == texts[row].second);
 }
 
 TEST_CASE("draws differ by row and seed, and equal rows of one number draw alike") {

@@ -79,10 +79,13 @@ Json computed(const FamilyConfig& family) {
                       {"attention_multiplier", list("attention_multiplier")},
                       {"residual_multiplier", list("residual_multiplier")},
                       {"logits_scaling", list("logits_scaling")},
+                      {"original_max_position_embeddings", c.original_max_position_embeddings},
                       {"rope_beyond", list("rope_beyond")},
+                      {"rope_long_frequencies", list("rope_long_frequencies")},
                       {"rope_factor", list("rope_factor")},
                       {"rope_frequencies", list("rope_frequencies")},
                       {"rope_beyond2", list("rope_beyond2")},
+                      {"rope_long_frequencies2", list("rope_long_frequencies2")},
                       {"rope_factor2", list("rope_factor2")},
                       {"rope_frequencies2", list("rope_frequencies2")},
                       {"rope_of_layers", list("rope_of_layers")},
@@ -166,14 +169,25 @@ TEST_CASE("the key that is refused is the one that is wrong") {
       message("llama", R"({"rms_norm_eps": null})").starts_with("config.json: rms_norm_eps: expected a finite number"));
   CHECK(message("opt", R"({"tie_word_embeddings": null})") ==
         "config.json: tie_word_embeddings: expected true or false, found null");
-  CHECK(
-      message("llama", R"({"rope_scaling": {"type": "su"}})") ==
-      "config.json: rope_scaling.type: expected a rope type of: default, linear, dynamic, llama3, yarn, found \"su\"");
+  CHECK(message("llama", R"({"rope_scaling": {"type": "su"}})") ==
+        "config.json: rope_scaling.type: expected a rope type of: default, linear, dynamic, llama3, yarn, longrope, "
+        "found "
+        "\"su\"");
   CHECK(message("llama", R"({"rope_parameters": {"rope_type": null}})")
             .starts_with("config.json: rope_parameters.rope_type: expected a string"));
   CHECK(message("llama", R"({"rope_theta": 7, "rope_scaling": {"rope_theta": null, "type": "default"}})")
             .starts_with("config.json: rope_scaling.rope_theta: expected "));
   CHECK(message("llama", R"({"rope_scaling": {"type": "linear"}})").starts_with("config.json: rope_scaling.factor: "));
+  const std::string phi = R"({"hidden_size": 24, "num_attention_heads": 4, "rope_scaling": {"type": "longrope")";
+  CHECK(message("phi3", (phi + R"(, "long_factor": [1, 1, 1]}})").c_str()) ==
+        "config.json: rope_scaling.short_factor: expected this key, found none");
+  CHECK(message("phi3", (phi + R"(, "short_factor": [1, 1, 1], "long_factor": [1, 1]}})").c_str()) ==
+        "config.json: rope_scaling.long_factor: expected a list of 3 numbers, one for each two dimensions that are "
+        "rotated (this has 2), found [1, 1]");
+  CHECK(message("phi3", (phi + R"(, "short_factor": [1, 0, 1]}})").c_str())
+            .starts_with("config.json: rope_scaling.short_factor[1]: expected a finite number"));
+  CHECK(message("phi3", R"({"rope_scaling": {"type": "linear", "factor": 2}})") ==
+        "config.json: rope_scaling.type: expected a rope type of: default, longrope, found \"linear\"");
   CHECK(message("llama", R"({"rope_scaling": "linear"})").starts_with("config.json: rope_scaling: expected an object"));
   CHECK(message("llama", R"({"partial_rotary_factor": 0.5, "rope_scaling": {"type": "linear", "factor": 2}})")
             .starts_with("config.json: partial_rotary_factor: expected 1 "));
@@ -197,6 +211,12 @@ TEST_CASE("what counts for nothing in config.json is told") {
   CHECK(warnings("llama", R"({"sliding_window": null, "partial_rotary_factor": 1.0})") == Lines{});
   CHECK(warnings("llama", R"({"rope_scaling": {"type": "linear", "factor": 2, "rope_theta": 7, "beta": 1}})") ==
         Lines{"config.json: rope_scaling.beta: has no effect with rope type linear"});
+  const std::string phi = R"({"hidden_size": 8, "num_attention_heads": 4, "rope_scaling": {"type": "su",
+      "short_factor": [1], "long_factor": [2], "original_max_position_embeddings": 9}, "original_max_position_embeddings")";
+  CHECK(warnings("phi3", (phi + ": 9}").c_str()) == Lines{});
+  CHECK(warnings("phi3", (phi + ": 8}").c_str()) ==
+        Lines{"config.json: rope_scaling.original_max_position_embeddings: has no effect on this family: it is 8 by "
+              "the top level"});
   CHECK(warnings("llama", R"({"layer_types": ["a"], "rope_parameters": {"a": {"rope_theta": 7}}})") ==
         Lines{"config.json: rope_parameters.a: has no effect with rope type default"});
   CHECK(warnings("llama", R"({"rope_parameters": {"factor": 2.0}})") ==

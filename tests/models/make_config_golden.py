@@ -19,6 +19,7 @@ from make_golden import mean_loss
 GOLDEN = pathlib.Path(__file__).parent / "golden"
 LLAMA3 = dict(factor=4.0, low_freq_factor=1.0, high_freq_factor=4.0)
 YARN = dict(rope_type="yarn", factor=4.0, original_max_position_embeddings=12)
+LONGROPE = dict(rope_type="longrope", short_factor=[1.0, 1.5, 2], long_factor=[2.0, 3.0, 4.5], original_max_position_embeddings=12)
 
 
 def alternatives(values):
@@ -63,18 +64,37 @@ for scaling in (dict(type="llama3", rope_type="linear", factor=2.0), dict(type="
                 dict(rope_type="llama3", **LLAMA3, original_max_position_embeddings=12), dict(rope_type="llama3", **LLAMA3, original_max_position_embeddings=12.5),
                 *({k: v for k, v in dict(rope_type="llama3", **LLAMA3).items() if k != gone} for gone in LLAMA3),
                 dict(rope_type="llama3", **{**LLAMA3, "factor": 4, "low_freq_factor": 1, "high_freq_factor": 4}),
-                dict(rope_type="unheard"), YARN, dict(type="dynamic", factor=2.0), dict(rope_type="longrope", short_factor=[1.0] * 3, long_factor=[2.0] * 3, original_max_position_embeddings=12),
+                dict(rope_type="unheard"), YARN, dict(type="dynamic", factor=2.0), LONGROPE,
                 dict(rope_type="proportional"), "linear", ["linear"]):
     LLAMA_ROPE.append(dict(set=dict(rope_scaling=scaling)))
 LLAMA_ROPE += [dict(set=dict(rope_scaling=dict(rope_type="llama3", **LLAMA3, **nested), original_max_position_embeddings=top))
                for nested in ({}, dict(original_max_position_embeddings=12)) for top in (9, None)]
-LLAMA_ROPE += several("original_max_position_embeddings", 9, None) + several("partial_rotary_factor", 0.5, 1.0, None)
+LONGROPES = []
+for change in (*alternatives(dict(attention_factor=0.9, factor=3.0, original_max_position_embeddings=5, short_factor=[3, 2, 1], long_factor=[2, 3.5, 1.0])),
+               *several("factor", 0.5, 2, "3"), *several("original_max_position_embeddings", 40, 50), *several("short_factor", [1.0, 2.0], [1.0] * 4, ["1", 1.0, 1.0], 1.0),
+               *several("long_factor", [1.0] * 2, []), *several("attention_factor", 2, "1"), *several("partial_rotary_factor", 1, 0.5), *several("rope_theta", 50.0)):
+    scaling = {**LONGROPE, **change.get("set", {})}
+    LONGROPES.append(dict(set=dict(rope_scaling={key: value for key, value in scaling.items() if key not in change.get("drop", [])})))
+LONGROPES += [dict(set=dict(rope_scaling=LONGROPE, original_max_position_embeddings=top)) for top in (9, 60, None)] + \
+    [dict(set=dict(rope_scaling=dict(LONGROPE, factor=2.0, original_max_position_embeddings=1)))]
+LLAMA_ROPE += LONGROPES + several("original_max_position_embeddings", 9, None) + several("partial_rotary_factor", 0.5, 1.0, None)
 LLAMA_ROPE += [dict(set=dict(partial_rotary_factor=top, rope_scaling=dict(type="linear", factor=2.0, **nested)))
                for nested in ({}, dict(partial_rotary_factor=1.0)) for top in (0.5, None)]
 
 NESTED = dict(full_attention=dict(rope_type="default", rope_theta=50.0))
 LLAMA_ROPE += several("layer_types", ["full_attention"] * 2, None) + several("rope_parameters", NESTED) + several("rope_scaling", NESTED) + \
     [dict(set={"layer_types": ["full_attention"] * 2, key: NESTED}) for key in ("rope_parameters", "rope_scaling")]
+
+# Phi-3 has original_max_position_embeddings at the top level alone, 4096 where it is absent.
+PHI3_ROPES = [dict(set=case["set"] | dict(original_max_position_embeddings=11)) for case in LONGROPES[:-4]] + LONGROPES[-4:] + \
+    [dict(set=dict(rope_scaling=dict(LONGROPE, **own), original_max_position_embeddings=11, **top))
+     for own in ({}, dict(partial_rotary_factor=0.7, short_factor=[1.5, 2.0], long_factor=[3.0, 4.0]), dict(short_factor=[1.5], long_factor=[3.0]))
+     for top in ({}, dict(partial_rotary_factor=0.7), dict(partial_rotary_factor=0.5), dict(rope_theta=7.0), dict(max_position_embeddings=9))] + \
+    [dict(set=dict(rope_scaling={key: value for key, value in dict(LONGROPE, type=kind, **own).items() if key != "rope_type"}, original_max_position_embeddings=top))
+     for kind in ("longrope", "su", "yarn", "linear", "default") for own in ({}, dict(factor=2.0)) for top in (11, 40)] + \
+    [dict(set=dict(rope_scaling=dict(LONGROPE, rope_type=kind), original_max_position_embeddings=11)) for kind in ("su", "yarn", "llama3", None)] + \
+    [dict(set=dict(rope_parameters=dict(LONGROPE, rope_theta=50.0), original_max_position_embeddings=11)), dict(set=dict(rope_parameters=LONGROPE), drop=["rope_scaling"]),
+     dict(set=dict(rope_scaling=YARN))]
 
 LLAMAS = ("llama", "mistral", "qwen2", "qwen3", "olmo2", "gemma", "gemma2", "gemma3_text", "olmo3", "granite", "smollm3")  # of one layout
 SMALL = dict(vocab_size=53, hidden_size=24, intermediate_size=36, num_hidden_layers=3, num_attention_heads=4, num_key_value_heads=2, max_position_embeddings=40, rms_norm_eps=1e-4,
@@ -108,7 +128,8 @@ GEMMA3_CASES = [case for case in GEMMA2_CASES if "attn_logit_softcapping" not in
      dict(set=dict(rope_parameters=dict(sliding_attention=dict(rope_type="default"), full_attention=None), rope_theta=70.0)),
      *(dict(drop=["rope_parameters"], set=dict(rope_scaling=scaling, rope_theta=70.0))
        for scaling in ({}, None, dict(rope_type="linear", factor=8.0), dict(type="linear", factor=8.0), dict(rope_type="linear", factor=8.0, rope_theta=90.0),
-                       dict(rope_type="llama3", **LLAMA3), YARN, "linear"))]
+                       dict(rope_type="llama3", **LLAMA3), YARN, LONGROPE, "linear"))] + \
+    [dict(set=dict(rope_parameters=dict(ROPES, **{kind: LONGROPE}), **top)) for kind in ROPES for top in ({}, dict(original_max_position_embeddings=9))]
 
 LAYER_ROPES = dict(full_attention=dict(rope_type="default", rope_theta=5000.0), sliding_attention=dict(rope_type="default", rope_theta=500.0))
 
@@ -126,13 +147,14 @@ FAMILIES = {
               SMALL_CASES + alternatives(dict(attention_bias=False)) + several("hidden_act", "gelu_new", "gelu_pytorch_tanh") + BIDIRECTIONAL),
     "gemma3_text": (GEMMA3, SMALL_CASES + GEMMA3_CASES + several("sliding_window", 2, 0, -1, "3") + [dict(drop=["sliding_window"])]),
     "gemma2": (GEMMA2, SMALL_CASES + GEMMA2_CASES + several("sliding_window", 2, 0, -1, "3") + [dict(drop=["sliding_window"])]),
-    "phi3": (dict(SMALL, pad_token_id=None, sliding_window=3), SMALL_CASES + several("sliding_window", 2, 0, -1, "3") + [dict(drop=["sliding_window"])]),
+    "phi3": (dict(SMALL, pad_token_id=None, sliding_window=3), SMALL_CASES + several("sliding_window", 2, 0, -1, "3") + [dict(drop=["sliding_window"])] + PHI3_ROPES),
     "olmo3": (dict(SMALL, layer_types=["sliding_attention", "full_attention", "sliding_attention"], sliding_window=3, rope_parameters=LAYER_ROPES),
               SMALL_CASES + alternatives(dict(attention_bias=True, sliding_window=2, layer_types=["full_attention", "sliding_attention", "full_attention"])) +
               [dict(set=dict(num_hidden_layers=2), drop=["layer_types"]), dict(set=dict(num_hidden_layers=5), drop=["layer_types"])] +
               several("layer_types", ["full_attention"] * 3, ["full_attention"] * 2 + ["chunked"]) + several("sliding_window", 0) +
               several("rope_parameters", dict(full_attention=YARN, sliding_attention=dict(rope_type="linear", factor=2.0, rope_theta=9.0)), dict(full_attention=None, sliding_attention=None),
-                      dict(full_attention=dict(rope_theta=9.0)), dict(sliding_attention=dict(rope_theta=9.0)), dict(LAYER_ROPES, full_attention=dict(YARN, truncate=False)), {}) +
+                      dict(full_attention=dict(rope_theta=9.0)), dict(sliding_attention=dict(rope_theta=9.0)), dict(LAYER_ROPES, full_attention=dict(YARN, truncate=False)),
+                      dict(LAYER_ROPES, full_attention=LONGROPE), dict(LAYER_ROPES, sliding_attention=LONGROPE), {}) +
               [dict(set=dict(rope_scaling=scaling, **theta), **drop) for scaling in (YARN, dict(YARN, rope_theta=9.0), dict(type="linear", factor=2.0), {})
                for theta in ({}, dict(rope_theta=7.0)) for drop in ({}, dict(drop=["rope_parameters"]))] +
               [dict(set=dict(rope_scaling=YARN, rope_parameters=dict(sliding_attention=dict(rope_theta=9.0)))), dict(set=dict(rope_theta=None), drop=["rope_parameters"])]),
@@ -154,7 +176,7 @@ FAMILIES = {
                  several("num_attention_heads", 5) + several("head_dim", 6) +
                  [dict(set=change, drop=["rope_parameters"]) for change in (*alternatives_of(rotary_pct=0.5, rotary_emb_base=50.0, rope_theta=7.0, partial_rotary_factor=0.3), {}, dict(rotary_pct=1.0),
                                                                            dict(rotary_pct=0), dict(rotary_pct=0.1))] +
-                 [dict(set=dict(rope_scaling=dict(scaling, **part))) for scaling in (dict(type="linear", factor=2.0), YARN, dict(type="dynamic", factor=2.0), dict(rope_type="llama3", **LLAMA3))
+                 [dict(set=dict(rope_scaling=dict(scaling, **part))) for scaling in (dict(type="linear", factor=2.0), YARN, dict(type="dynamic", factor=2.0), dict(rope_type="llama3", **LLAMA3), LONGROPE, dict(LONGROPE, short_factor=[1.5, 2.0], long_factor=[3.0, 4.0]))
                   for part in ({}, dict(partial_rotary_factor=0.7), dict(partial_rotary_factor=0.5), dict(partial_rotary_factor=1.0))] +
                  [dict(set=dict(rope_scaling=dict(YARN, partial_rotary_factor=0.7), original_max_position_embeddings=9))]),
     "llama": (dict(vocab_size=53, hidden_size=24, intermediate_size=36, num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=2, head_dim=6,
@@ -205,16 +227,26 @@ def turns(config, rope):
         rope = type(rope)(both)
         class Of:
             def __init__(self, kind):
-                self.rope_type, self.attention_scaling = rope.rope_type.get(kind, ""), getattr(rope, kind + "_attention_scaling", 1)
-                self.inv_freq = getattr(rope, kind + "_inv_freq", torch.zeros(0))
+                self.kind, self.rope_type, self.attention_scaling = kind, rope.rope_type.get(kind, ""), getattr(rope, kind + "_attention_scaling", 1)
+                self.of_kind = rope.config.rope_parameters[kind]
+            def __call__(self, x, positions): rope(x, positions, self.kind)
+            @property
+            def inv_freq(self): return getattr(rope, self.kind + "_inv_freq", torch.zeros(0))
         full, sliding = (turns(config, Of(kind)) for kind in kinds)
         return full | {key + "2": value for key, value in sliding.items() if key.startswith("rope_")} | \
             dict(rope_of_layers=[kinds.index(kind) for kind in config.layer_types])
-    longer = [config.max_position_embeddings, config.rope_parameters["factor"]] if rope.rope_type == "dynamic" else []
-    if longer:  # fails only then
+    parameters = getattr(rope, "of_kind", config.rope_parameters)
+    longer, long = [config.max_position_embeddings, parameters["factor"]] if rope.rope_type == "dynamic" else [], []
+    positions = int(longer[0] * longer[1]) if longer else config.max_position_embeddings
+    if rope.rope_type == "longrope":
+        original = parameters["original_max_position_embeddings"]
+        rope(torch.zeros(1), torch.arange(int(original) + 1)[None])
+        longer, long = [int(original), 1], rope.inv_freq.clone()
+        rope(torch.zeros(1), torch.arange(int(original))[None])
+    elif longer:  # fails only then
         rope(torch.zeros(1), torch.arange(int(longer[0] * longer[1]))[None])
         rope(torch.zeros(1), torch.arange(3)[None])
-    return dict(max_position_embeddings=int(longer[0] * longer[1]) if longer else config.max_position_embeddings, rope_beyond=longer,
+    return dict(max_position_embeddings=positions, rope_beyond=longer, rope_long_frequencies=six_digits(long) if len(long) else [],
                 rope_frequencies=six_digits(rope.inv_freq), rope_factor=[] if rope.attention_scaling == 1 else [float(f"{rope.attention_scaling:.6g}")])
 
 
@@ -227,7 +259,7 @@ def computes(config):
     with tempfile.TemporaryDirectory() as folder:
         write_config(pathlib.Path(folder), config)
         config = transformers.AutoConfig.from_pretrained(folder)
-    with torch.device("cpu" if "dynamic" in str(config) else "meta"):  # which looks at positions
+    with torch.device("cpu" if re.search("dynamic|longrope", str(config)) else "meta"):  # which looks at positions
         config.dtype = torch.float32
         model = transformers.AutoModelForCausalLM.from_config(config, attn_implementation="eager").eval()
         model(input_ids=torch.zeros(1, 3, dtype=torch.long))
@@ -258,6 +290,7 @@ def computes(config):
         found |= dict(hidden_size=d, intermediate_size=layer.mlp.gate_up_proj.out_features // 2, head_dim=head, num_attention_heads=q // head,
                       num_key_value_heads=(attention.qkv_proj.out_features - q) // 2 // head, norm_eps=eps_of(model.model.norm), activation=config.hidden_act,
                       **turns(config, sys.modules[type(model).__module__].Phi3RotaryEmbedding(config)),
+                      original_max_position_embeddings=config.original_max_position_embeddings if config.rope_parameters["rope_type"] == "longrope" else 0,  # for its prepare_inputs_for_generation
                       windows=[config.sliding_window] * len(layers) if config.sliding_window else [])
     elif config.model_type == "gpt_neox":
         layers, layer = model.gpt_neox.layers, model.gpt_neox.layers[0]
@@ -283,16 +316,18 @@ def computes(config):
 
 
 def unsupported(family, config, found):
-    if family == "phi3" and "longrope" in str(config): return True
     if family == "gemma3_text":  # rope_scaling is merged into rope_parameters there, and its "type" does not count
         scaling, of_types = config.get("rope_scaling"), config.get("rope_parameters")
-        if scaling and (of_types is not None or scaling.get("rope_type") not in ("default", "linear", "dynamic", "llama3", "yarn")): return True
+        if scaling and (of_types is not None or scaling.get("rope_type") not in ("default", "linear", "dynamic", "llama3", "yarn", "longrope")): return True
     rope = config.get("rope_scaling") or config.get("rope_parameters") or {}
     if family == "olmo3" and "type" in rope and "rope_type" not in rope and not config.get("rope_parameters"): return True
     rope = rope.get("full_attention") or rope
+    if family in ("phi3", "gpt_neox") and "short_factor" in rope and rope.get("rope_type", rope.get("type")) != "default":  # one frequency or one factor for many
+        part = rope.get("partial_rotary_factor", config.get("rotary_pct", 0.25) if family == "gpt_neox" else config.get("partial_rotary_factor", 1))
+        if len(rope["short_factor"]) != (int(config["hidden_size"] // config["num_attention_heads"] * part) + 1) // 2: return True
     if family in (*LLAMAS, "gpt_neox"):
         kind = rope.get("rope_type") or rope.get("type") or "default"
-        if kind not in ("default", "linear", "dynamic", "llama3", "yarn") or (kind == "yarn" and (rope["factor"] or 1) < 1): return True
+        if kind not in ("default", "linear", "dynamic", "llama3", "yarn", "longrope") or (kind == "yarn" and (rope["factor"] or 1) < 1): return True
     if family == "smollm3" and "num_attention_heads" not in config: return True  # 16 heads of 24 dimensions
     if family == "gpt_neox" and rope.get("rope_type", rope.get("type")) in ("yarn", "dynamic"):
         dims = int(config["hidden_size"] // config["num_attention_heads"] * rope.get("partial_rotary_factor", config.get("rotary_pct", 0.25)))

@@ -66,6 +66,9 @@ CASES = {
                                                                   sliding_attention=dict(rope_type="default", rope_theta=100.0))),
                dict(target_modules=["q_proj", "k_proj", "v_proj", "o_proj", "up_proj"])),
     "phi3": (transformers.Phi3Config(**LLAMA, sliding_window=6), dict(target_modules=["qkv_proj", "gate_up_proj"])),
+    # Rows of 13 and 18 tokens are long ones, the others short, the two of the first batch are one of each.
+    "phi3-longrope": (transformers.Phi3Config(**{**LLAMA, "num_hidden_layers": 1}, original_max_position_embeddings=12, partial_rotary_factor=0.7,
+                                              rope_scaling=dict(rope_type="longrope", short_factor=[1.0, 1.5], long_factor=[4.0, 9.0])), dict(target_modules=["qkv_proj", "o_proj"])),
 }
 
 
@@ -96,6 +99,12 @@ def mean_loss(model, rows):
     return torch.cat(losses).mean()
 
 
+def greedy(model, prompt):
+    """With the cache, which Phi-3 computes anew where a row becomes a long one."""
+    with torch.no_grad(): ids = model.generate(input_ids=torch.tensor([prompt]), max_new_tokens=10, do_sample=False, eos_token_id=None)[0].tolist()
+    return dict(prompt=prompt, ids=ids[len(prompt):])
+
+
 def make_case(folder, config, lora):
     generator = torch.Generator().manual_seed(11)
     noise = lambda shape, scale: torch.randn(shape, generator=generator) * scale
@@ -119,6 +128,8 @@ def make_case(folder, config, lora):
     save_adapter(adapted, folder / "adapter")
     tensors["adapted_logits"] = logits(adapted, rows)
     facts["adapted_loss"] = mean_loss(adapted, rows).item()
+
+    if "longrope" in str(config): facts["greedy"] = [greedy(adapted, row["input_ids"][:length]) for row, length in zip(rows, (7, 12, 1, 11, 13))]
 
     trained = [p for p in adapted.parameters() if p.requires_grad]
     mean_loss(adapted, rows[:BATCH]).backward()

@@ -39,6 +39,12 @@ TEST_CASE("a row beyond the length turns by its own, the others beside it as the
   check(8, 2, 1, 0.5);
   check(13, 4, 50, 1);
   CHECK(turned(rope, {2, 3}).at(4 * 4) == doctest::Approx(3 * std::cos(2)));
+  rope.long_frequencies = {7, 8};
+  y = turned(rope, {2, 4, 3, 5});
+  check(1, 1, 1, 0.5);
+  check(5, 3, 7, 8);
+  check(8, 2, 1, 0.5);
+  check(13, 4, 7, 8);
 }
 
 TEST_CASE("rope scaling by hand") {
@@ -56,6 +62,9 @@ TEST_CASE("rope scaling by hand") {
   // Between the dimensions that turn once, 1, and a hundredth of it, 3, is the middle of a ramp.
   YarnScaling by{.factor = 4, .original = 62.83185307, .fast = 1, .slow = 0.01, .truncate = false};
   close(yarn_frequencies(10000, 8, by), {1, 0.1, (0.01 + 0.0025) / 2, 0.00025});
+  close(longrope_frequencies(16, 4, {2, 4}), {0.5, 0.0625});
+  CHECK(longrope_factor(16, 4) == doctest::Approx(std::sqrt(3)));
+  CHECK(longrope_factor(0.5, 4) == 1);
   CHECK(yarn_factor(std::exp(1)) == doctest::Approx(1.1));
   CHECK(yarn_factor(std::exp(1), 2) == doctest::Approx(1.2));
   CHECK(yarn_factor(1) == 1);

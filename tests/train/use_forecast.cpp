@@ -113,6 +113,16 @@ TEST_CASE("the forecast of a generation is how far the device's memory reaches")
   CHECK(forecast_generation(*outline.model, outline.adapters, 64, 1).activations < 1000);
 }
 
+TEST_CASE("a generation whose rows outgrow their rotation takes what it is to read one again") {
+  const std::string phi = "tests/models/golden/phi3-longrope/model";  // whose rows turn otherwise beyond 12 tokens
+  auto activations = [&](std::int64_t prompt, std::int64_t tokens) {
+    return forecast_generation(*load_model(phi, meta_device(test_device(1))), {}, prompt, tokens, 2).activations;
+  };
+  CHECK(activations(3, 20) == activations(13, 10));
+  CHECK(activations(12, 2) == activations(13, 1));
+  CHECK(activations(3, 10) < activations(13, 0));  // the last token is not read
+}
+
 TEST_CASE("the forecast of a merge is no less than it takes, but for gaps of a hundredth") {
   TinyModel folder;
   TempFolder output;
