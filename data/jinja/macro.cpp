@@ -58,8 +58,8 @@ class Macro : public Object {
     const auto& [names, defaults] = definition_->parameters;
     std::size_t given = std::min(names.size(), rest.positional.size());
     for (std::size_t i = 0; i < names.size(); ++i) {
-      auto named =
-          std::find_if(rest.named.begin(), rest.named.end(), [&](auto& each) { return each.first == names[i]; });
+      auto named = std::find_if(rest.named.begin(), rest.named.end(),
+                                [&name = names[i]](auto& each) { return each.first == name; });
       std::size_t without = names.size() - defaults.size();
       if (named != rest.named.end()) {
         if (i < given) throw Fault(fmt::format("{}: expected {} once, found it twice", definition_->name, names[i]));

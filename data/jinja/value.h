@@ -36,7 +36,7 @@ struct Text {
 /// Lists, and what else holds values in order.
 struct Sequence {
   enum class Kind { list, tuple, range, keys, values, items } kind = Kind::list;
-  List items = {};
+  List items;
   std::string shown = {};  ///< how a range prints
 };
 /// What map, select and their like give: it can be gone through once.
