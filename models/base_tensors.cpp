@@ -4,15 +4,11 @@
 
 namespace loragrad {
 
-namespace {
-constexpr const char* head = "lm_head.weight";
-}  // namespace
-
 const StoredTensor* find_stored(const SafetensorsFile& file, const std::string& name, const std::string& base_prefix) {
   if (const StoredTensor* stored = file.find(name)) return stored;
   std::string other = name.starts_with(base_prefix) ? name.substr(base_prefix.size()) : base_prefix + name;
   if (const StoredTensor* stored = file.find(other)) return stored;
-  return name == head ? file.find("embed_out.weight") : nullptr;
+  return name == head_name ? file.find("embed_out.weight") : nullptr;
 }
 
 bool is_parameter_dtype(const StoredTensor& tensor) {
@@ -28,15 +24,15 @@ BaseTensors::BaseTensors(const CausalLm& model, const std::string& folder)
 
 const StoredTensor* BaseTensors::find_tied(const std::string& name) const {
   const StoredTensor* stored = find(name);
-  if (!stored && tied_ && name == head) stored = find(embedding_);
-  if (!stored && tied_ && name == embedding_) stored = find(head);
+  if (!stored && tied_ && name == head_name) stored = find(embedding_);
+  if (!stored && tied_ && name == embedding_) stored = find(head_name);
   return stored;
 }
 
 const StoredTensor* BaseTensors::tied_copy(const CausalLm& model) const {
   bool has_head = false;
-  for (const auto& [name, parameter] : model.parameters()) has_head |= name == head;
-  return tied_ && !has_head && find(embedding_) ? find(head) : nullptr;
+  for (const auto& [name, parameter] : model.parameters()) has_head |= name == head_name;
+  return tied_ && !has_head && find(embedding_) ? find(head_name) : nullptr;
 }
 
 }  // namespace loragrad

@@ -11,6 +11,9 @@ namespace loragrad {
 /// there is none.
 const StoredTensor* find_stored(const SafetensorsFile& file, const std::string& name, const std::string& base_prefix);
 
+/// The head's parameter, where it is not the embedding's.
+inline constexpr const char* head_name = "lm_head.weight";
+
 /// Whether a parameter can be made of a tensor. Buffers of old files, such as boolean masks, are of other types.
 bool is_parameter_dtype(const StoredTensor& tensor);
 
@@ -21,6 +24,8 @@ class BaseTensors {
   BaseTensors(const CausalLm& model, const std::string& folder);
   const SafetensorsFile& file() const { return file_; }
   const StoredTensor* find(const std::string& name) const { return find_stored(file_, name, base_prefix_); }
+  /// The embedding's parameter.
+  const std::string& embedding() const { return embedding_; }
   /// The same for a model in memory: of a tied head and its embedding each is found by the other's name.
   const StoredTensor* find_tied(const std::string& name) const;
   /// The head that is stored beside its embedding, whose values it has: of a model that has no such parameter.

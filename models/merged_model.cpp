@@ -9,6 +9,7 @@
 #include "engine/place.h"
 #include "engine/random.h"
 #include "io/atomic.h"
+#include "io/json.h"
 #include "io/mapped_file.h"
 #include "io/sharded_writer.h"
 #include "lora/merge.h"
@@ -63,6 +64,25 @@ void add_kept(MergeReport& report, const std::string& name, DType dtype, const C
   report.lost_to = dtype;
 }
 
+/// Whether one of a tied head and its embedding was trained, so that they are two from now on.
+bool unties_head(const CausalLm& model, const std::vector<WeightedAdapter>& adapters) {
+  if (!model.config().tie_word_embeddings) return false;
+  const std::string& embedding = model.parameters().front().first;
+  return std::any_of(adapters.begin(), adapters.end(), [&](const WeightedAdapter& a) {
+    const std::vector<TrainedParameter>& trained = a.adapter.parameters_of_base;
+    return std::any_of(trained.begin(), trained.end(), [&](const TrainedParameter& parameter) {
+      return parameter.name == head_name || parameter.name == embedding;
+    });
+  });
+}
+
+void write_config(const std::string& from, const std::string& to, bool untied) {
+  if (!untied) return write_file(to, read_file(from));
+  Json config = read_json_file(from);
+  config.set("tie_word_embeddings", false);
+  write_file(to, config.dump(2) + "\n");
+}
+
 /// The tensors' files, and what of the report is known by them. One merged weight at a time is in memory.
 MergeReport write_tensors(const CausalLm& model, const std::string& model_folder,
                           const std::vector<WeightedAdapter>& adapters, const std::string& folder,
@@ -80,7 +100,7 @@ MergeReport write_tensors(const CausalLm& model, const std::string& model_folder
   std::map<std::string, const TrainedParameter*> trained;
   for (const WeightedAdapter& a : adapters)
     for (const TrainedParameter& parameter : a.adapter.parameters_of_base) {
-      if (!base.find(parameter.name))
+      if (!base.find_tied(parameter.name))
         throw InputError(model_folder + ": " + parameter.name +
                          ": expected a tensor to put the trained one in the place of, found none");
       if (terms.count(parameter.name))
@@ -88,14 +108,11 @@ MergeReport write_tensors(const CausalLm& model, const std::string& model_folder
                          ": expected one change, found a trained one and another");
       trained[parameter.name] = &parameter;
     }
-  for (const auto& [name, slot] : model.parameters())
-    if (!trained.empty() && name == "lm_head.weight" && !base.find(name))
-      throw InputError(model_folder + ": expected a head of its own to merge a trained embedding, found a tied one");
   std::map<std::string, WeightLayout> layouts;
   for (const LinearShape& linear : model.linear_shapes()) layouts[linear.name + ".weight"] = linear.layout;
 
-  // Its embedding may change; a head that was trained is one of its own.
-  const StoredTensor* repeated = trained.count("lm_head.weight") ? nullptr : base.tied_copy(model);
+  bool unties = unties_head(model, adapters);
+  const StoredTensor* repeated = unties ? nullptr : base.tied_copy(model);  // its embedding may change
   std::map<std::string, const StoredTensor*> unchanged;
   std::vector<TensorOutline> outlines;
   for (const StoredTensor& tensor : base.file().tensors) {
@@ -104,6 +121,13 @@ MergeReport write_tensors(const CausalLm& model, const std::string& model_folder
     outlines.push_back({tensor.name, tensor.dtype(), tensor.shape});
     unchanged[tensor.name] = &tensor;
   }
+  // Of a head and an embedding that were one, the other stays what both had been.
+  for (const std::string& name : {base.embedding(), std::string(head_name)})
+    if (unties && !base.find(name)) {
+      const StoredTensor* tensor = base.find_tied(name);
+      outlines.push_back({name, tensor->dtype(), tensor->shape});
+      unchanged[name] = tensor;
+    }
   ShardedWriter file(folder, outlines, shard_bytes);
   MergeReport report;
   ChangeKept all;
@@ -120,10 +144,11 @@ MergeReport write_tensors(const CausalLm& model, const std::string& model_folder
     all += kept;
   }
   for (const auto& [name, parameter] : trained) {
-    const StoredTensor* tensor = base.find(name);
-    std::vector<std::byte> values = rounded_values(name, parameter->values, tensor->dtype());
-    file.add(tensor->name, values.data(), values.size());
-    unchanged.erase(tensor->name);
+    const StoredTensor* stored = base.find(name);
+    std::string stored_name = stored ? stored->name : name;
+    std::vector<std::byte> values = rounded_values(name, parameter->values, base.find_tied(name)->dtype());
+    file.add(stored_name, values.data(), values.size());
+    unchanged.erase(stored_name);
   }
   for (const auto& [name, tensor] : unchanged) file.add(name, tensor->bytes, tensor->byte_count);
   file.commit();
@@ -145,14 +170,20 @@ MergeReport write_merged_model(const CausalLm& model, const std::string& model_f
                                std::uint64_t shard_bytes) {
   require_finite(model, model_folder);
   MergeReport report = write_tensors(model, model_folder, adapters, output, shard_bytes);
-  write_file(output + "/config.json", read_file(model_folder + "/config.json"));
+  write_config(model_folder + "/config.json", output + "/config.json", unties_head(model, adapters));
   copy_companions(model_folder, output);
 
   std::vector<std::int32_t> ids = sample_row(model.config());
   report.sample_tokens = static_cast<std::int64_t>(ids.size());
-  std::vector<float> alone = sample_logits(model, ids);
-  std::vector<float> adapted = sample_logits(model, ids, model.activate(adapters));
   Precision precision = model.compute_dtype() == DType::bf16 ? Precision::bf16 : Precision::f32;
+  // Of a model that has an adapter's own parameters in it, the base is loaded anew.
+  bool changed = std::any_of(adapters.begin(), adapters.end(),
+                             [](const WeightedAdapter& a) { return !a.adapter.parameters_of_base.empty(); });
+  std::unique_ptr<CausalLm> base;
+  if (changed) base = load_model(model_folder, model.device(), {.precision = precision});
+  std::vector<float> alone = sample_logits(base ? *base : model, ids);
+  base.reset();
+  std::vector<float> adapted = sample_logits(model, ids, model.activate(adapters));
   std::vector<float> result = sample_logits(*load_model(output, model.device(), {.precision = precision}), ids);
   report.largest_logit_difference = largest_difference(adapted, result);
   report.largest_adapter_effect = largest_difference(adapted, alone);

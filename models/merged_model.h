@@ -24,11 +24,12 @@ struct MergeReport {
 
 /// Writes into the existing folder `output` a full model: the tensors of `model_folder` in their own dtypes, those
 /// that adapters are for replaced by merge_weight's result, as ShardedWriter writes them with `shard_bytes`; a copy of the
-/// embedding that a tied model's head was stored as is left out, as in what transformers saves. config.json,
-/// generation_config.json, chat templates and the tokenizer's files are copied. One merged weight at a time is in memory. The result is
+/// embedding that a tied model's head was stored as is left out, as in what transformers saves. Where one of a tied head and its embedding was
+/// trained they are two in what is written, and config.json says so. Else it is copied, as generation_config.json, chat
+/// templates and the tokenizer's files are. One merged weight at a time is in memory. The result is
 /// then loaded, and compared with the base and its adapters in the type that `model` computes in; f32 shows what a
 /// coarser one would hide. NumericError for NaN or Inf in base, adapters, result or logits. `model` is the folder's
-/// model.
+/// model, with the adapters' parameters of the base in their places.
 MergeReport write_merged_model(const CausalLm& model, const std::string& model_folder,
                                const std::vector<WeightedAdapter>& adapters, const std::string& output,
                                std::uint64_t shard_bytes = 5'000'000'000);

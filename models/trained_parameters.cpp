@@ -6,11 +6,10 @@
 #include "engine/error.h"
 #include "io/json.h"
 #include "lora/saved_modules.h"
+#include "models/base_tensors.h"
 
 namespace loragrad {
 namespace {
-
-constexpr std::string_view head_name = "lm_head.weight";
 
 /// The model's parameters, a tied head among them.
 std::vector<std::pair<std::string, const Parameter*>> parameters_of(const CausalLm& model) {
@@ -67,7 +66,7 @@ void put_parameters(CausalLm& model, const Adapter& adapter) {
       if (name == each.name) {
         layout = slot->layout();
         // PEFT trains a copy of an embedding, of which the head knows nothing.
-        if (slot.get() == &model.head() && name != head_name) model.replace(std::string(head_name), model.head());
+        if (slot.get() == &model.head() && name != head_name) model.replace(head_name, model.head());
         break;
       }
     Parameter parameter =

@@ -49,12 +49,31 @@ class SavedModules(CliTest):
         names = [name for name in read_safetensors(adapter / "adapter_model.safetensors") if name.endswith(".bias")]
         self.assertEqual([f"{PREFIX}model.layers.{i}.self_attn.q_proj.base_layer.bias" for i in (0, 1)], sorted(names))
 
-    def test_a_tied_embedding_is_untied_in_use_and_not_merged(self):
-        adapter = self.folder / "adapter"
-        done = self.train(self.model, adapter, "--modules-to-save", "embed_tokens")
-        self.assertEqual(0, done.returncode, done.stderr)
-        self.assertLess(self.loss("--model", self.model, "--adapter", adapter), self.loss("--model", self.model))
-        self.fails(3, "merge", "--model", self.model, "--adapter", adapter, "--output", self.folder / "merged", says=("head", "tied"))
+    def test_a_tied_head_and_its_embedding_are_two_once_one_is_trained(self):
+        base = read_safetensors(self.model / "model.safetensors")
+        head, embedding = "lm_head.weight", "model.embed_tokens.weight"
+        self.assertNotIn(head, base)
+        stored = self.copy_model("stored")  # a tied model whose head is stored all the same
+        write_safetensors(stored / "model.safetensors", {**base, head: base[embedding]})
+        alone = self.copy_model("alone")  # ... and its embedding is not
+        write_safetensors(alone / "model.safetensors", {**{n: t for n, t in base.items() if n != embedding}, head: base[embedding]})
+        for name, other in ((embedding, head), (head, embedding)):
+            with self.subTest(name):
+                adapter = self.folder / name
+                done = self.train(self.model, adapter, "--modules-to-save", name.removesuffix(".weight"))
+                self.assertEqual(0, done.returncode, done.stderr)
+                beside = self.loss("--model", self.model, "--adapter", adapter)
+                self.assertLess(beside, self.loss("--model", self.model))
+                for model in (self.model, stored, alone):
+                    merged = self.folder / f"{name}-{model.name}"
+                    report = self.json("merge", "--model", model, "--adapter", adapter, "--output", merged)
+                    self.assertLess(report["largest_logit_difference"], 1e-4)
+                    self.assertGreater(report["largest_adapter_effect"], 1e-2)
+                    self.assertIs(False, json.loads((merged / "config.json").read_text())["tie_word_embeddings"])
+                    tensors = read_safetensors(merged / "model.safetensors")
+                    self.assertEqual(base[embedding], tensors[other])
+                    self.assertEqual(read_safetensors(adapter / "adapter_model.safetensors")[PREFIX + name], tensors[name])
+                    self.assertAlmostEqual(beside, self.loss("--model", merged), places=5)
 
     def test_the_head_of_gpt_neox_by_both_names(self):
         config = {"model_type": "gpt_neox", "vocab_size": 260, "hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 1, "num_attention_heads": 4}
