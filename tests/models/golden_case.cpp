@@ -15,6 +15,15 @@
 
 namespace loragrad {
 
+const StoredTensor* GoldenCase::gradient_of(const std::string& name) const {
+  std::string key = "grad.base_model.model." + name, module = key.substr(0, key.rfind('.')),
+              end = key.substr(key.rfind('.'));
+  for (const std::string& each :
+       {key, key + ".weight", module + ".modules_to_save" + end, module + ".base_layer" + end})
+    if (const StoredTensor* found = tensors.find(each)) return found;
+  return nullptr;
+}
+
 Batch GoldenCase::batch(const CausalLm& model, std::size_t begin, std::size_t count) const {
   std::vector<BatchRow> list;
   for (std::size_t i = 0; i < count; ++i) {
@@ -78,10 +87,11 @@ std::vector<std::string> golden_folders() {
 
 std::vector<std::string> shared_golden_folders(const std::string& shared) {
   std::vector<std::string> folders;
-  for (const char* name : {"opt",         "gpt2",           "gpt_neox",   "granite",      "llama",      "llama-rslora",
-                           "llama-regex", "llama-lorabias", "llama-dora", "llama-linear", "llama-yarn", "mistral",
-                           "olmo2",       "olmo3",          "smollm3",    "qwen2",        "qwen3",      "gemma",
-                           "gemma2",      "gemma3_text",    "phi3",       "phi3-longrope"})
+  for (const char* name :
+       {"opt",         "gpt2",           "gpt_neox",   "granite",        "llama",    "llama-rslora",
+        "llama-regex", "llama-lorabias", "llama-dora", "llama-savehead", "opt-bias", "llama-linear",
+        "llama-yarn",  "mistral",        "olmo2",      "olmo3",          "smollm3",  "qwen2",
+        "qwen3",       "gemma",          "gemma2",     "gemma3_text",    "phi3",     "phi3-longrope"})
     folders.push_back(shared + "/golden/families/" + name);
   return folders;
 }

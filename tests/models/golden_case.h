@@ -17,6 +17,8 @@ struct GoldenCase {
   SafetensorsFile tensors;
   Json facts;
 
+  /// Of the first batch's mean loss, by the name that a trained tensor has in PEFT's files: its parameters have others.
+  const StoredTensor* gradient_of(const std::string& name) const;
   double number(const std::string& key) const { return JsonRef(facts, "golden.json").at(key).number(-1e30, 1e30); }
   /// Rows [begin, begin + count), going around at the end.
   Batch batch(const CausalLm& model, std::size_t begin, std::size_t count) const;

@@ -32,6 +32,15 @@ CASES = {
                       dict(target_modules=["c_fc", "c_proj"], fan_in_fan_out=True, lora_bias=True)),
     "gpt2-dora": (transformers.GPT2Config(vocab_size=VOCAB, n_embd=12, n_layer=1, n_head=2, n_positions=40, bos_token_id=0, eos_token_id=0),
                   dict(target_modules=["c_attn", "c_fc", "c_proj"], fan_in_fan_out=True, use_dora=True)),
+    # Parameters of the base that are trained beside the adapter: every bias, those of adapted maps, modules.
+    "opt-bias": (transformers.OPTConfig(**{**OPT, "num_hidden_layers": 1}, word_embed_proj_dim=20), dict(target_modules=["v_proj", "fc1"], bias="all")),
+    "gpt2-bias": (transformers.GPT2Config(vocab_size=VOCAB, n_embd=12, n_layer=1, n_head=2, n_positions=40, bos_token_id=0, eos_token_id=0),
+                  dict(target_modules=["c_attn", "c_fc"], fan_in_fan_out=True, bias="lora_only")),
+    "llama-saved": (transformers.LlamaConfig(**{**LLAMA, "num_hidden_layers": 1}, tie_word_embeddings=False),
+                    dict(target_modules=["q_proj", "down_proj"], modules_to_save=["lm_head", "embed_tokens", "layernorm", "o_proj"])),
+    "gemma-savedhead": (transformers.GemmaConfig(**{**LLAMA, "num_hidden_layers": 1}, head_dim=10), dict(target_modules=["v_proj"], modules_to_save=["lm_head", "norm"])),
+    "qwen2-savedembedding": (transformers.Qwen2Config(**{**LLAMA, "num_hidden_layers": 1}, tie_word_embeddings=True),
+                             dict(target_modules=["up_proj"], modules_to_save=["embed_tokens"])),
     "llama": (transformers.LlamaConfig(**LLAMA, tie_word_embeddings=False), dict(target_modules="all-linear")),
     "llama3": (transformers.LlamaConfig(**{**LLAMA, "num_key_value_heads": 1}, tie_word_embeddings=True, rope_theta=5000.0,
                                         rope_scaling=LLAMA3, attention_bias=True, mlp_bias=True),
@@ -124,7 +133,7 @@ def make_case(folder, config, lora):
     adapted = get_peft_model(model, LoraConfig(r=3, lora_alpha=8, lora_dropout=0.0, task_type="CAUSAL_LM", **lora)).eval()
     with torch.no_grad():
         for name, p in adapted.named_parameters():
-            if p.requires_grad: p.data = noise(p.shape, 0.25).double()
+            if p.requires_grad: p.data = noise(p.shape, 0.25).double() + (0 if "lora_" in name else p)
     save_adapter(adapted, folder / "adapter")
     tensors["adapted_logits"] = logits(adapted, rows)
     facts["adapted_loss"] = mean_loss(adapted, rows).item()

@@ -4,12 +4,15 @@
 
 #include <cmath>
 #include <numeric>
+#include <set>
 
 #include "engine/backward.h"
 #include "engine/random.h"
 #include "io/json.h"
 #include "io/mapped_file.h"
 #include "io/safetensors.h"
+#include "lora/saved_modules.h"
+#include "models/trained_parameters.h"
 #include "ops/meta_device.h"
 #include "tests/device/bf16_device.h"
 #include "tests/device/test_device.h"
@@ -24,6 +27,51 @@ namespace {
 
 std::string folder_of(const std::string& family) { return "tests/models/golden/" + family; }
 
+/// Central differences of the loss along so many random directions of all of an adapter's tensors, against backward.
+void check_directions(const CausalLm& model, const Adapter& adapter, const Batch& batch, std::uint64_t directions,
+                      bool recompute) {
+  Pass pass{
+      .batch = batch, .adapters = model.activate(adapter), .training = true, .dropout_key = 77, .recompute = recompute};
+  auto loss = [&] { return model.loss(pass, static_cast<double>(batch.supervised)); };
+  backward(loss().loss);
+
+  for (std::uint64_t seed = 1; seed <= directions; ++seed) {
+    double derivative = 0;
+    std::vector<std::vector<double>> along;
+    for (auto& [name, tensor] : adapter.tensors()) {
+      Random random(seed, hash_name(name.data(), name.size()));
+      std::vector<double> direction(static_cast<std::size_t>(tensor.numel()));
+      for (double& d : direction) d = random.normal();
+      derivative =
+          std::inner_product(direction.begin(), direction.end(), tensor.grad().values<double>().begin(), derivative);
+      along.push_back(std::move(direction));
+    }
+    auto moved = [&](double step) {
+      std::size_t k = 0;
+      for (auto& [name, tensor] : adapter.tensors()) {
+        change_values<double>(tensor, [&](auto& values) {
+          for (std::size_t i = 0; i < values.size(); ++i) values[i] += step * along[k][i];
+        });
+        ++k;
+      }
+      return loss().sum.item() / static_cast<double>(batch.supervised);
+    };
+    constexpr double h = 1e-6;
+    double plus = moved(h), minus = moved(-2 * h);
+    moved(h);
+    CHECK(std::abs((plus - minus) / (2 * h) - derivative) < 1e-6 * std::max(1.0, std::abs(derivative)));
+  }
+}
+
+/// All modules with parameters but those that an adapter is on: norms and embeddings.
+std::vector<std::string> modules_beside(const CausalLm& model, const Adapter& adapter) {
+  std::set<std::string> adapted = names_of(adapter.modules), modules;
+  for (const auto& [name, parameter] : model.parameters())
+    if (std::string module = name.substr(0, name.rfind('.')); !adapted.count(module) && module != "lm_head")
+      modules.insert(module);
+  return {modules.begin(), modules.end()};
+}
+
 }  // namespace
 
 TEST_CASE("the derivative along random directions through all adapters is the finite difference") {
@@ -33,41 +81,27 @@ TEST_CASE("the derivative along random directions through all adapters is the fi
     GoldenCase golden = read_golden_case(folder);
     auto model = load_model(folder + "/model", test_device(2), {.precision = Precision::f64});
     Adapter adapter = full_adapter(*model, 0.25);
-    Batch batch = golden.batch(*model, 0, golden.rows.size());
     // Every other family through recomputed blocks; that both ways are the same bits is a test of its own.
-    Pass pass{.batch = batch,
-              .adapters = model->activate(adapter),
-              .training = true,
-              .dropout_key = 77,
-              .recompute = ++count % 2 == 0};
-    auto loss = [&] { return model->loss(pass, static_cast<double>(batch.supervised)); };
-    backward(loss().loss);
+    check_directions(*model, adapter, golden.batch(*model, 0, golden.rows.size()), 3, ++count % 2 == 0);
+  }
+}
 
-    for (std::uint64_t seed = 1; seed <= 3; ++seed) {
-      double derivative = 0;
-      std::vector<std::vector<double>> directions;
-      for (auto& [name, tensor] : adapter.tensors()) {
-        Random random(seed, hash_name(name.data(), name.size()));
-        std::vector<double> direction(static_cast<std::size_t>(tensor.numel()));
-        for (double& d : direction) d = random.normal();
-        derivative =
-            std::inner_product(direction.begin(), direction.end(), tensor.grad().values<double>().begin(), derivative);
-        directions.push_back(std::move(direction));
-      }
-      auto moved = [&](double step) {
-        std::size_t k = 0;
-        for (auto& [name, tensor] : adapter.tensors()) {
-          change_values<double>(tensor, [&](auto& values) {
-            for (std::size_t i = 0; i < values.size(); ++i) values[i] += step * directions[k][i];
-          });
-          ++k;
-        }
-        return loss().sum.item() / static_cast<double>(batch.supervised);
-      };
-      constexpr double h = 1e-6;
-      double plus = moved(h), minus = moved(-2 * h);
-      moved(h);
-      CHECK(std::abs((plus - minus) / (2 * h) - derivative) < 1e-6 * std::max(1.0, std::abs(derivative)));
+TEST_CASE("the derivative along random directions of the base's own parameters is the finite difference") {
+  int count = 0;
+  for (const std::string& folder : golden_folders()) {
+    CAPTURE(folder);
+    GoldenCase golden = read_golden_case(folder);
+    for (TrainedBias bias : {TrainedBias::all, TrainedBias::lora_only}) {
+      CAPTURE(name_of(bias));
+      auto model = load_model(folder + "/model", test_device(2), {.precision = Precision::f64});
+      Adapter adapter = full_adapter(*model, 0.25);
+      adapter.config.bias = bias;
+      // Once the head alone, and once all others: a head that is tied stays what the embedding was.
+      adapter.config.modules_to_save =
+          bias == TrainedBias::all ? modules_beside(*model, adapter) : std::vector<std::string>{"lm_head"};
+      adapter.parameters_of_base = parameters_to_train(*model, adapter.config, adapter.modules, DType::f64);
+      put_parameters(*model, adapter);
+      check_directions(*model, adapter, golden.batch(*model, 0, golden.rows.size()), 1, ++count % 2 == 0);
     }
   }
 }

@@ -6,6 +6,7 @@
 
 #include "lora/adapter_file.h"
 #include "models/merged_model.h"
+#include "models/trained_parameters.h"
 #include "tests/device/test_device.h"
 #include "tests/io/support.h"
 #include "tests/models/golden_case.h"
@@ -22,6 +23,7 @@ void check_run(const std::string& folder) {
   DevicePtr device = test_device(2);
   auto model = load_model(folder + "/model", device, {.precision = Precision::f32});
   Adapter adapter = load_adapter(folder + "/adapter", device, model->linear_shapes(), true);
+  put_parameters(*model, adapter);
 
   std::vector<double> losses;
   TrainObserver observer{.on_step = [&](const StepReport& step) { losses.push_back(step.loss); }};
@@ -48,8 +50,15 @@ void check_run(const std::string& folder) {
   for (std::size_t i = 0; i < ours.size(); ++i) {
     CHECK(ours[i].first == theirs[i].first);
     auto a = ours[i].second.values<float>(), b = theirs[i].second.values<float>();
+    const StoredTensor* gradient = golden.gradient_of(ours[i].first);
+    REQUIRE_MESSAGE(gradient, ours[i].first);
+    auto* slope = reinterpret_cast<const float*>(gradient->bytes);
     double worst = 0;
-    for (std::size_t k = 0; k < a.size(); ++k) worst = std::max(worst, static_cast<double>(std::abs(a[k] - b[k])));
+    // The loss does not depend on a key's bias: its gradient is rounding, which Adam follows.
+    constexpr float rounding = 1e-7f;
+    for (std::size_t k = 0; k < a.size(); ++k)
+      if (slope[k] == 0 || std::abs(slope[k]) > rounding)
+        worst = std::max(worst, static_cast<double>(std::abs(a[k] - b[k])));
     CHECK_MESSAGE(worst < 2e-3, ours[i].first);
   }
 
