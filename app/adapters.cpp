@@ -35,7 +35,7 @@ Adapter read_adapter(const std::string& folder, const Base& base, const DevicePt
     if (!tensors) tensors.emplace(base.model, base.folder);
     return tensors->find_tied(name);
   };
-  return load_adapter(folder, device, base.model.linear_shapes(), trainable, &warnings, DType::f32, find);
+  return load_adapter(folder, device, base.model.adaptable_shapes(), trainable, &warnings, DType::f32, find);
 }
 
 /// What each argument names, as `open(folder)` gives it.

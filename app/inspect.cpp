@@ -103,6 +103,13 @@ Facts inspect_model(const std::string& folder) {
   return facts;
 }
 
+std::int64_t trainable_tokens(const LoraConfig& config) {
+  std::int64_t count = 0;
+  for (const TrainableTokens& tokens : config.trainable_token_indices)
+    count = std::max(count, static_cast<std::int64_t>(tokens.ids.size()));
+  return count;
+}
+
 Facts inspect_adapter(const std::string& folder) {
   std::string base;
   std::vector<std::string> warnings;
@@ -122,6 +129,7 @@ Facts inspect_adapter(const std::string& folder) {
                              {"dora", config.use_dora},
                              {"bias", std::string(name_of(config.bias))},
                              {"modules_to_save", fmt::format("{}", fmt::join(config.modules_to_save, ","))},
+                             {"trainable_tokens", trainable_tokens(config)},
                              {"targets", config.target_modules.text()}});
   // The share can be told only where the base is.
   if (std::string base_folder = local_folder(base); fs::exists(fs::path(base_folder) / "config.json")) {

@@ -61,20 +61,33 @@ void warn_of_rows(const Dataset& data) {
                     data.path, data.mismatched_prompts, data.rows.size()));
 }
 
+namespace {
+
+bool trains_row_of_head(const CausalLm& model, const Adapter& adapter, TokenId id) {
+  const auto& rows = adapter.rows_of_base;
+  return std::any_of(rows.begin(), rows.end(), [&](const TrainedRows& each) {
+    bool of_head = each.module != model.embedding_name() || model.is_tied();
+    return of_head && std::count(each.ids.begin(), each.ids.end(), id) > 0;
+  });
+}
+
+}  // namespace
+
 void warn_of_untrained_ends(const CausalLm& model, const Adapter& adapter, const Dataset& data,
                             const Tokenizer* tokenizer) {
   const auto& trained = adapter.parameters_of_base;
   if (std::any_of(trained.begin(), trained.end(), [](const auto& each) { return each.name == "lm_head.weight"; }))
     return;
   for (TokenId id : end_tokens(model.config(), tokenizer)) {
-    if (!is_supervised(data, id)) continue;
+    if (!is_supervised(data, id) || trains_row_of_head(model, adapter, id)) continue;
     HeadRow row = head_row(model, id);
     if (row.equal == 0 && !row.zero) continue;
     warn(
         fmt::format("end token {}: its row of {} is {}, as if never trained, so generation may not end: --target does "
-                    "not train it; modules_to_save or trainable tokens (PEFT's), or --full, do",
+                    "not train it; {} and --full do",
                     token_text(id, tokenizer), row.parameter,
-                    row.equal > 0 ? fmt::format("equal to those of {} other tokens", row.equal) : "all zeros"));
+                    row.equal > 0 ? fmt::format("equal to those of {} other tokens", row.equal) : "all zeros",
+                    model.is_tied() ? fmt::format("--trainable-tokens {}", id) : "--modules-to-save lm_head"));
   }
 }
 

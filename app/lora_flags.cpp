@@ -3,19 +3,21 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <charconv>
 #include <set>
 
 #include "app/console.h"
+#include "app/lora_values.h"
 #include "engine/error.h"
 #include "io/message.h"
 #include "lora/adapter_file.h"
 #include "lora/layers.h"
 #include "lora/matching.h"
+#include "lora/patterns.h"
 #include "lora/saved_modules.h"
 #include "lora/variant.h"
 #include "models/model.h"
 #include "models/trained_parameters.h"
+#include "models/trained_rows.h"
 
 namespace loragrad {
 
@@ -32,7 +34,7 @@ void check_targets(const TargetModules& targets, const std::vector<LinearShape>&
 void warn_of_unmergeable(const Adapter& adapter, const std::vector<LinearShape>& all) {
   std::set<std::string> without_bias;
   for (const LinearShape& map : all)
-    if (!map.has_bias) without_bias.insert(map.name);
+    if (!map.has_bias && !map.is_embedding) without_bias.insert(map.name);
   std::vector<std::string> names;
   for (const LoraModule& module : adapter.modules) {
     auto merged = module.variant->merged();
@@ -45,36 +47,20 @@ void warn_of_unmergeable(const Adapter& adapter, const std::vector<LinearShape>&
 
 namespace {
 
-/// "lm_head,embed_tokens"
-std::vector<std::string> names_of(const std::string& text) {
-  TargetModules list = TargetModules::parse(text);
-  if (list.kind != TargetModules::Kind::names)
-    throw UsageError(fmt::format("--modules-to-save: expected names, found \"{}\"", escaped(text)));
-  return list.names;
-}
-
-/// "0-3,7"
-std::vector<std::int64_t> layers_of(const std::string& text) {
-  std::vector<std::int64_t> layers;
-  const char *at = text.data(), *end = at + text.size();
-  auto number = [&](std::int64_t& value) {
-    constexpr std::int64_t most = 1 << 20;
-    auto [behind, error] = std::from_chars(at, end, value);
-    bool good = error == std::errc() && value >= 0 && value < most;
-    at = behind;
-    return good;
+/// InputError for a key of a pattern that none of the modules has.
+void check_patterns(const LoraConfig& config, const std::vector<LinearShape>& modules) {
+  auto check = [&](const char* field, const char* flag, const auto& pattern) {
+    for (const auto& [key, value] : pattern) {
+      NamePattern matched = key_pattern(field, key);
+      if (std::none_of(modules.begin(), modules.end(),
+                       [&](const LinearShape& map) { return matched.matches(map.name); }))
+        throw InputError(
+            fmt::format("--{}: expected patterns for names of adapted modules, found \"{}\", which matches none", flag,
+                        escaped(key, 200)));
+    }
   };
-  while (true) {
-    std::int64_t first = 0, last = 0;
-    bool good = number(first);
-    last = first;
-    if (good && at != end && *at == '-') good = ++at, number(last);
-    if (!good || last < first || (at != end && *at != ','))
-      throw UsageError(fmt::format("--layers: expected numbers and ranges with commas between, as 0-3,7, found \"{}\"",
-                                   escaped(text)));
-    for (std::int64_t layer = first; layer <= last; ++layer) layers.push_back(layer);
-    if (at++ == end) return layers;
-  }
+  check("rank_pattern", "rank-pattern", config.rank_pattern);
+  check("alpha_pattern", "alpha-pattern", config.alpha_pattern);
 }
 
 }  // namespace
@@ -93,6 +79,10 @@ void LoraFlags::add(Flags& flags) {
   flags.toggle("dora", dora, "train the lengths of the adapted weights' rows too (DoRA)");
   flags.choice("bias", bias, {"none", "lora_only", "all"}, "biases of the base that are trained too");
   flags.text("modules-to-save", modules_to_save, "NAMES", "ends of names of modules that are trained whole");
+  flags.text("trainable-tokens", trainable_tokens, "IDS-OR-TEXTS",
+             "tokens whose rows of the embedding are trained, as 5,17 or <think>,</think>");
+  flags.text("rank-pattern", rank_pattern, "K=V,...", "ranks of single modules, whose names end like K, a pattern");
+  flags.text("alpha-pattern", alpha_pattern, "K=V,...", "alphas of single modules");
   flags.toggle("full", full, "train all parameters instead of an adapter");
   flags.text("init-adapter", init_adapter, "DIR", "start from a saved adapter; its config wins");
 }
@@ -100,8 +90,9 @@ void LoraFlags::add(Flags& flags) {
 void LoraFlags::check(const Flags& flags) const {
   if (full && flags.given("loraplus-ratio"))
     throw UsageError("--loraplus-ratio: expected no adapter's flag beside --full");
-  for (const char* name : {"rank", "alpha", "dropout", "target", "layers", "exclude", "init", "rslora", "lora-bias",
-                           "dora", "bias", "modules-to-save", "init-adapter"}) {
+  for (const char* name :
+       {"rank", "alpha", "dropout", "target", "layers", "exclude", "init", "rslora", "lora-bias", "dora", "bias",
+        "modules-to-save", "trainable-tokens", "rank-pattern", "alpha-pattern", "init-adapter"}) {
     if (!flags.given(name)) continue;
     if (full) throw UsageError(fmt::format("--{}: expected no adapter's flag beside --full", name));
     if (init_adapter && std::string(name) != "init-adapter")
@@ -109,7 +100,7 @@ void LoraFlags::check(const Flags& flags) const {
   }
 }
 
-LoraConfig LoraFlags::config(const std::string& model_type) const {
+LoraConfig LoraFlags::config(const std::string& model_type, const Tokenizer* tokenizer) const {
   if (init_adapter) return read_adapter_config(*init_adapter);
   LoraConfig config;
   config.r = rank;
@@ -120,7 +111,10 @@ LoraConfig LoraFlags::config(const std::string& model_type) const {
   config.lora_bias = lora_bias;
   config.use_dora = dora;
   config.bias = bias_named(bias).value_or(TrainedBias::none);
-  if (modules_to_save) config.modules_to_save = names_of(*modules_to_save);
+  if (modules_to_save) config.modules_to_save = module_names_of(*modules_to_save);
+  if (trainable_tokens) config.trainable_token_indices = {{"", tokens_of(*trainable_tokens, tokenizer)}};
+  if (rank_pattern) config.rank_pattern = ranks_of(*rank_pattern);
+  if (alpha_pattern) config.alpha_pattern = alphas_of(*alpha_pattern);
   config.init_lora_weights = init_named(init).value_or(LoraInit::standard);
   config.check();
   return config;
@@ -128,6 +122,7 @@ LoraConfig LoraFlags::config(const std::string& model_type) const {
 
 void LoraFlags::choose_modules(LoraConfig& config, const std::vector<LinearShape>& all) const {
   check_targets(config.target_modules, all);
+  if (!init_adapter) check_patterns(config, match_targets(config.target_modules, all));
   if (init_adapter || (!layers && !exclude && config.modules_to_save.empty())) return;
   TargetModules& targets = config.target_modules;
   ModuleLimits limits;
@@ -161,8 +156,9 @@ void LoraFlags::choose_modules(LoraConfig& config, const std::vector<LinearShape
 Adapter LoraFlags::adapter(const LoraConfig& config, const DevicePtr& device, const Base& base,
                            std::uint64_t seed) const {
   if (init_adapter) return open_adapter(*init_adapter, base, device, true);
-  Adapter adapter = make_adapter(device, config, base.model.linear_shapes(), seed);
+  Adapter adapter = make_adapter(device, config, base.model.adaptable_shapes(), seed);
   adapter.parameters_of_base = parameters_to_train(base.model, config, adapter.modules);
+  adapter.rows_of_base = rows_to_train(base.model, config, adapter.modules);
   return adapter;
 }
 

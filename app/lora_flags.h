@@ -5,6 +5,7 @@
 
 #include "app/adapters.h"
 #include "app/flags.h"
+#include "data/tokenizer.h"
 #include "lora/adapter.h"
 
 namespace loragrad {
@@ -22,6 +23,7 @@ struct LoraFlags {
   std::optional<double> alpha;
   double dropout = 0.05;
   std::optional<std::string> target, layers, exclude, modules_to_save, init_adapter;
+  std::optional<std::string> rank_pattern, alpha_pattern, trainable_tokens;
   std::string init = "default", bias = "none";
   bool rslora = false, lora_bias = false, dora = false, full = false;
 
@@ -29,8 +31,9 @@ struct LoraFlags {
   /// --full has no adapter, and --init-adapter brings its own config: a flag that would not count is refused, or said
   /// to be unused.
   void check(const Flags& flags) const;
-  /// The config for a model of this type; that of --init-adapter where there is one.
-  LoraConfig config(const std::string& model_type) const;
+  /// The config for a model of this type; that of --init-adapter where there is one. The tokenizer, which may be null,
+  /// tells which tokens texts are.
+  LoraConfig config(const std::string& model_type, const Tokenizer* tokenizer) const;
   /// Checks the config's targets, and with --layers or --exclude makes them the names of the modules that are left.
   void choose_modules(LoraConfig& config, const std::vector<LinearShape>& all) const;
   /// A fresh adapter of this config, or the one of --init-adapter, with its warnings printed.

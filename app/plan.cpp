@@ -73,12 +73,12 @@ TrainingPlan plan_training(const TrainFlags& flags, const std::function<DevicePt
   const Device* outlined = chosen.device().get();
   std::unique_ptr<CausalLm> outline = load_model(flags.model_folder, meta_device(chosen.device()), plan.load);
   warn_of_config(*outline);
+  plan.tokenizer = find_tokenizer(flags.model_folder);
   std::optional<LoraConfig> lora;
   if (!flags.lora.full) {
-    lora = flags.lora.config(outline->config().model_type);
-    flags.lora.choose_modules(*lora, outline->linear_shapes());
+    lora = flags.lora.config(outline->config().model_type, pointer(plan.tokenizer));
+    flags.lora.choose_modules(*lora, outline->adaptable_shapes());
   }
-  plan.tokenizer = find_tokenizer(flags.model_folder);
   plan.data = open_training_data(flags.training, flags.data, pointer(plan.tokenizer), outline->config(),
                                  flags.model_folder, adapter_names(flags.adapters));
   if (plan.data.eval) warn_of_unused_adapters(flags.adapters, chosen_adapters(*plan.data.eval));

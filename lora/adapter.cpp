@@ -20,6 +20,8 @@ std::string with_commas(std::int64_t number) {
 
 }  // namespace
 
+std::string rows_name(const std::string& module) { return module + ".token_adapter.trainable_tokens_delta"; }
+
 std::int64_t Adapter::parameters() const {
   std::int64_t count = 0;
   for (const auto& [name, tensor] : tensors()) count += tensor.numel();
@@ -38,6 +40,7 @@ std::vector<std::pair<std::string, Tensor>> Adapter::tensors() const {
     for (const VariantTensor& tensor : module.variant->tensors())
       result.emplace_back(fmt::format("{}.{}", module.name, tensor.name), module.*tensor.place);
   for (const TrainedParameter& parameter : parameters_of_base) result.emplace_back(parameter.name, parameter.values);
+  for (const TrainedRows& rows : rows_of_base) result.emplace_back(rows_name(rows.module), rows.values);
   return result;
 }
 
@@ -47,11 +50,11 @@ Adapter make_adapter(const DevicePtr& device, const LoraConfig& config, const st
   if (dtype != DType::f32 && dtype != DType::f64)
     throw UsageError("adapter: expected f32 or f64 for trained matrices, found " + std::string(name_of(dtype)));
   ModuleRanks ranks(config);
-  const LoraVariant& variant = variant_of(config);
   Adapter adapter;
   adapter.config = config;
   for (const LinearShape& shape : match_targets(config.target_modules, all)) {
     double scale = ranks.scale(shape.name);
+    const LoraVariant& variant = variant_of(config, shape);
     LoraModule module{.name = shape.name, .scale = scale, .layout = shape.layout, .variant = &variant};
     variant.start(module, {config, shape, ranks.rank(shape.name), scale}, {device, dtype, seed});
     for (const VariantTensor& tensor : variant.tensors()) (module.*tensor.place).set_trainable();

@@ -14,13 +14,15 @@
 namespace loragrad {
 
 /// A linear map that may be adapted, as the model names it ("model.decoder.layers.0.self_attn.q_proj"; PEFT's name less
-/// its "base_model.model." prefix).
+/// its "base_model.model." prefix). An embedding is one too: of a token's row of zeros and one 1, whose table
+/// [vocab, d] is a weight stored [in, out].
 struct LinearShape {
   std::string name;
   std::int64_t in = 0, out = 0;
   WeightLayout layout = WeightLayout::out_in;
   bool has_bias = false;
   Weight weight = {};  ///< the base's, for adapters that start from it; on a meta device its shape alone
+  bool is_embedding = false;
 };
 
 /// A [r, in] and B [out, r] of one module, and s; and the tensors that its variant has beside them.
@@ -44,17 +46,29 @@ struct TrainedParameter {
   DType stored = DType::f32;  ///< the base's type, which the adapter's file has it in
 };
 
+/// Rows of an embedding, or of the head, that are trained beside an adapter and stand in the place of the base's: PEFT's
+/// trainable_token_indices.
+struct TrainedRows {
+  std::string module;  ///< as the model has it: "model.embed_tokens"
+  std::vector<std::int32_t> ids;
+  Tensor values;  ///< [ids, d], in the order of ids: f32 (f64 for gradient checks)
+};
+
+/// PEFT's name of them: "MODULE.token_adapter.trainable_tokens_delta".
+std::string rows_name(const std::string& module);
+
 /// A LoRA adapter: its configuration and its modules, in the model's order.
 struct Adapter {
   LoraConfig config;
   std::string base_model;  ///< base_model_name_or_path
   std::vector<LoraModule> modules;
   std::vector<TrainedParameter> parameters_of_base = {};
+  std::vector<TrainedRows> rows_of_base = {};
 
   std::int64_t parameters() const;
   std::size_t bytes() const;
   /// What is trained: each module's tensors in order, as its variant names them: "NAME.lora_A.weight",
-  /// "NAME.lora_B.weight"; then the base's parameters.
+  /// "NAME.lora_B.weight"; then the base's parameters, then its rows.
   std::vector<std::pair<std::string, Tensor>> tensors() const;
 };
 

@@ -11,6 +11,7 @@ struct AdapterConfigFile {
   LoraConfig config;
   std::string base_model;
   ModuleLimits limits;
+  bool ensure_weight_tying = false;
 };
 
 /// Reads PEFT 0.21's file (docs/formats.md lists the fields). A field that changes the result and is not supported is

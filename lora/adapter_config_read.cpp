@@ -9,6 +9,7 @@
 #include "lora/head_name.h"
 #include "lora/layers.h"
 #include "lora/patterns.h"
+#include "lora/trained_rows.h"
 #include "lora/variant.h"
 
 namespace loragrad {
@@ -33,6 +34,8 @@ constexpr std::string_view used[] = {"peft_type",
                                      "base_model_name_or_path",
                                      "bias",
                                      "modules_to_save",
+                                     "trainable_token_indices",
+                                     "ensure_weight_tying",
                                      "task_type",
                                      "exclude_modules",
                                      "layers_to_transform",
@@ -46,8 +49,7 @@ constexpr std::string_view used[] = {"peft_type",
                                      "qalora_group_size"};
 
 /// Change the result where they are not null, false or empty.
-constexpr Field unsupported[] = {{"trainable_token_indices", "trained tokens"},
-                                 {"target_parameters", "adapted parameters"},
+constexpr Field unsupported[] = {{"target_parameters", "adapted parameters"},
                                  {"layer_replication", "repeated layers"},
                                  {"alora_invocation_tokens", "activated LoRA"},
                                  {"use_qalora", "QALoRA"},
@@ -60,7 +62,7 @@ constexpr Field unsupported[] = {{"trainable_token_indices", "trained tokens"},
                                  {"velora_config", "VeLoRA"}};
 
 /// Matter while training only, or to what an adapter like ours does not have.
-constexpr std::string_view without_effect[] = {"eva_config", "loftq_config", "megatron_config", "ensure_weight_tying"};
+constexpr std::string_view without_effect[] = {"eva_config", "loftq_config", "megatron_config"};
 
 template <class List, class Name>
 bool has(const List& list, const Name& name) {
@@ -147,6 +149,26 @@ LoraInit read_init(const JsonRef& file, std::vector<std::string>& warnings) {
   return LoraInit::standard;
 }
 
+/// A list of the embedding's tokens, or an object of lists by modules' names.
+std::vector<TrainableTokens> read_token_indices(const JsonRef& field) {
+  std::vector<TrainableTokens> result;
+  auto add = [&](const std::string& module, const JsonRef& list) {
+    if (!list.is_array() || list.size() == 0) list.fail("a list of token ids");
+    TrainableTokens& entry = result.emplace_back(TrainableTokens{module, {}});
+    for (const JsonRef& id : list.elements())
+      entry.ids.push_back(static_cast<std::int32_t>(id.integer(0, std::numeric_limits<std::int32_t>::max())));
+  };
+  if (!field.is_object()) {
+    add("", field);
+    return result;
+  }
+  for (const auto& [module, list] : field.members()) {
+    if (module.empty()) list.fail("a module's name before it");
+    add(with_new_head_name(module), list);
+  }
+  return result;
+}
+
 constexpr std::int64_t largest_rank = 1 << 20;
 constexpr double largest_alpha = std::numeric_limits<double>::max();
 
@@ -189,14 +211,18 @@ AdapterConfigFile read_adapter_config_file(const std::string& path, std::vector<
   if (auto dora = file.find("use_dora")) config.use_dora = dora->boolean();
   if (auto bias = file.find("bias")) config.bias = read_bias(*bias);
   if (auto saved = file.find("modules_to_save"); saved && !is_off(*saved)) config.modules_to_save = names_in(*saved);
+  if (auto tokens = file.find("trainable_token_indices"); tokens && !is_off(*tokens))
+    config.trainable_token_indices = read_token_indices(*tokens);
   config.init_lora_weights = read_init(file, ignored);
   if (auto targets = file.find("target_modules")) config.target_modules = read_targets(*targets);
   read_patterns(file, config);
   try {
+    check_token_indices(config);
     variant_of(config).check(config);
   } catch (const UsageError& error) {
     throw InputError(path + ": " + error.what());
   }
+  if (auto tying = file.find("ensure_weight_tying")) result.ensure_weight_tying = tying->boolean();
   if (auto base = file.find("base_model_name_or_path")) result.base_model = base->string();
   if (auto exclude = file.find("exclude_modules"); exclude && !is_off(*exclude)) {
     TargetModules modules = read_targets(*exclude);

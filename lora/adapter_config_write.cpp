@@ -5,6 +5,7 @@
 #include "io/json.h"
 #include "lora/adapter_config_json.h"
 #include "lora/patterns.h"
+#include "lora/variant.h"
 
 namespace loragrad {
 namespace {
@@ -32,6 +33,18 @@ Json targets(const Adapter& adapter) {
   Json::Array list;
   for (std::string& name : names) list.emplace_back(std::move(name));
   return list;
+}
+
+Json token_indices(const std::vector<TrainableTokens>& entries) {
+  if (entries.empty()) return {};
+  Json::Object by_module;
+  for (const TrainableTokens& entry : entries) {
+    Json::Array ids;
+    for (std::int32_t id : entry.ids) ids.emplace_back(std::int64_t{id});
+    if (entry.module.empty()) return ids;  // the embedding's alone
+    by_module.emplace_back(entry.module, ids);
+  }
+  return by_module;
 }
 
 struct Patterns {
@@ -62,8 +75,9 @@ Patterns patterns(const Adapter& adapter) {
 }
 
 bool stored_transposed(const Adapter& adapter) {
-  return std::any_of(adapter.modules.begin(), adapter.modules.end(),
-                     [](const LoraModule& module) { return module.layout == WeightLayout::in_out; });
+  return std::any_of(adapter.modules.begin(), adapter.modules.end(), [](const LoraModule& module) {
+    return module.layout == WeightLayout::in_out && !module.variant->of_embedding();
+  });
 }
 
 }  // namespace
@@ -95,13 +109,14 @@ std::string adapter_config_text(const Adapter& adapter) {
   bool standard = config.init_lora_weights == LoraInit::standard;
   file.set("init_lora_weights", standard ? Json(true) : Json(std::string(name_of(config.init_lora_weights))));
   for (const char* off : {"use_qalora", "ensure_weight_tying"}) file.set(off, false);
-  for (const char* unused : {"auto_mapping", "revision", "exclude_modules", "layers_to_transform", "layers_pattern",
-                             "layer_replication", "trainable_token_indices", "target_parameters", "megatron_config",
-                             "eva_config", "corda_config", "lora_ga_config", "velora_config", "alora_invocation_tokens",
-                             "monteclora_config", "use_bdlora", "arrow_config", "kasa_config"})
+  for (const char* unused :
+       {"auto_mapping", "revision", "exclude_modules", "layers_to_transform", "layers_pattern", "layer_replication",
+        "target_parameters", "megatron_config", "eva_config", "corda_config", "lora_ga_config", "velora_config",
+        "alora_invocation_tokens", "monteclora_config", "use_bdlora", "arrow_config", "kasa_config"})
     file.set(unused, nullptr);
   Json::Array saved(config.modules_to_save.begin(), config.modules_to_save.end());
   file.set("modules_to_save", saved.empty() ? Json() : Json(saved));
+  file.set("trainable_token_indices", token_indices(config.trainable_token_indices));
   return file.dump(2, true);
 }
 

@@ -20,6 +20,7 @@
 #include "lora/patterns.h"
 #include "lora/rounded_values.h"
 #include "lora/saved_modules.h"
+#include "lora/trained_rows.h"
 #include "lora/variant.h"
 
 namespace loragrad {
@@ -96,6 +97,61 @@ std::string name_of(const std::string& module, const VariantTensor& tensor) {
   return module + "." + std::string(tensor.name);
 }
 
+/// PEFT then ties what it adds to an embedding and to the head that is tied to it.
+void check_tying(const AdapterConfigFile& file, const std::string& path, const std::vector<LinearShape>& modules,
+                 std::vector<std::string>* warnings) {
+  if (!file.ensure_weight_tying) return;
+  bool adapted = std::any_of(modules.begin(), modules.end(), [](const LinearShape& map) { return map.is_embedding; });
+  if (adapted || !file.config.modules_to_save.empty())
+    throw InputError(path +
+                     ": ensure_weight_tying: expected false beside an embedding that is adapted or trained whole, " +
+                     "found true");
+  if (warnings) warnings->push_back(path + ": ensure_weight_tying: has no effect on this adapter, ignored");
+}
+
+/// The variant of each module; the configuration is the file's fault.
+std::vector<const LoraVariant*> variants_of(const LoraConfig& config, const std::vector<LinearShape>& modules,
+                                            const std::string& path) {
+  std::vector<const LoraVariant*> variants;
+  for (const LinearShape& map : modules) try {
+      variants.push_back(&variant_of(config, map));
+    } catch (const UsageError& error) {
+      throw InputError(path + ": " + error.what());
+    }
+  return variants;
+}
+
+/// The rows that the configuration says were trained, by the tensors that are there. A tied head's are the embedding's,
+/// and have no tensor.
+std::vector<std::pair<TrainedRows, const StoredTensor*>> trained_rows(const LoraConfig& config,
+                                                                      const AdapterTensors& tensors,
+                                                                      const std::vector<LinearShape>& all,
+                                                                      TensorComplaints& complaints) {
+  std::vector<std::pair<TrainedRows, const StoredTensor*>> result;
+  std::vector<const TrainableTokens*> without;
+  const std::string end = rows_name("");
+  auto embedding = std::find_if(all.begin(), all.end(), [](const LinearShape& map) { return map.is_embedding; });
+  for (const TrainableTokens& entry : config.trainable_token_indices) {
+    std::size_t before = result.size();
+    for (const auto& [name, tensor] : tensors.all()) {
+      if (!name.ends_with(end)) continue;
+      std::string module = name.substr(0, name.size() - end.size());
+      bool is_embedding = embedding == all.end() ? module != "lm_head" : module == embedding->name;
+      if (!is_module_of(entry, module, is_embedding)) continue;
+      result.push_back({{module, entry.ids, {}}, tensor});
+      if (tensor->shape.size() != 2 || tensor->shape[0] != static_cast<std::int64_t>(entry.ids.size()))
+        complaints.shape(tensor->name, fmt::format("[{}, width]", entry.ids.size()), tensor->shape_text());
+    }
+    if (result.size() == before) without.push_back(&entry);
+  }
+  for (const TrainableTokens* entry : without)
+    if (std::none_of(result.begin(), result.end(), [&](const auto& rows) { return rows.first.ids == entry->ids; }))
+      complaints.missing(prefix + rows_name(!entry->module.empty()   ? entry->module
+                                            : embedding == all.end() ? "embed_tokens"
+                                                                     : embedding->name));
+  return result;
+}
+
 /// PEFT's name, less its prefix, of a parameter that was trained.
 std::string stored_name(const TrainedParameter& parameter, const std::set<std::string>& adapted) {
   std::size_t dot = parameter.name.rfind('.');
@@ -125,6 +181,8 @@ void save_adapter(const Adapter& trained, const std::string& folder) {
     if (each.values.rows() == 1) shape.erase(shape.begin());  // the model's vectors are one row
     add(stored_name(each, adapted), each.values, each.stored, std::move(shape));
   }
+  for (const TrainedRows& rows : adapter.rows_of_base)
+    add(rows_name(rows.module), rows.values, DType::f32, {rows.values.rows(), rows.values.cols()});
   write_safetensors(folder + tensor_file, tensors);
   write_file(folder + config_file, adapter_config_text(adapter));
 }
@@ -136,14 +194,16 @@ Adapter load_adapter(const std::string& folder, const DevicePtr& device, const s
   AdapterTensors tensors(folder);
   fill_targets(file, tensors, folder + config_file, warnings);
   std::vector<LinearShape> modules = select_modules(file, folder + config_file, all, warnings);
+  check_tying(file, folder + config_file, modules, warnings);
   ModuleRanks ranks(file.config);
 
   TensorComplaints complaints;
   std::set<std::string> expected;
-  const LoraVariant& variant = variant_of(file.config);
-  for (const LinearShape& map : modules) {
+  std::vector<const LoraVariant*> variants = variants_of(file.config, modules, folder + config_file);
+  for (std::size_t i = 0; i < modules.size(); ++i) {
+    const LinearShape& map = modules[i];
     ModuleSpec spec{file.config, map, ranks.rank(map.name)};
-    for (const VariantTensor& part : variant.tensors()) {
+    for (const VariantTensor& part : variants[i]->tensors()) {
       std::string name = name_of(map.name, part);
       expected.insert(name);
       const StoredTensor* tensor = tensors.find(name);
@@ -156,6 +216,8 @@ Adapter load_adapter(const std::string& folder, const DevicePtr& device, const s
   }
   std::set<std::string> adapted;
   for (const LinearShape& map : modules) adapted.insert(map.name);
+  auto rows = trained_rows(file.config, tensors, all, complaints);
+  for (const auto& [each, tensor] : rows) expected.insert(rows_name(each.module));
   std::map<std::string, const StoredTensor*> trained;
   for (const auto& [name, tensor] : tensors.all()) {
     if (expected.count(name)) continue;
@@ -177,10 +239,11 @@ Adapter load_adapter(const std::string& folder, const DevicePtr& device, const s
   Adapter adapter;
   adapter.config = file.config;
   adapter.base_model = file.base_model;
-  for (const LinearShape& map : modules) {
+  for (std::size_t i = 0; i < modules.size(); ++i) {
+    const LinearShape& map = modules[i];
     ModuleSpec spec{adapter.config, map, ranks.rank(map.name)};
-    LoraModule module{.name = map.name, .scale = ranks.scale(map.name), .layout = map.layout, .variant = &variant};
-    for (const VariantTensor& part : variant.tensors())
+    LoraModule module{.name = map.name, .scale = ranks.scale(map.name), .layout = map.layout, .variant = variants[i]};
+    for (const VariantTensor& part : module.variant->tensors())
       module.*part.place = read_tensor(*tensors.find(name_of(map.name, part)), part.shape(spec), device, dtype,
                                        trainable, tensors.path());
     adapter.modules.push_back(std::move(module));
@@ -193,6 +256,11 @@ Adapter load_adapter(const std::string& folder, const DevicePtr& device, const s
     Shape matrix{shape.size() > 1 ? shape[0] : 1, shape.back()};
     adapter.parameters_of_base.push_back(
         {name, read_tensor(*tensor, matrix, device, dtype, trainable, tensors.path()), tensor->dtype()});
+  }
+  for (auto& [each, tensor] : rows) {
+    Shape shape{tensor->shape[0], tensor->shape[1]};
+    each.values = read_tensor(*tensor, shape, device, dtype, trainable, tensors.path());
+    adapter.rows_of_base.push_back(std::move(each));
   }
   return adapter;
 }

@@ -28,20 +28,22 @@ struct Name {
 
 Name name_of(const std::string& stored) {
   std::string name = with_new_head_name(stored.substr(prefix.size()));
+  const std::string of_rows = rows_name("").substr(1);
+  std::vector<std::string_view> ends{of_rows};
   for (const LoraVariant* variant : all_variants())
-    for (const VariantTensor& tensor : variant->tensors()) {
-      // ".lora_A.", the adapter's name, ".weight"; where PEFT's files have no ".weight" its model has one
-      std::size_t last_dot = std::min(tensor.name.rfind('.'), tensor.name.size());
-      std::string begin = "." + std::string(tensor.name.substr(0, last_dot)) + ".";
-      std::string_view end = tensor.name.substr(last_dot);
-      std::size_t at = name.rfind(begin);
-      if (at == std::string::npos) continue;
-      std::string found = name.substr(0, at) + "." + std::string(tensor.name), rest = name.substr(at + begin.size());
-      if (end.empty() && rest == "weight") return {found, ""};
-      std::size_t dot = std::min(rest.find('.'), rest.size());
-      if (rest.substr(dot) == end || (end.empty() && rest.substr(dot) == ".weight"))
-        return {found, rest.substr(0, dot)};
-    }
+    for (const VariantTensor& tensor : variant->tensors()) ends.push_back(tensor.name);
+  for (std::string_view tensor : ends) {
+    // ".lora_A.", the adapter's name, ".weight"; where PEFT's files have no ".weight" its model has one
+    std::size_t last_dot = tensor == of_rows ? tensor.size() : std::min(tensor.rfind('.'), tensor.size());
+    std::string begin = "." + std::string(tensor.substr(0, last_dot)) + ".";
+    std::string_view end = tensor.substr(last_dot);
+    std::size_t at = name.rfind(begin);
+    if (at == std::string::npos) continue;
+    std::string found = name.substr(0, at) + "." + std::string(tensor), rest = name.substr(at + begin.size());
+    if (end.empty() && rest == "weight") return {found, ""};
+    std::size_t dot = std::min(rest.find('.'), rest.size());
+    if (rest.substr(dot) == end || (end.empty() && rest.substr(dot) == ".weight")) return {found, rest.substr(0, dot)};
+  }
   return {name, ""};
 }
 
@@ -86,10 +88,10 @@ const StoredTensor* AdapterTensors::find(const std::string& name) const {
 }
 
 std::vector<std::string> AdapterTensors::modules() const {
-  constexpr std::string_view end = ".lora_A.weight";
   std::vector<std::string> names;
   for (const auto& [name, tensor] : tensors_)
-    if (name.ends_with(end)) names.push_back(name.substr(0, name.size() - end.size()));
+    for (std::string_view end : {".lora_A.weight", ".lora_embedding_A"})
+      if (name.ends_with(end)) names.push_back(name.substr(0, name.size() - end.size()));
   return names;
 }
 

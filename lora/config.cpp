@@ -9,6 +9,7 @@
 #include "engine/error.h"
 #include "io/json.h"
 #include "lora/head_name.h"
+#include "lora/trained_rows.h"
 #include "lora/variant.h"
 
 namespace loragrad {
@@ -101,6 +102,7 @@ void LoraConfig::check() const {
   for (const auto& [key, value] : alpha_pattern) check_alpha("alpha_pattern." + escaped(key), value);
   if (!(lora_dropout >= 0 && lora_dropout < 1))
     fail("lora_dropout", "a number in [0, 1)", fmt::to_string(lora_dropout));
+  check_token_indices(*this);
   variant_of(*this).check(*this);
 }
 

@@ -41,6 +41,12 @@ enum class TrainedBias { none, lora_only, all };
 std::string_view name_of(TrainedBias bias);
 std::optional<TrainedBias> bias_named(std::string_view name);
 
+/// Tokens whose rows are trained: of the module that is called, or whose name ends, so; "" is the embedding.
+struct TrainableTokens {
+  std::string module;
+  std::vector<std::int32_t> ids;
+};
+
 /// PEFT's LoraConfig, with its names and defaults. Field order is PEFT's order of importance.
 struct LoraConfig {
   std::int64_t r = 8;
@@ -57,10 +63,12 @@ struct LoraConfig {
   bool use_dora = false;   ///< rows of W + s B A have a trained magnitude
   TrainedBias bias = TrainedBias::none;
   std::vector<std::string> modules_to_save = {};  ///< ends of the names of modules that are trained whole
+  std::vector<TrainableTokens> trainable_token_indices = {};
 
   /// Whether what training starts from depends on the base's weights.
   bool starts_from_base() const {
-    return use_dora || changes_base(init_lora_weights) || bias != TrainedBias::none || !modules_to_save.empty();
+    return use_dora || changes_base(init_lora_weights) || bias != TrainedBias::none || !modules_to_save.empty() ||
+           !trainable_token_indices.empty();
   }
   /// s = alpha/r, or alpha/sqrt(r) with use_rslora (Kalajdzievski 2023), of modules that no pattern names.
   double scaling() const { return scaling(r, lora_alpha); }

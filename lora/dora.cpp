@@ -8,10 +8,13 @@ namespace loragrad {
 namespace {
 
 /// W' = diag(m / n) (W + s B A), n the lengths of the rows of W + s B A. m starts as those of W, which B = 0 leaves.
-/// Liu et al. 2024, "DoRA: Weight-Decomposed Low-Rank Adaptation".
-class Dora final : public PlainLora {
+/// Liu et al. 2024, "DoRA: Weight-Decomposed Low-Rank Adaptation". Of a linear map, or of an embedding, whose rows are
+/// the table's columns.
+template <class Factors>
+class Dora final : public Factors {
  public:
   void check(const LoraConfig& config) const override {
+    Factors::check(config);
     if (config.lora_bias) throw UsageError("lora_bias: expected false beside use_dora, found true");  // as PEFT does
     if (changes_base(config.init_lora_weights))
       throw UsageError("init_lora_weights: expected one that leaves the base as it is beside use_dora, found \"" +
@@ -19,12 +22,13 @@ class Dora final : public PlainLora {
   }
 
   std::span<const VariantTensor> tensors() const override {
-    static const std::vector<VariantTensor> list = factors_and("lora_magnitude_vector", &LoraModule::magnitude);
+    static const std::vector<VariantTensor> list =
+        this->with_vector(Factors::tensors(), "lora_magnitude_vector", &LoraModule::magnitude);
     return list;
   }
 
   void start(LoraModule& module, const ModuleSpec& spec, const InitialDraw& draw) const override {
-    PlainLora::start(module, spec, draw);
+    Factors::start(module, spec, draw);
     const Weight& w = spec.weight();
     // A base that is an outline has no lengths.
     module.magnitude = w.device()->is_meta() ? Tensor::zeros(draw.device, {1, spec.map.out}, DType::f32) : row_norms(w);
@@ -37,7 +41,7 @@ class Dora final : public PlainLora {
   bool is_alone() const override { return true; }
 
   void add_to(LoraMap& map, const LoraModule& module, const ModuleUse& use) const override {
-    PlainLora::add_to(map, module, use);
+    Factors::add_to(map, module, use);
     LoraTerm& term = map.terms.back();
     term.scale = module.scale;
     term.magnitude = {module.magnitude, use.weight, module.norm};
@@ -46,7 +50,7 @@ class Dora final : public PlainLora {
   /// weight (diag(c) (W + s B A) - W), c = m / n
   AddChange change(std::string_view parameter, const LoraModule& module, const Weight& base, double weight,
                    DType dtype) const override {
-    PlainLora::change(parameter, module, base, weight, dtype);  // whose checks come first
+    Factors::change(parameter, module, base, weight, dtype);  // whose checks come first
     if (module.magnitude.shape() != Shape{1, base.out_features()})
       throw ShapeError("merge: " + module.name + ": lora_magnitude_vector " + module.magnitude.shape().text() +
                        " does not fit a weight of out = " + std::to_string(base.out_features()));
@@ -56,7 +60,7 @@ class Dora final : public PlainLora {
     plain.b = Tensor::empty(base.device(), module.b.shape(), module.b.dtype());
     base.device()->kernels().scale_each(
         *base.device(), {.x = module.b.matrix(), .factors = c.matrix(), .by_row = true, .y = plain.b.mutable_matrix()});
-    return [product = PlainLora::change(parameter, plain, base, weight, dtype), base, c, weight](
+    return [product = Factors::change(parameter, plain, base, weight, dtype), base, c, weight](
                Matrix block, std::int64_t begin, double beta) {
       bool by_row = base.layout() == WeightLayout::out_in;
       ConstMatrix factors = c.matrix();
@@ -76,7 +80,12 @@ class Dora final : public PlainLora {
 }  // namespace
 
 const LoraVariant& dora() {
-  static const Dora variant;
+  static const Dora<PlainLora> variant;
+  return variant;
+}
+
+const LoraVariant& embedding_dora() {
+  static const Dora<EmbeddingLora> variant;
   return variant;
 }
 

@@ -104,6 +104,12 @@ InitialFactors taken_from_base(const ModuleSpec& spec, const InitialDraw& draw) 
 
 }  // namespace
 
+InitialFactors embedding_factors(const ModuleSpec& spec, const InitialDraw& draw) {
+  Random random = stream_of(spec, draw);
+  return {Tensor::zeros(draw.device, {spec.rank, spec.map.in}, draw.dtype),
+          filled(draw, {spec.map.out, spec.rank}, [&](auto, auto) { return random.normal(); })};
+}
+
 InitialFactors initial_factors(const ModuleSpec& spec, const InitialDraw& draw) {
   LoraInit init = spec.config.init_lora_weights;
   if (changes_base(init)) return taken_from_base(spec, draw);

@@ -20,4 +20,7 @@ struct InitialFactors {
 /// min(in, out) with pissa and olora.
 InitialFactors initial_factors(const ModuleSpec& spec, const InitialDraw& draw);
 
+/// Those of an embedding, whatever init_lora_weights says, as in PEFT: A = 0, B ~ N(0, 1).
+InitialFactors embedding_factors(const ModuleSpec& spec, const InitialDraw& draw);
+
 }  // namespace loragrad

@@ -18,7 +18,8 @@ class LoraBias final : public PlainLora {
 
   std::span<const VariantTensor> tensors() const override {
     // Proves nothing: attention does not depend on a key's bias, whose gradient is rounding alone.
-    static const std::vector<VariantTensor> list = factors_and("lora_B.bias", &LoraModule::b_bias);
+    static const std::vector<VariantTensor> list =
+        with_vector(PlainLora::tensors(), "lora_B.bias", &LoraModule::b_bias);
     return list;
   }
 

@@ -72,16 +72,16 @@ void FormedMagnitude::add_to(Matrix y, const ConstMatrix& x, const Weight& w, co
   device.kernels().rescale(device, args);
 }
 
-void check_magnitude(const Tensor& x, const Parameter& w, const LoraTerm& term) {
+void check_magnitude(const std::string& op, const DevicePtr& device, const Parameter& w, const LoraTerm& term) {
   for (const Tensor* row : {&term.magnitude.m, &term.magnitude.norm}) {
     if (!row->defined()) continue;
     if (row->shape() != Shape{1, w.out_features()})
-      throw ShapeError("lora_linear: magnitude " + row->shape().text() +
+      throw ShapeError(op + ": magnitude " + row->shape().text() +
                        " does not fit a weight of out = " + std::to_string(w.out_features()));
-    check_one_device("lora_linear", x.device(), row->device());
+    check_one_device(op, device, row->device());
   }
   if (term.magnitude.m.defined() && w.needs_grad())
-    throw UsageError("lora_linear: expected a frozen weight beside a magnitude, found one in training");
+    throw UsageError(op + ": expected a frozen weight beside a magnitude, found one in training");
 }
 
 FormedMagnitude form_magnitude(const Parameter& w, const LoraTerm& term, IndexRange tokens) {

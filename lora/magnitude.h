@@ -1,4 +1,6 @@
 #pragma once
+#include <string>
+
 #include "lora/lora_linear.h"
 
 namespace loragrad {
@@ -28,7 +30,7 @@ struct FormedMagnitude {
               const Matrix& e) const;
 };
 /// ShapeError or UsageError where a term's magnitude does not fit.
-void check_magnitude(const Tensor& x, const Parameter& w, const LoraTerm& term);
+void check_magnitude(const std::string& op, const DevicePtr& device, const Parameter& w, const LoraTerm& term);
 /// `tokens` are those of x for which the term counts.
 FormedMagnitude form_magnitude(const Parameter& w, const LoraTerm& term, IndexRange tokens);
 

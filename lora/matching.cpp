@@ -31,7 +31,8 @@ std::string last_parts(const std::string& name, std::size_t parts) {
 TargetSelection select_targets(const TargetModules& targets, const std::vector<LinearShape>& all) {
   TargetSelection result;
   if (targets.kind == TargetModules::Kind::all_linear) {
-    result.modules = all;
+    for (const LinearShape& shape : all)
+      if (!shape.is_embedding) result.modules.push_back(shape);
   } else if (targets.kind == TargetModules::Kind::regex) {
     NamePattern pattern("target_modules", targets.pattern);
     for (const LinearShape& shape : all)

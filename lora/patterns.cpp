@@ -26,10 +26,7 @@ std::vector<std::pair<NamePattern, Value>> compile(const std::string& field,
   if (order == ModuleRanks::Order::sorted)
     std::stable_sort(keys.begin(), keys.end(), [](const auto& x, const auto& y) { return x.first < y.first; });
   std::vector<std::pair<NamePattern, Value>> result;
-  for (const auto& [key, value] : keys) {
-    NamePattern alone(field, key);  // "a)|(b" is a pattern only between the parentheses below
-    result.emplace_back(NamePattern(field, "(.*\\.)?(" + key + ")$", NamePattern::Extent::start), value);
-  }
+  for (const auto& [key, value] : keys) result.emplace_back(key_pattern(field, key), value);
   return result;
 }
 
@@ -101,6 +98,11 @@ std::optional<std::string> NamePattern::group(std::string_view name, const std::
   const PCRE2_SIZE* ends = pcre2_get_ovector_pointer(data.get()) + 2 * std::size_t{number->second};
   if (ends[0] == PCRE2_UNSET) return {};
   return std::string(name.substr(ends[0], ends[1] - ends[0]));
+}
+
+NamePattern key_pattern(const std::string& field, const std::string& key) {
+  NamePattern alone(field, key);  // "a)|(b" is a pattern only between the parentheses below
+  return {field, "(.*\\.)?(" + key + ")$", NamePattern::Extent::start};
 }
 
 ModuleRanks::ModuleRanks(const LoraConfig& config, Order order)

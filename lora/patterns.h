@@ -30,6 +30,9 @@ class NamePattern {
   std::unique_ptr<Impl> impl_;
 };
 
+/// What a key of `field`, rank_pattern or alpha_pattern, matches: `(.*\.)?(KEY)$` from a name's start.
+NamePattern key_pattern(const std::string& field, const std::string& key);
+
 /// r, alpha and s of every module: the first key K of rank_pattern, of alpha_pattern, for which `(.*\.)?(K)$` matches
 /// the name from its start decides, else r and lora_alpha. PEFT's get_pattern_key.
 class ModuleRanks {

@@ -46,8 +46,9 @@ constexpr VariantTensor factors[] = {
 
 std::span<const VariantTensor> PlainLora::tensors() const { return factors; }
 
-std::vector<VariantTensor> PlainLora::factors_and(std::string_view name, Tensor LoraModule::*place) {
-  std::vector<VariantTensor> list(std::begin(factors), std::end(factors));
+std::vector<VariantTensor> PlainLora::with_vector(std::span<const VariantTensor> factors, std::string_view name,
+                                                  Tensor LoraModule::*place) {
+  std::vector<VariantTensor> list(factors.begin(), factors.end());
   list.push_back({.name = name,
                   .place = place,
                   .shape =

@@ -14,8 +14,19 @@ class PlainLora : public LoraVariant {
                    DType dtype) const override;
 
  protected:
-  /// A, B and a vector beside them that has an element for each of the map's outputs.
-  static std::vector<VariantTensor> factors_and(std::string_view name, Tensor LoraModule::*place);
+  /// A and B, and behind them a vector that has an element for each of the map's outputs.
+  static std::vector<VariantTensor> with_vector(std::span<const VariantTensor> factors, std::string_view name,
+                                                Tensor LoraModule::*place);
+};
+
+/// The same of an embedding, under PEFT's names for it: A [r, vocab] zero, B [d, r] normal, and no dropout.
+class EmbeddingLora : public PlainLora {
+ public:
+  void check(const LoraConfig& config) const override;
+  bool of_embedding() const override { return true; }
+  std::span<const VariantTensor> tensors() const override;
+  void start(LoraModule& module, const ModuleSpec& spec, const InitialDraw& draw) const override;
+  void add_to(LoraMap& map, const LoraModule& module, const ModuleUse& use) const override;
 };
 
 }  // namespace loragrad

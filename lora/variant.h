@@ -62,6 +62,8 @@ class LoraVariant {
 
   /// UsageError where the configuration asks for something that does not go with this variant.
   virtual void check(const LoraConfig&) const {}
+  /// Whether its modules are embeddings, whose map is lora_embedding.
+  virtual bool of_embedding() const { return false; }
   /// In the order in which they are trained.
   virtual std::span<const VariantTensor> tensors() const = 0;
   /// Puts every tensor in its place, with the values that training starts from. A fresh module changes nothing of what
@@ -71,7 +73,7 @@ class LoraVariant {
   virtual void prepare(LoraModule&, const Weight&) const {}
   /// Whether a row of a batch may have one such module of a map at most.
   virtual bool is_alone() const { return false; }
-  /// The forward: what the module adds to its linear map.
+  /// The forward: what the module adds to its map.
   virtual void add_to(LoraMap& map, const LoraModule& module, const ModuleUse& use) const = 0;
   /// The map's parameters that merging changes: "weight", "bias".
   virtual std::span<const std::string_view> merged() const = 0;

@@ -10,7 +10,16 @@ const LoraVariant& variant_of(const LoraConfig& config) {
   return config.lora_bias ? lora_bias() : plain_lora();
 }
 
-std::vector<const LoraVariant*> all_variants() { return {&plain_lora(), &lora_bias(), &dora()}; }
+const LoraVariant& variant_of(const LoraConfig& config, const LinearShape& map) {
+  if (!map.is_embedding) return variant_of(config);
+  const LoraVariant& variant = config.use_dora ? embedding_dora() : embedding_lora();
+  variant.check(config);  // that it has an embedding a configuration alone does not say
+  return variant;
+}
+
+std::vector<const LoraVariant*> all_variants() {
+  return {&plain_lora(), &lora_bias(), &dora(), &embedding_lora(), &embedding_dora()};
+}
 
 const Weight& ModuleSpec::weight() const {
   if (map.weight.empty()) throw UsageError(map.name + ": expected the base's weight, which the adapter starts from");

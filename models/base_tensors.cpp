@@ -1,5 +1,7 @@
 #include "models/base_tensors.h"
 
+#include <cstring>
+
 #include "models/family.h"
 
 namespace loragrad {
@@ -19,7 +21,7 @@ bool is_parameter_dtype(const StoredTensor& tensor) {
 BaseTensors::BaseTensors(const CausalLm& model, const std::string& folder)
     : file_(open_model_folder(folder)),
       base_prefix_(family_named(model.config().model_type).base_prefix),
-      embedding_(model.parameters().front().first),
+      embedding_(model.embedding_name() + ".weight"),
       tied_(model.config().tie_word_embeddings) {}
 
 const StoredTensor* BaseTensors::find_tied(const std::string& name) const {
@@ -29,10 +31,11 @@ const StoredTensor* BaseTensors::find_tied(const std::string& name) const {
   return stored;
 }
 
-const StoredTensor* BaseTensors::tied_copy(const CausalLm& model) const {
-  bool has_head = false;
-  for (const auto& [name, parameter] : model.parameters()) has_head |= name == head_name;
-  return tied_ && !has_head && find(embedding_) ? find(head_name) : nullptr;
+bool BaseTensors::is_tied() const {
+  const StoredTensor *own = find(head_name), *other = find(embedding_);
+  if (!tied_ || !own || !other) return tied_;
+  return own->dtype_name == other->dtype_name && own->shape == other->shape &&
+         std::memcmp(own->bytes, other->bytes, own->byte_count) == 0;
 }
 
 }  // namespace loragrad

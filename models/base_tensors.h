@@ -24,12 +24,12 @@ class BaseTensors {
   BaseTensors(const CausalLm& model, const std::string& folder);
   const SafetensorsFile& file() const { return file_; }
   const StoredTensor* find(const std::string& name) const { return find_stored(file_, name, base_prefix_); }
-  /// The embedding's parameter.
-  const std::string& embedding() const { return embedding_; }
   /// The same for a model in memory: of a tied head and its embedding each is found by the other's name.
   const StoredTensor* find_tied(const std::string& name) const;
-  /// The head that is stored beside its embedding, whose values it has: of a model that has no such parameter.
-  const StoredTensor* tied_copy(const CausalLm& model) const;
+  /// Whether the head is the embedding: as config.json says, and no head of other values is stored.
+  bool is_tied() const;
+  /// The embedding's parameter.
+  const std::string& embedding_name() const { return embedding_; }
 
  private:
   SafetensorsFile file_;

@@ -60,6 +60,7 @@ Batch make_batch(const DevicePtr& device, const std::vector<BatchRow>& rows, std
     }
   }
   batch.tokens = static_cast<std::int64_t>(ids.size());
+  batch.ids_on_host = ids;
   batch.ids = Tensor::from(device, {batch.tokens, 1}, std::move(ids));
   batch.positions = Tensor::from(device, {batch.tokens, 1}, std::move(positions));
   batch.targets = make_targets(device, targets);

@@ -25,6 +25,7 @@ struct Batch {
   Tensor positions;       ///< [tokens, 1] i32, from 0 in each row, or with a cache from its length
   Targets targets;        ///< the supervised ones
   Tensor dropout_tokens;  ///< [tokens, 2] i32: row in the step, position
+  std::vector<std::int32_t> ids_on_host;
   RowSpansPtr spans;
   std::vector<std::int64_t> places;  ///< with a cache: of each row
   Tensor cache_rows;                 ///< with a cache: [tokens, 1] i32, where in it each token's key goes

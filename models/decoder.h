@@ -16,6 +16,7 @@ class Decoder : public CausalLm {
   void adaptable(const std::vector<LinearLayer*>& layers) {
     linears_.insert(linears_.end(), layers.begin(), layers.end());
   }
+  void adaptable(EmbeddingLayer& layer) { embedding_ = &layer; }
   /// The type of the residual stream: f32, or f64 when computing in f64.
   DType residual() const { return accumulation_type(dtype_); }
   /// A number as a weight in the type that is computed in would hold it.

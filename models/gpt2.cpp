@@ -30,8 +30,8 @@ class Gpt2 final : public Decoder {
     auto conv1d = [&](const std::string& name, std::int64_t in, std::int64_t out, Start start) {
       return source.linear(name, in, out, true, start, WeightLayout::in_out);
     };
-    wte_ = source.embedding("transformer.wte.weight", {config_.vocab_size, d}, "lm_head.weight",
-                            config_.tie_word_embeddings);
+    wte_ = source.embedding("transformer.wte", {config_.vocab_size, d}, "lm_head.weight", config_.tie_word_embeddings);
+    adaptable(wte_);
     wpe_ = source.matrix("transformer.wpe.weight", {config_.max_position_embeddings, d}, WeightLayout::out_in,
                          Start::matrix);
     for (std::size_t i = 0; i < layers_.size(); ++i) {
@@ -49,12 +49,11 @@ class Gpt2 final : public Decoder {
       adaptable({&layer.c_attn, &layer.c_proj, &layer.mlp.up, &layer.mlp.down});
     }
     ln_f_ = norm("transformer.ln_f");
-    head_ = source.head("lm_head.weight", {config_.vocab_size, d}, wte_, "transformer.wte.weight",
-                        config_.tie_word_embeddings);
+    head_ = source.head("lm_head.weight", {config_.vocab_size, d}, wte_, config_.tie_word_embeddings);
   }
 
   Tensor forward(const Pass& pass) const override {
-    Tensor x = add(embedding(pass.batch.ids, *wte_, residual()), embedding(pass.batch.positions, *wpe_, residual()));
+    Tensor x = add(wte_(pass, residual()), embedding(pass.batch.positions, *wpe_, residual()));
     x = through_blocks(std::move(x), pass, [this](const Tensor& y, std::size_t layer, const Pass& p) {
       return block(layers_[layer], layer, y, p);
     });
@@ -70,7 +69,8 @@ class Gpt2 final : public Decoder {
     return add(middle, layer.mlp(layer.ln_2(middle, dtype_), pass));
   }
 
-  ParameterSlot wte_, wpe_;
+  EmbeddingLayer wte_;
+  ParameterSlot wpe_;
   std::vector<Layer> layers_;
   LayerNorm ln_f_;
 };

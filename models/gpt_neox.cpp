@@ -30,8 +30,9 @@ class GptNeoX final : public Decoder {
     ParameterSource& source = *parts.source;
     std::int64_t d = config_.hidden_size, f = config_.intermediate_size;
     auto norm = [&](const std::string& name) { return source.layer_norm(name, d, config_.norm_eps); };
-    embed_in_ = source.embedding("gpt_neox.embed_in.weight", {config_.vocab_size, d}, "lm_head.weight",
-                                 config_.tie_word_embeddings);
+    embed_in_ =
+        source.embedding("gpt_neox.embed_in", {config_.vocab_size, d}, "lm_head.weight", config_.tie_word_embeddings);
+    adaptable(embed_in_);
     for (std::size_t i = 0; i < layers_.size(); ++i) {
       std::string name = "gpt_neox.layers." + std::to_string(i) + ".";
       Layer& layer = layers_[i];
@@ -44,13 +45,12 @@ class GptNeoX final : public Decoder {
       adaptable({&layer.query_key_value, &layer.dense, &layer.mlp.up, &layer.mlp.down});
     }
     final_layer_norm_ = norm("gpt_neox.final_layer_norm");
-    head_ = source.head("lm_head.weight", {config_.vocab_size, d}, embed_in_, "gpt_neox.embed_in.weight",
-                        config_.tie_word_embeddings);
+    head_ = source.head("lm_head.weight", {config_.vocab_size, d}, embed_in_, config_.tie_word_embeddings);
   }
 
   Tensor forward(const Pass& pass) const override {
     Tensor turns = rope_(pass.batch, dtype_);
-    Tensor x = embedding(pass.batch.ids, *embed_in_, residual());
+    Tensor x = embed_in_(pass, residual());
     x = through_blocks(std::move(x), pass, [this, turns](const Tensor& y, std::size_t layer, const Pass& p) {
       return block(layers_[layer], layer, y, p, turns);
     });
@@ -79,7 +79,7 @@ class GptNeoX final : public Decoder {
 
   bool parallel_;
   Rotary rope_;
-  ParameterSlot embed_in_;
+  EmbeddingLayer embed_in_;
   std::vector<Layer> layers_;
   LayerNorm final_layer_norm_;
 };

@@ -24,9 +24,9 @@ struct MergeReport {
 
 /// Writes into the existing folder `output` a full model: the tensors of `model_folder` in their own dtypes, those
 /// that adapters are for replaced by merge_weight's result, as ShardedWriter writes them with `shard_bytes`; a copy of the
-/// embedding that a tied model's head was stored as is left out, as in what transformers saves. Where one of a tied head and its embedding was
-/// trained they are two in what is written, and config.json says so. Else it is copied, as generation_config.json, chat
-/// templates and the tokenizer's files are. One merged weight at a time is in memory. The result is
+/// embedding that a tied model's head was stored as is left out, as in what transformers saves. Where one of two tied
+/// ones is changed both are written, and config.json says that they are not tied. config.json,
+/// generation_config.json, chat templates and the tokenizer's files are copied. One merged weight at a time is in memory. The result is
 /// then loaded, and compared with the base and its adapters in the type that `model` computes in; f32 shows what a
 /// coarser one would hide. NumericError for NaN or Inf in base, adapters, result or logits. `model` is the folder's
 /// model, with the adapters' parameters of the base in their places.

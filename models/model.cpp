@@ -5,17 +5,8 @@
 
 #include "engine/error.h"
 #include "lora/variant.h"
-#include "ops/gemm.h"
-#include "ops/soft_cap.h"
 
 namespace loragrad {
-
-namespace {
-/// What a pass that is not recorded needs around its ops.
-std::optional<Unrecorded> mode_of(const Pass& pass) {
-  return pass.record ? std::nullopt : std::optional<Unrecorded>(std::in_place);
-}
-}  // namespace
 
 Tensor CausalLm::run(const Pass& pass) const {
   const Batch& batch = pass.batch;
@@ -39,27 +30,8 @@ Tensor CausalLm::run(const Pass& pass) const {
 }
 
 Tensor CausalLm::hidden(const Pass& pass) const {
-  auto mode = mode_of(pass);
+  auto mode = unrecorded(pass);
   return run(pass);
-}
-
-CrossEntropy CausalLm::loss(const Pass& pass, double denominator) const {
-  return loss(hidden(pass), pass, denominator);
-}
-
-CrossEntropy CausalLm::loss(const Tensor& hidden, const Pass& pass, double denominator) const {
-  auto mode = mode_of(pass);
-  return cross_entropy(hidden, *head_, pass.batch.targets, denominator, config_.final_logit_softcapping);
-}
-
-Tensor CausalLm::logits(const Tensor& hidden, bool rows_alone) const {
-  DType dtype = accumulation_type(hidden.dtype());
-  WeightView head = head_->view();
-  Tensor z = Tensor::empty(device_, {hidden.rows(), head.rows}, dtype);
-  gemm(*device_,
-       {.c = z.mutable_matrix(), .a = hidden.matrix(), .b = head, .transpose_b = true, .rows_alone = rows_alone});
-  if (config_.final_logit_softcapping > 0) soft_cap(z, config_.final_logit_softcapping);
-  return z;
 }
 
 std::vector<LinearShape> CausalLm::linear_shapes() const {
@@ -68,14 +40,24 @@ std::vector<LinearShape> CausalLm::linear_shapes() const {
   return shapes;
 }
 
+std::vector<LinearShape> CausalLm::adaptable_shapes() const {
+  std::vector<LinearShape> shapes = linear_shapes();
+  shapes.insert(shapes.begin(), embedding_->shape());
+  return shapes;
+}
+
 ActiveAdapters CausalLm::activate(const std::vector<WeightedAdapter>& adapters) const {
   ActiveAdapters active;
+  std::vector<LinearShape> shapes = adaptable_shapes();
   for (WeightedAdapter a : adapters) {
     for (LoraModule& module : a.adapter.modules) {
-      auto linear = std::find_if(linears_.begin(), linears_.end(),
-                                 [&](const LinearLayer* linear) { return linear->name() == module.name; });
-      if (linear == linears_.end()) throw InputError("adapter: the model has no linear layer " + module.name);
-      if (!module.b.needs_grad()) module.variant->prepare(module, (*linear)->shape().weight);
+      auto shape = std::find_if(shapes.begin(), shapes.end(), [&](const LinearShape& shape) {
+        return shape.name == module.name && shape.is_embedding == module.variant->of_embedding();
+      });
+      if (shape == shapes.end())
+        throw InputError("adapter: the model has no " +
+                         std::string(module.variant->of_embedding() ? "embedding " : "linear layer ") + module.name);
+      if (!module.b.needs_grad()) module.variant->prepare(module, shape->weight);
     }
     active.add(a);
   }

@@ -8,8 +8,8 @@
 #include "lora/adapter.h"
 #include "models/batch.h"
 #include "models/config.h"
-#include "models/linear_layer.h"
-#include "ops/cross_entropy.h"
+#include "models/embedding_layer.h"
+#include "ops/cross_entropy_with_rows.h"
 
 namespace loragrad {
 
@@ -44,7 +44,9 @@ class CausalLm {
 
   /// The linear maps an adapter may target, in the order of the forward pass; the head is not among them.
   std::vector<LinearShape> linear_shapes() const;
-  /// Adapters for a pass. InputError where one has a module that is none of the model's linear maps.
+  /// All that an adapter may target: the embedding, and these.
+  std::vector<LinearShape> adaptable_shapes() const;
+  /// Adapters for a pass. InputError where one has a module that is none of them.
   ActiveAdapters activate(const std::vector<WeightedAdapter>& adapters) const;
   ActiveAdapters activate(const Adapter& adapter, double weight = 1) const { return activate({{adapter, weight}}); }
 
@@ -54,8 +56,15 @@ class CausalLm {
   /// its own from then on. UsageError for a name that the model does not have, or another shape, layout or device.
   /// Not between a pass and its backward: what is computed again would be of the new one.
   void replace(const std::string& name, Parameter parameter);
+  /// Puts rows that are trained by themselves in the place of the embedding's and, where they are tied, the head's; or
+  /// of a head of its own ("lm_head"). UsageError for another module, or where the parameter is in training itself.
+  void replace(const TrainedRows& rows);
   /// [vocab, d]; the embedding's where they are tied.
   const Parameter& head() const { return *head_; }
+  bool is_tied() const { return embedding_->table() == head_; }
+  /// The embedding's module, by its stored name: "model.embed_tokens".
+  const std::string& embedding_name() const { return embedding_->name(); }
+  const Parameter& embedding_table() const { return *embedding_->table(); }
   std::int64_t parameter_count() const;
   std::size_t parameter_bytes() const;
   /// The trainable ones (none for a frozen base).
@@ -75,7 +84,9 @@ class CausalLm {
   DType dtype_ = DType::f32, stored_dtype_ = DType::f32;
   std::vector<NamedParameter> parameters_;
   std::vector<LinearLayer*> linears_;
+  EmbeddingLayer* embedding_ = nullptr;
   ParameterSlot head_;
+  std::shared_ptr<const HeadWithRows> head_rows_;  // where some of its rows are others
 };
 
 struct LoadOptions {

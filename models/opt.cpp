@@ -33,8 +33,9 @@ class Opt final : public Decoder {
     auto linear = [&](const std::string& name, std::int64_t in, std::int64_t out, Start start = Start::matrix) {
       return source.linear(name, in, out, own.bias, start);
     };
-    embed_tokens_ = source.embedding(decoder + "embed_tokens.weight", {config_.vocab_size, embed}, "lm_head.weight",
+    embed_tokens_ = source.embedding(decoder + "embed_tokens", {config_.vocab_size, embed}, "lm_head.weight",
                                      config_.tie_word_embeddings);
+    adaptable(embed_tokens_);
     embed_positions_ =
         source.matrix(decoder + "embed_positions.weight", {config_.max_position_embeddings + position_offset, d},
                       WeightLayout::out_in, Start::matrix);
@@ -60,12 +61,11 @@ class Opt final : public Decoder {
       project_out_ = source.linear(decoder + "project_out", d, embed, false);
       adaptable({&project_out_});
     }
-    head_ = source.head("lm_head.weight", {config_.vocab_size, embed}, embed_tokens_, decoder + "embed_tokens.weight",
-                        config_.tie_word_embeddings);
+    head_ = source.head("lm_head.weight", {config_.vocab_size, embed}, embed_tokens_, config_.tie_word_embeddings);
   }
 
   Tensor forward(const Pass& pass) const override {
-    Tensor x = embedding(pass.batch.ids, *embed_tokens_, residual());
+    Tensor x = embed_tokens_(pass, residual());
     if (projected_) x = cast(project_in_(cast(x, dtype_), pass), residual());
     x = add(x, embedding(pass.batch.positions, embed_positions_->rows(position_offset, config_.max_position_embeddings),
                          residual()));
@@ -86,7 +86,8 @@ class Opt final : public Decoder {
   }
 
   Config own_;
-  ParameterSlot embed_tokens_, embed_positions_;
+  EmbeddingLayer embed_tokens_;
+  ParameterSlot embed_positions_;
   LinearLayer project_in_, project_out_;
   bool projected_ = false;
   std::vector<Layer> layers_;

@@ -2,8 +2,10 @@
 // Threads: one at a time for each device (engine/device.h).
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <string>
 
+#include "engine/modes.h"
 #include "lora/active_adapters.h"
 #include "models/batch.h"
 #include "models/key_value_cache.h"
@@ -27,5 +29,10 @@ struct Pass {
   /// Shown each linear map's name, input and output, in the order of the pass: for looking into one.
   std::function<void(const std::string& name, const Tensor& x, const Tensor& y)> watch = {};
 };
+
+/// What a pass that is not recorded needs around its ops.
+inline std::optional<Unrecorded> unrecorded(const Pass& pass) {
+  return pass.record ? std::nullopt : std::optional<Unrecorded>(std::in_place);
+}
 
 }  // namespace loragrad

@@ -28,8 +28,9 @@ class Phi3 final : public Decoder {
     std::int64_t d = config_.hidden_size, f = config_.intermediate_size;
     auto norm = [&](const std::string& name) { return source.rms_norm(name, d, config_.norm_eps); };
     attention_.window = own.window;
-    embed_tokens_ = source.embedding("model.embed_tokens.weight", {config_.vocab_size, d}, "lm_head.weight",
-                                     config_.tie_word_embeddings);
+    embed_tokens_ =
+        source.embedding("model.embed_tokens", {config_.vocab_size, d}, "lm_head.weight", config_.tie_word_embeddings);
+    adaptable(embed_tokens_);
     for (std::size_t i = 0; i < layers_.size(); ++i) {
       std::string name = "model.layers." + std::to_string(i) + ".";
       layers_[i] = {source.linear(name + "self_attn.qkv_proj", d, q() + 2 * kv(), false),
@@ -41,13 +42,12 @@ class Phi3 final : public Decoder {
       adaptable({&layers_[i].qkv_proj, &layers_[i].o_proj, &layers_[i].gate_up_proj, &layers_[i].down_proj});
     }
     norm_ = norm("model.norm");
-    head_ = source.head("lm_head.weight", {config_.vocab_size, d}, embed_tokens_, "model.embed_tokens.weight",
-                        config_.tie_word_embeddings);
+    head_ = source.head("lm_head.weight", {config_.vocab_size, d}, embed_tokens_, config_.tie_word_embeddings);
   }
 
   Tensor forward(const Pass& pass) const override {
     Tensor turns = rope_(pass.batch, dtype_);
-    Tensor x = embedding(pass.batch.ids, *embed_tokens_, residual());
+    Tensor x = embed_tokens_(pass, residual());
     x = through_blocks(std::move(x), pass, [this, turns](const Tensor& y, std::size_t layer, const Pass& p) {
       return block(layers_[layer], layer, y, p, turns);
     });
@@ -71,7 +71,7 @@ class Phi3 final : public Decoder {
 
   AttentionConfig attention_;
   Rotary rope_;
-  ParameterSlot embed_tokens_;
+  EmbeddingLayer embed_tokens_;
   std::vector<Layer> layers_;
   RmsNorm norm_;
 };

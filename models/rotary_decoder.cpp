@@ -53,8 +53,9 @@ class RotaryDecoder final : public Decoder {
     auto norm = [&](const std::string& name) { return source.rms_norm(name, d, config_.norm_eps, own.norm_offset); };
     own_.rope_of_layers.resize(layers_.size());
     for (const Rope& rope : own.ropes) ropes_.emplace_back(rope, device_);
-    embed_tokens_ = source.embedding("model.embed_tokens.weight", {config_.vocab_size, d}, "lm_head.weight",
-                                     config_.tie_word_embeddings);
+    embed_tokens_ =
+        source.embedding("model.embed_tokens", {config_.vocab_size, d}, "lm_head.weight", config_.tie_word_embeddings);
+    adaptable(embed_tokens_);
     for (std::size_t i = 0; i < layers_.size(); ++i) {
       std::string name = "model.layers." + std::to_string(i) + ".";
       auto named = [&](const char* of_block) { return of_block ? norm(name + of_block) : RmsNorm(); };
@@ -68,14 +69,13 @@ class RotaryDecoder final : public Decoder {
       adaptable(layers_[i].mlp.linears());
     }
     norm_ = norm("model.norm");
-    head_ = source.head("lm_head.weight", {config_.vocab_size, d}, embed_tokens_, "model.embed_tokens.weight",
-                        config_.tie_word_embeddings);
+    head_ = source.head("lm_head.weight", {config_.vocab_size, d}, embed_tokens_, config_.tie_word_embeddings);
   }
 
   Tensor forward(const Pass& pass) const override {
     std::vector<Tensor> turns;
     for (const Rotary& rope : ropes_) turns.push_back(rope(pass.batch, dtype_));
-    Tensor x = embedding(pass.batch.ids, *embed_tokens_, residual(), embedding_scale_);
+    Tensor x = embed_tokens_(pass, residual(), embedding_scale_);
     x = through_blocks(std::move(x), pass, [this, turns](const Tensor& y, std::size_t layer, const Pass& p) {
       return block(layers_[layer], y, p, turns[own_.rope_of_layers[layer]]);
     });
@@ -97,7 +97,7 @@ class RotaryDecoder final : public Decoder {
   RotaryConfig own_;
   double embedding_scale_;
   std::vector<Rotary> ropes_;
-  ParameterSlot embed_tokens_;
+  EmbeddingLayer embed_tokens_;
   std::vector<Layer> layers_;
   RmsNorm norm_;
 };

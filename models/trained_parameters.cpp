@@ -7,6 +7,7 @@
 #include "io/json.h"
 #include "lora/saved_modules.h"
 #include "models/base_tensors.h"
+#include "models/trained_rows.h"
 
 namespace loragrad {
 namespace {
@@ -44,6 +45,7 @@ std::vector<TrainedParameter> parameters_to_train(const CausalLm& model, const L
 }
 
 void put_parameters(CausalLm& model, const Adapter& adapter) {
+  put_rows(model, adapter);  // while a tied head is tied
   const std::vector<TrainedParameter>& trained = adapter.parameters_of_base;
   auto has = [&](const std::string& name) {
     return std::any_of(trained.begin(), trained.end(), [&](const auto& each) { return each.name == name; });
@@ -78,8 +80,9 @@ void put_parameters(CausalLm& model, const Adapter& adapter) {
 void put_parameters(CausalLm& model, const std::vector<WeightedAdapter>& adapters) {
   const WeightedAdapter* found = nullptr;
   for (const WeightedAdapter& each : adapters) {
-    if (each.adapter.parameters_of_base.empty()) continue;
-    std::string name = each.adapter.parameters_of_base.front().name;
+    const std::vector<TrainedRows>& rows = each.adapter.rows_of_base;
+    if (each.adapter.parameters_of_base.empty() && rows.empty()) continue;
+    std::string name = rows.empty() ? each.adapter.parameters_of_base.front().name : rows_name(rows.front().module);
     if (found) throw UsageError("adapters: expected at most one with parameters of the base, found two: " + name);
     if (each.name || each.weight != 1)
       throw UsageError("adapters: expected one with parameters of the base (" + name +

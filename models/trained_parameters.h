@@ -12,7 +12,8 @@ namespace loragrad {
 std::vector<TrainedParameter> parameters_to_train(const CausalLm& model, const LoraConfig& config,
                                                   const std::vector<LoraModule>& modules, DType dtype = DType::f32);
 
-/// Puts those of an adapter in the place of the model's own, with which every pass then computes. A head that was tied
+/// Puts those of an adapter, and its rows (models/trained_rows.h), in the place of the model's own, with which every
+/// pass then computes. A head that was tied
 /// to an embedding is no longer, as in PEFT. InputError for parameters that the model does not have, or has in another
 /// shape, and for biases that `bias` means and that the adapter lacks.
 void put_parameters(CausalLm& model, const Adapter& adapter);

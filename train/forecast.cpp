@@ -11,6 +11,7 @@
 #include "engine/error.h"
 #include "io/safetensors.h"
 #include "models/trained_parameters.h"
+#include "models/trained_rows.h"
 #include "ops/meta_device.h"
 #include "optim/adamw.h"
 #include "optim/clip.h"
@@ -195,8 +196,9 @@ Forecast forecast_training(const std::string& model_folder, LoadOptions load, co
     if (config.target_modules.kind == TargetModules::Kind::names && config.target_modules.names.empty())
       config.target_modules = default_targets(model->config().model_type);
     adapter =
-        make_adapter(meta, config, model->linear_shapes(), options.seed, accumulation_type(model->compute_dtype()));
+        make_adapter(meta, config, model->adaptable_shapes(), options.seed, accumulation_type(model->compute_dtype()));
     adapter.parameters_of_base = parameters_to_train(*model, config, adapter.modules);
+    adapter.rows_of_base = rows_to_train(*model, config, adapter.modules);
     put_parameters(*model, adapter);
   }
   Forecast forecast = forecast_steps(*model, lora ? &adapter : nullptr, options, data, eval,

@@ -66,6 +66,8 @@ std::string hyper_parameters(const CardFacts& facts, const Adapter* adapter) {
     if (c.bias != TrainedBias::none) line(out, "biases of the base", fmt::format("trained ({})", name_of(c.bias)));
     if (!c.modules_to_save.empty())
       line(out, "modules trained whole", code(fmt::format("{}", fmt::join(c.modules_to_save, ", "))));
+    for (const TrainedRows& rows : adapter->rows_of_base)
+      line(out, "trained tokens", fmt::format("{} rows of {}", rows.ids.size(), code(rows.module)));
     if (changes_base(c.init_lora_weights))
       line(out, "started as",
            fmt::format("a part of the base ({}); saved for the base itself, with rank {}", name_of(c.init_lora_weights),

@@ -45,7 +45,7 @@ class Run {
         named_(adapter ? adapter->tensors() : model.trainable()),
         trained_(tensors_of(named_)),
         optimizer_(trained_, {options.beta1, options.beta2, options.eps, options.weight_decay},
-                   adapter ? loraplus_ratios(*adapter, options.loraplus_ratio) : std::vector<double>()),
+                   adapter ? loraplus_ratios(*adapter, options.loraplus_ratio, options.lr) : std::vector<double>()),
         stream_(row_stream(options, data.rows.size())),
         total_(options.total_steps(static_cast<std::int64_t>(data.rows.size()))) {
     if (trained_.empty()) throw UsageError("train: expected an adapter or a trainable model, found neither");

@@ -81,7 +81,14 @@ Forecast forecast_generation(const CausalLm& outline, const std::vector<Weighted
 Forecast forecast_merge(const CausalLm& outline, const std::string& model_folder,
                         const std::vector<WeightedAdapter>& adapters) {
   std::int64_t largest = 0;
-  for (const LinearShape& linear : outline.linear_shapes()) largest = std::max(largest, linear.in * linear.out);
+  auto adapted = [&](const LinearShape& map) {
+    return std::any_of(adapters.begin(), adapters.end(), [&](const WeightedAdapter& each) {
+      const std::vector<LoraModule>& modules = each.adapter.modules;
+      return std::any_of(modules.begin(), modules.end(), [&](const LoraModule& m) { return m.name == map.name; });
+    });
+  };
+  for (const LinearShape& map : outline.adaptable_shapes())
+    if (!map.is_embedding || adapted(map)) largest = std::max(largest, map.in * map.out);
   std::size_t block = std::min(merge_block_bytes, bytes_of(DType::f32, largest));
   Forecast forecast = forecast_passes(outline, adapters, [&] {
     const DevicePtr& meta = outline.device();

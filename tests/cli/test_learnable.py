@@ -161,10 +161,10 @@ class EndToken(Learnable):
                 model = self.with_tensor(self.EMBEDDING, change)
                 (warning,) = self.warnings(*self.words(model=model, steps=1))
                 self.assertIn(f"end token {END} (<|endoftext|>): its row of {self.EMBEDDING} is {found}, as if never trained", warning)
-                for help in ("--target does not", "modules_to_save or trainable tokens", "--full"): self.assertIn(help, warning)
+                for help in ("--target does not", f"--trainable-tokens {END}", "--full"): self.assertIn(help, warning)
                 self.assertEqual([warning], self.warnings(*self.words("check", model=model)))
                 # Where the rows do not ask for it, or the head is trained, there is nothing to say.
-                for flags in ({"no_eos": True}, {"full": True, "rank": None}, {"modules_to_save": "lm_head"}):
+                for flags in ({"no_eos": True}, {"full": True, "rank": None}, {"modules_to_save": "lm_head"}, {"trainable_tokens": END}):
                     for command in ("train", "check"): self.assertEqual([], self.warnings(*self.words(command, model=model, steps=1, overwrite=True if command == "train" else None, **flags)))
                 shutil.rmtree(model)
                 shutil.rmtree(self.folder / "out")

@@ -188,7 +188,7 @@ TEST_CASE("fields that change the result and are not supported are refused by na
                                                    {"modules_to_save", "x"},
                                                    {"use_qalora", true},
                                                    {"use_bdlora", some},
-                                                   {"trainable_token_indices", Json::Array{1}},
+                                                   {"trainable_token_indices", Json::Array{"x"}},
                                                    {"kasa_config", some},
                                                    {"arrow_config", some},
                                                    {"corda_config", some},

@@ -6,6 +6,7 @@
 #include "engine/backward.h"
 #include "engine/place.h"
 #include "lora/adapter_file.h"
+#include "lora/lora_embedding.h"
 #include "lora/merge.h"
 #include "tests/lora/support.h"
 #include "tests/ops/all_ops.h"
@@ -18,7 +19,7 @@ using namespace test;
 constexpr double half_weight = 0.5;  // an adapter's weight in a pass, or a merge
 
 LoraConfig on_all(LoraConfig config) {
-  config.target_modules = TargetModules::parse("all-linear");
+  config.target_modules = TargetModules::parse("regex:.*");
   return config;
 }
 
@@ -34,21 +35,25 @@ Base base_of(const Setting& s, const LinearShape& map) {
 
 constexpr std::uint64_t seed = 3;
 
-/// Of both layouts, with weights in f32.
-std::vector<LinearShape> two_maps(const DevicePtr& device) {
+/// Of both layouts, or two embeddings, with weights in f32.
+std::vector<LinearShape> two_maps(const DevicePtr& device, const LoraVariant& variant) {
   std::vector<LinearShape> maps{{"layers.0.wide", 7, 5, WeightLayout::out_in, true},
                                 {"layers.0.conv1d", 6, 8, WeightLayout::in_out, true}};
+  if (variant.of_embedding())
+    maps = {{"a.tokens", 7, 5, WeightLayout::in_out, false, {}, true},
+            {"b.tokens", 9, 4, WeightLayout::in_out, false, {}, true}};
   for (LinearShape& map : maps) map.weight = base_of({device, DType::f32, seed}, map).w;
   return maps;
 }
 
-Adapter fresh(const DevicePtr& device, const LoraConfig& config, DType dtype = DType::f32, std::uint64_t draw = 3) {
-  return make_adapter(device, on_all(config), two_maps(device), draw, dtype);
+Adapter fresh(const DevicePtr& device, const LoraVariant& variant, const LoraConfig& config, DType dtype = DType::f32,
+              std::uint64_t draw = 3) {
+  return make_adapter(device, on_all(config), two_maps(device, variant), draw, dtype);
 }
 
 /// As after training: none of its tensors is what it started from.
-Adapter trained(const DevicePtr& device, const LoraConfig& config) {
-  Adapter adapter = fresh(device, config);
+Adapter trained(const DevicePtr& device, const LoraVariant& variant, const LoraConfig& config) {
+  Adapter adapter = fresh(device, variant, config);
   std::uint64_t seed = 20;
   for (auto& [name, tensor] : adapter.tensors()) fill_normal(tensor, ++seed);
   return adapter;
@@ -60,18 +65,34 @@ Dropout dropout_of(const Setting& s, std::int64_t tokens) {
   return {0.5, 7, s.integers({tokens, 2}, places)};
 }
 
-Tensor forward(const LoraVariant& variant, const Tensor& x, const Base& base, const LoraModule& module,
-               const ModuleUse& use) {
+/// What a map reads: x, or an embedding's tokens.
+Tensor input_of(const LoraVariant& variant, const Setting& s, const LinearShape& map, std::int64_t tokens = 6) {
+  return variant.of_embedding() ? s.indices(tokens, map.in, 3) : s.constant({tokens, map.in}, 3);
+}
+
+constexpr double embedding_scale = 1.5;
+
+Tensor output(const LoraVariant& variant, const Tensor& input, const LoraMap& map, DType dtype) {
+  return variant.of_embedding() ? lora_embedding(input, {map.w, {}, map.terms}, dtype, embedding_scale)
+                                : lora_linears(input, {map}).front();
+}
+
+Tensor forward(const LoraVariant& variant, const Tensor& input, const Base& base, const LoraModule& module,
+               const ModuleUse& use, DType dtype = DType::f32) {
   LoraMap map{base.w, base.bias, {}};
   variant.add_to(map, module, use);
-  return lora_linears(x, {map}).front();
+  return output(variant, input, map, dtype);
+}
+
+Tensor of_base(const LoraVariant& variant, const Tensor& input, const Base& base) {
+  return output(variant, input, {base.w, base.bias, {}}, DType::f32);
 }
 
 void check_start(const LoraVariant& variant, const LoraConfig& config) {
   Setting s{test_device(2), DType::f32, seed};
-  std::vector<LinearShape> maps = two_maps(s.device);
-  Adapter adapter = fresh(s.device, config), wide = fresh(s.device, config, DType::f64),
-          other = fresh(s.device, config, DType::f32, 4);
+  std::vector<LinearShape> maps = two_maps(s.device, variant);
+  Adapter adapter = fresh(s.device, variant, config), wide = fresh(s.device, variant, config, DType::f64),
+          other = fresh(s.device, variant, config, DType::f32, 4);
   std::int64_t count = 0;
   bool proved = false, drawn = false;
   for (std::size_t i = 0; i < maps.size(); ++i) {
@@ -89,9 +110,9 @@ void check_start(const LoraVariant& variant, const LoraConfig& config) {
       count += tensor.numel();
     }
     Base base = base_of(s, map);
-    Tensor x = s.constant({6, map.in}, 3);
+    Tensor x = input_of(variant, s, map);
     Tensor y = forward(variant, x, base, module, {half_weight, dropout_of(s, 6), {}});
-    CHECK(y.values<float>() == linear(x, base.w, base.bias).values<float>());
+    CHECK(y.values<float>() == of_base(variant, x, base).values<float>());
     backward(y, s.constant(y.shape(), 4));
     for (const VariantTensor& part : variant.tensors()) {
       if (!part.proves) continue;
@@ -109,36 +130,40 @@ void check_start(const LoraVariant& variant, const LoraConfig& config) {
 OpCase op_case_of(const LoraVariant& variant, const VariantCase& each, const std::string& name, const LinearShape& map,
                   std::int64_t tokens, bool dropout = false, IndexRange range = {}) {
   const LoraConfig& config = each.config;
-  OpCase op_case{.name = name, .inputs = {{tokens, map.in}}, .run = {}, .f32_tolerance = 1e-5, .bf16_tolerance = 6e-2};
+  OpCase op_case{.name = name, .inputs = {}, .run = {}, .f32_tolerance = 1e-5, .bf16_tolerance = 6e-2};
+  if (!variant.of_embedding()) op_case.inputs.push_back({tokens, map.in});
   for (const VariantTensor& part : variant.tensors()) op_case.inputs.push_back(part.shape({config, map, config.r}));
   op_case.run = [=, &variant, hold = each.hold](const std::vector<Tensor>& in, const Setting& s) {
     LoraModule module{.name = map.name, .scale = config.scaling(), .layout = map.layout, .variant = &variant};
-    std::size_t next = 1;
+    std::size_t next = variant.of_embedding() ? 0 : 1;
+    Tensor input = variant.of_embedding() ? input_of(variant, s, map, tokens) : s.compute(in[0]);
     for (const VariantTensor& part : variant.tensors()) module.*part.place = in[next++];
     if (hold) hold(module, s);
     ModuleUse use{-0.75, dropout ? dropout_of(s, tokens) : Dropout{}, range};
-    return forward(variant, s.compute(in[0]), base_of(s, map), module, use);
+    return forward(variant, input, base_of(s, map), module, use, s.dtype);
   };
   return op_case;
 }
 
 void check_forward(const LoraVariant& variant, const VariantCase& config) {
-  LinearShape map{"m", 7, 5}, conv1d{"m", 3, 5, WeightLayout::in_out}, large{"m", 70, 131};
+  bool embedding = variant.of_embedding();
+  WeightLayout layout = embedding ? WeightLayout::in_out : WeightLayout::out_in;
+  LinearShape map{"m", 7, 5, layout}, conv1d{"m", 3, 5, WeightLayout::in_out}, large{"m", 70, 131, layout};
   std::vector<OpCase> cases{op_case_of(variant, config, "6 tokens", map, 6),
                             op_case_of(variant, config, "no tokens", map, 0),
-                            op_case_of(variant, config, "1x1", {"m", 1, 1}, 1),
+                            op_case_of(variant, config, "1x1", {"m", 1, 1, layout}, 1),
                             op_case_of(variant, config, "[in, out]", conv1d, 4),
                             op_case_of(variant, config, "dropout", map, 6, true),
                             op_case_of(variant, config, "some tokens", map, 6, true, {1, 4}),
                             op_case_of(variant, config, "tokens that are not there", map, 6, false, {6, 90}),
-                            op_case_of(variant, config, "large", large, 301, true)};
+                            op_case_of(variant, config, "large", large, embedding ? 70 : 301, true)};
   cases.back().finite_differences = false;
   check_op(cases);
 }
 
 void check_file(const LoraVariant& variant, const LoraConfig& config) {
-  std::vector<LinearShape> maps = two_maps(test_device(2));
-  Adapter adapter = trained(test_device(2), config);
+  std::vector<LinearShape> maps = two_maps(test_device(2), variant);
+  Adapter adapter = trained(test_device(2), variant, config);
   TempFolder folder;
   save_adapter(adapter, folder.path());
   std::string path = folder / "adapter_model.safetensors";
@@ -146,7 +171,7 @@ void check_file(const LoraVariant& variant, const LoraConfig& config) {
   CHECK(file.tensors.size() == maps.size() * variant.tensors().size());
   auto load = [&] { return load_adapter(folder.path(), test_device(2), maps, true); };
   Adapter loaded = load();
-  CHECK(&variant_of(loaded.config) == &variant);
+  for (const LoraModule& module : loaded.modules) CHECK(module.variant == &variant);
   auto before = adapter.tensors(), after = loaded.tensors();
   REQUIRE(before.size() == after.size());
   for (std::size_t i = 0; i < before.size(); ++i) {
@@ -181,8 +206,8 @@ void check_file(const LoraVariant& variant, const LoraConfig& config) {
 
 void check_merge(const LoraVariant& variant, const LoraConfig& config) {
   Setting s{test_device(2), DType::f32, seed};
-  Adapter adapter = trained(s.device, config);
-  std::vector<LinearShape> maps = two_maps(s.device);
+  Adapter adapter = trained(s.device, variant, config);
+  std::vector<LinearShape> maps = two_maps(s.device, variant);
   for (std::size_t i = 0; i < maps.size(); ++i) {
     const LinearShape& map = maps[i];
     LoraModule& module = adapter.modules[i];
@@ -199,10 +224,10 @@ void check_merge(const LoraVariant& variant, const LoraConfig& config) {
       merge(name == "weight" ? merged.w : merged.bias, name, {half_weight});
       merge(name == "weight" ? back.w : back.bias, name, {half_weight, -half_weight});
     }
-    Tensor x = s.constant({6, map.in}, 3);
+    Tensor x = input_of(variant, s, map);
     auto apart = forward(variant, x, base, module, {half_weight, {}, {}}).values<float>();
-    auto together = linear(x, merged.w, merged.bias).values<float>();
-    auto undone = linear(x, back.w, back.bias).values<float>(), alone = linear(x, base.w, base.bias).values<float>();
+    auto together = of_base(variant, x, merged).values<float>();
+    auto undone = of_base(variant, x, back).values<float>(), alone = of_base(variant, x, base).values<float>();
     double effect = 0;
     for (std::size_t k = 0; k < apart.size(); ++k) {
       CHECK(std::abs(together[k] - apart[k]) <= 1e-5 * (std::abs(apart[k]) + 10));
@@ -233,7 +258,7 @@ void check_variant(const LoraVariant& variant, const std::vector<VariantCase>& c
   CHECK(std::count(all.begin(), all.end(), &variant) == 1);
   for (const VariantCase& each : cases) {
     CAPTURE(each.name);
-    REQUIRE(&variant_of(each.config) == &variant);
+    REQUIRE(&variant_of(each.config, two_maps(test_device(2), variant).front()) == &variant);
     REQUIRE(each.config.lora_alpha != static_cast<double>(each.config.r));
     check_start(variant, each.config);
     check_forward(variant, each);

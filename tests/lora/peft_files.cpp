@@ -27,8 +27,9 @@ std::string adapter_folder(const std::string& family) { return shared("golden/fa
 }  // namespace
 
 TEST_CASE("what PEFT wrote is read, and written again as PEFT wrote it") {
-  for (std::string family : {"opt", "gpt2", "llama", "llama-rslora", "llama-regex", "llama-patterns", "llama-layers",
-                             "llama-lorabias", "llama-dora", "opt-bias", "llama-savehead", "qwen2", "mistral"}) {
+  for (std::string family :
+       {"opt", "gpt2", "llama", "llama-rslora", "llama-regex", "llama-patterns", "llama-layers", "llama-lorabias",
+        "llama-dora", "opt-bias", "llama-savehead", "llama-tokens", "qwen2", "mistral"}) {
     INFO(family);
     std::string from = adapter_folder(family);
     if (from.empty()) continue;
@@ -85,12 +86,28 @@ TEST_CASE("a fresh adapter's configuration is PEFT's, field by field") {
   CHECK(get(folder / "adapter_config.json") == with_sorted_targets(from + "/adapter_config.json"));
 }
 
-TEST_CASE("PEFT's variants that are not supported are refused by the field's name") {
-  std::vector<std::pair<std::string, std::string>> variants{{"llama-tokens", "trainable_token_indices"}};
-  for (const auto& [family, field] : variants) {
-    std::string from = adapter_folder(family);
-    if (from.empty()) continue;
-    std::string text = message_of<InputError>([&, &from = from] { load_adapter(from, test_device(1), {}, false); });
-    CHECK(contains(text, "adapter_config.json: " + field + ": expected "));
+TEST_CASE("of an adapted embedding all comes back but the base's table, which PEFT writes too") {
+  std::string from = adapter_folder("llama-embedlora");
+  if (from.empty()) return;
+  std::string path = from + "/adapter_model.safetensors";
+  std::vector<LinearShape> all = adapter_outline(from);
+  SafetensorsFile theirs = open_safetensors(path);
+  const StoredTensor* table = theirs.find("base_model.model.model.embed_tokens.base_layer.weight");
+  REQUIRE(table);
+  auto base = [&](const std::string& name) { return name == "model.embed_tokens.weight" ? table : nullptr; };
+  std::vector<std::string> warnings;
+  Adapter adapter = load_adapter(from, test_device(1), all, false, &warnings, DType::f32, base);
+  CHECK(warnings.empty());
+  TempFolder folder;
+  save_adapter(adapter, folder.path());
+  CHECK(get(folder / "adapter_config.json") == with_sorted_targets(from + "/adapter_config.json"));
+  SafetensorsFile ours = open_safetensors(folder / "adapter_model.safetensors");
+  CHECK(ours.tensors.size() + 1 == theirs.tensors.size());
+  for (const StoredTensor& tensor : ours.tensors) {
+    INFO(tensor.name);
+    const StoredTensor* same = theirs.find(tensor.name);
+    REQUIRE(same);
+    CHECK(same->shape == tensor.shape);
+    CHECK(has_values_of(tensor, *same));
   }
 }

@@ -88,10 +88,11 @@ std::vector<std::string> golden_folders() {
 std::vector<std::string> shared_golden_folders(const std::string& shared) {
   std::vector<std::string> folders;
   for (const char* name :
-       {"opt",         "gpt2",           "gpt_neox",   "granite",        "llama",    "llama-rslora",
-        "llama-regex", "llama-lorabias", "llama-dora", "llama-savehead", "opt-bias", "llama-linear",
-        "llama-yarn",  "mistral",        "olmo2",      "olmo3",          "smollm3",  "qwen2",
-        "qwen3",       "gemma",          "gemma2",     "gemma3_text",    "phi3",     "phi3-longrope"})
+       {"opt",          "gpt2",           "gpt_neox",   "granite",        "llama",    "llama-rslora",
+        "llama-regex",  "llama-lorabias", "llama-dora", "llama-savehead", "opt-bias", "llama-embedlora",
+        "llama-tokens", "llama-linear",   "llama-yarn", "mistral",        "olmo2",    "olmo3",
+        "smollm3",      "qwen2",          "qwen3",      "gemma",          "gemma2",   "gemma3_text",
+        "phi3",         "phi3-longrope"})
     folders.push_back(shared + "/golden/families/" + name);
   return folders;
 }

@@ -74,6 +74,18 @@ CASES = {
                                              rope_parameters=dict(full_attention=dict(rope_type="linear", factor=2.0, rope_theta=5000.0),
                                                                   sliding_attention=dict(rope_type="default", rope_theta=100.0))),
                dict(target_modules=["q_proj", "k_proj", "v_proj", "o_proj", "up_proj"])),
+    # Tied and scaled; then tied, of another orientation; with lengths.
+    "gemma3-embedding": (transformers.Gemma3TextConfig(**{**LLAMA, "num_hidden_layers": 1}, head_dim=10, query_pre_attn_scalar=12, layer_types=["full_attention"]),
+                         dict(target_modules=["embed_tokens", "q_proj"], rank_pattern={"embed_tokens": 2}, use_rslora=True)),
+    "gpt2-embedding": (transformers.GPT2Config(vocab_size=VOCAB, n_embd=12, n_layer=1, n_head=2, n_positions=40, bos_token_id=0, eos_token_id=0),
+                       dict(target_modules=["wte", "c_fc"], fan_in_fan_out=True)),
+    "llama-embedding-dora": (transformers.LlamaConfig(**{**LLAMA, "num_hidden_layers": 1}), dict(target_modules=["embed_tokens", "v_proj"], use_dora=True)),
+    "llama-tokens-tied": (transformers.LlamaConfig(**{**LLAMA, "num_hidden_layers": 1}, tie_word_embeddings=True),
+                          dict(target_modules=["q_proj"], trainable_token_indices={"lm_head": [11, 3, 40], "embed_tokens": [11, 3, 40]})),
+    "opt-tokens": (transformers.OPTConfig(**{**OPT, "num_hidden_layers": 1}, word_embed_proj_dim=12, do_layer_norm_before=False, tie_word_embeddings=False),
+                   dict(target_modules=["v_proj"], trainable_token_indices={"embed_tokens": [7, 52], "lm_head": [20]})),
+    "gemma2-tokens": (transformers.Gemma2Config(**{**LLAMA, "num_hidden_layers": 1}, head_dim=10, query_pre_attn_scalar=12, final_logit_softcapping=2.5),
+                      dict(target_modules=["k_proj"], trainable_token_indices=[5, 50, 9, 4, 31])),
     "phi3": (transformers.Phi3Config(**LLAMA, sliding_window=6), dict(target_modules=["qkv_proj", "gate_up_proj"])),
     # Rows of 13 and 18 tokens are long ones, the others short, the two of the first batch are one of each.
     "phi3-longrope": (transformers.Phi3Config(**{**LLAMA, "num_hidden_layers": 1}, original_max_position_embeddings=12, partial_rotary_factor=0.7,
@@ -152,7 +164,9 @@ def make_case(folder, config, lora):
         optimiser.step()
         losses.append(loss.item())
     save_adapter(adapted, folder / "adapter_trained")
-    tensors["merged_logits"] = logits(adapted.merge_and_unload(), rows)
+    # PEFT merges an adapted embedding into the head that is tied to it.
+    corrupt = config.tie_word_embeddings and any("lora_embedding_A" in n for n, _ in adapted.named_parameters())
+    tensors["merged_logits"] = logits(adapted if corrupt else adapted.merge_and_unload(), rows)
     save_file(tensors, folder / "golden.safetensors")
     facts |= dict(loss_before_each_step=losses, steps=STEPS, batch_size=BATCH, lr=LR, weight_decay=DECAY, trainable=sum(p.numel() for p in trained),
                   versions=dict(torch=torch.__version__, transformers=transformers.__version__, peft=peft.__version__))

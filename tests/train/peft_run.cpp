@@ -5,6 +5,7 @@
 #include <filesystem>
 
 #include "lora/adapter_file.h"
+#include "models/base_tensors.h"
 #include "models/merged_model.h"
 #include "models/trained_parameters.h"
 #include "tests/device/test_device.h"
@@ -22,7 +23,12 @@ void check_run(const std::string& folder) {
   GoldenCase golden = read_golden_case(folder);
   DevicePtr device = test_device(2);
   auto model = load_model(folder + "/model", device, {.precision = Precision::f32});
-  Adapter adapter = load_adapter(folder + "/adapter", device, model->linear_shapes(), true);
+  BaseTensors stored(*model, folder + "/model");
+  auto load = [&](const char* name, bool trainable) {
+    return load_adapter(folder + name, device, model->adaptable_shapes(), trainable, nullptr, DType::f32,
+                        [&](const std::string& name) { return stored.find_tied(name); });
+  };
+  Adapter adapter = load("/adapter", true);
   put_parameters(*model, adapter);
 
   std::vector<double> losses;
@@ -44,7 +50,7 @@ void check_run(const std::string& folder) {
     CHECK(std::abs(losses[i] - peft) <= 1e-4 * peft);
   }
 
-  Adapter trained = load_adapter(folder + "/adapter_trained", device, model->linear_shapes(), false);
+  Adapter trained = load("/adapter_trained", false);
   auto ours = adapter.tensors(), theirs = trained.tensors();
   REQUIRE(ours.size() == theirs.size());
   for (std::size_t i = 0; i < ours.size(); ++i) {
