@@ -5,6 +5,7 @@
 #include "io/json.h"
 #include "lora/adapter_config_json.h"
 #include "lora/patterns.h"
+#include "lora/text_part.h"
 #include "lora/variant.h"
 
 namespace loragrad {
@@ -110,10 +111,14 @@ std::string adapter_config_text(const Adapter& adapter) {
   file.set("init_lora_weights", standard ? Json(true) : Json(std::string(name_of(config.init_lora_weights))));
   for (const char* off : {"use_qalora", "ensure_weight_tying"}) file.set(off, false);
   for (const char* unused :
-       {"auto_mapping", "revision", "exclude_modules", "layers_to_transform", "layers_pattern", "layer_replication",
-        "target_parameters", "megatron_config", "eva_config", "corda_config", "lora_ga_config", "velora_config",
-        "alora_invocation_tokens", "monteclora_config", "use_bdlora", "arrow_config", "kasa_config"})
+       {"auto_mapping", "revision", "layers_to_transform", "layers_pattern", "layer_replication", "target_parameters",
+        "megatron_config", "eva_config", "corda_config", "lora_ga_config", "velora_config", "alora_invocation_tokens",
+        "monteclora_config", "use_bdlora", "arrow_config", "kasa_config"})
     file.set(unused, nullptr);
+  // In a model with other parts, q_proj is a module of those as well.
+  bool text_part = std::all_of(adapter.modules.begin(), adapter.modules.end(),
+                               [](const LoraModule& module) { return spelling_of(module.name) == Spelling::part; });
+  file.set("exclude_modules", text_part && !adapter.modules.empty() ? Json("(?!model\\.language_model\\.).*") : Json());
   Json::Array saved(config.modules_to_save.begin(), config.modules_to_save.end());
   file.set("modules_to_save", saved.empty() ? Json() : Json(saved));
   file.set("trainable_token_indices", token_indices(config.trainable_token_indices));

@@ -18,6 +18,7 @@
 #include "lora/matching.h"
 #include "lora/on_original_base.h"
 #include "lora/patterns.h"
+#include "lora/respelled_adapter.h"
 #include "lora/rounded_values.h"
 #include "lora/saved_modules.h"
 #include "lora/trained_rows.h"
@@ -53,6 +54,7 @@ std::vector<LinearShape> select_modules(AdapterConfigFile& file, const std::stri
   TargetModules& targets = file.config.target_modules;
   TargetSelection selection = select_targets(targets, all);
   std::vector<LinearShape> modules = within(file.limits, selection.modules, targets, all);
+  bool left_out = modules.size() < selection.modules.size();
   const std::vector<std::string>& saved = file.config.modules_to_save;  // never adapted too
   std::erase_if(modules, [&](const LinearShape& shape) { return is_saved_module(saved, shape.name); });
   if (modules.empty()) {
@@ -66,7 +68,7 @@ std::vector<LinearShape> select_modules(AdapterConfigFile& file, const std::stri
     warnings->push_back(path + ": target_modules: " + list_text(names, 200) +
                         (names.size() == 1 ? " matches" : " match") + " no module of the model");
   }
-  if (file.limits.any()) {
+  if (left_out) {
     targets = {};
     for (const LinearShape& shape : modules) targets.names.push_back(shape.name);
   }
@@ -187,12 +189,16 @@ void save_adapter(const Adapter& trained, const std::string& folder) {
   write_file(folder + config_file, adapter_config_text(adapter));
 }
 
-Adapter load_adapter(const std::string& folder, const DevicePtr& device, const std::vector<LinearShape>& all,
+Adapter load_adapter(const std::string& folder, const DevicePtr& device, const std::vector<LinearShape>& of_model,
                      bool trainable, std::vector<std::string>* warnings, DType dtype, const FindBaseTensor& base) {
   require_adapter_folder(folder);
   AdapterConfigFile file = read_adapter_config_file(folder + config_file, warnings);
   AdapterTensors tensors(folder);
   fill_targets(file, tensors, folder + config_file, warnings);
+  Spelling own = spelling_of(of_model.empty() ? "" : of_model.front().name), theirs = spelling_in(tensors, own);
+  std::vector<LinearShape> all = of_model;
+  if (theirs != own)
+    for (LinearShape& map : all) map.name = spelled(map.name, theirs);
   std::vector<LinearShape> modules = select_modules(file, folder + config_file, all, warnings);
   check_tying(file, folder + config_file, modules, warnings);
   ModuleRanks ranks(file.config);
@@ -219,8 +225,13 @@ Adapter load_adapter(const std::string& folder, const DevicePtr& device, const s
   auto rows = trained_rows(file.config, tensors, all, complaints);
   for (const auto& [each, tensor] : rows) expected.insert(rows_name(each.module));
   std::map<std::string, const StoredTensor*> trained;
+  std::size_t of_other_parts = 0;
   for (const auto& [name, tensor] : tensors.all()) {
     if (expected.count(name)) continue;
+    if (theirs != Spelling::itself && !is_in_text_part(name)) {
+      ++of_other_parts;
+      continue;
+    }
     if (std::string parameter = trained_parameter(file.config, adapted, name); !parameter.empty()) {
       trained[parameter] = tensor;
       continue;
@@ -236,6 +247,9 @@ Adapter load_adapter(const std::string& folder, const DevicePtr& device, const s
     throw InputError(tensors.path() + ": expected the tensors of the modules that " + (config_file + 1) +
                      " selects from the model, found " + wrong);
 
+  if (warnings && of_other_parts > 0)
+    warnings->push_back(tensors.path() + ": " + std::to_string(of_other_parts) +
+                        " tensors are of other parts than the text model: they count for nothing here");
   Adapter adapter;
   adapter.config = file.config;
   adapter.base_model = file.base_model;
@@ -262,6 +276,7 @@ Adapter load_adapter(const std::string& folder, const DevicePtr& device, const s
     each.values = read_tensor(*tensor, shape, device, dtype, trainable, tensors.path());
     adapter.rows_of_base.push_back(std::move(each));
   }
+  if (theirs != own) respell(adapter, own);
   return adapter;
 }
 

@@ -13,13 +13,13 @@ namespace loragrad {
 void save_adapter(const Adapter& adapter, const std::string& folder);
 
 /// Reads a PEFT adapter folder (lora/adapter_tensors.h says what a folder that is none gets). Every field and tensor is
-/// used or named: InputError for a variant that changes the result and is not supported (DoRA, bias, modules_to_save,
-/// ...), for tensors that do not fit `all` (shapes, names), for missing and unexpected tensors (all of them in one
-/// message), for NaN and Inf. Trainable when `trainable`. f16, bf16 and f64 tensors are converted to `dtype`.
-/// exclude_modules and layers_to_transform are resolved: what comes back names the modules that they leave. Without
-/// target_modules the tensors say which modules. Parameters of the base that are stored too are read where `base` has
-/// the same, and an InputError where it has others. `warnings` gets one line for each thing that was ignored without
-/// effect.
+/// used or named: InputError for a variant that changes the result and is not supported, for tensors that do not fit
+/// `all` (shapes, names), for missing and unexpected tensors (all of them in one message), for NaN and Inf. Trainable
+/// when `trainable`. f16, bf16 and f64 tensors are converted to `dtype`. exclude_modules and layers_to_transform are
+/// resolved: what comes back names the modules that they leave, if they leave any out. Without target_modules the
+/// tensors say which. A text model's modules may be spelled otherwise than in `all` (lora/text_part.h); what is other
+/// parts' is ignored. Parameters of the base that are stored too are read where `base` has the same, and an InputError
+/// where it has others. `warnings` gets one line for each thing that was ignored.
 Adapter load_adapter(const std::string& folder, const DevicePtr& device, const std::vector<LinearShape>& all,
                      bool trainable, std::vector<std::string>* warnings = nullptr, DType dtype = DType::f32,
                      const FindBaseTensor& base = {});

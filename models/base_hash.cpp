@@ -8,6 +8,7 @@
 
 #include "engine/error.h"
 #include "io/stored_values.h"
+#include "lora/text_part.h"
 
 namespace loragrad {
 namespace {
@@ -75,8 +76,9 @@ std::string config_text(const ModelConfig& c) {
 std::string base_hash(const CausalLm& model, const BaseTensors& tensors) {
   Fnv1a hash;
   hash.add(config_text(model.config()));
+  // Of a text part they are those of the model by itself.
   std::vector<std::string> names;
-  for (const auto& [name, parameter] : model.parameters()) names.push_back(name);
+  for (const auto& [name, parameter] : model.parameters()) names.push_back(spelled(name, Spelling::itself));
   std::sort(names.begin(), names.end());
   for (const std::string& name : names) {
     const StoredTensor* tensor = tensors.find_tied(name);

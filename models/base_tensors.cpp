@@ -2,6 +2,7 @@
 
 #include <cstring>
 
+#include "lora/text_part.h"
 #include "models/family.h"
 
 namespace loragrad {
@@ -10,6 +11,8 @@ const StoredTensor* find_stored(const SafetensorsFile& file, const std::string& 
   if (const StoredTensor* stored = file.find(name)) return stored;
   std::string other = name.starts_with(base_prefix) ? name.substr(base_prefix.size()) : base_prefix + name;
   if (const StoredTensor* stored = file.find(other)) return stored;
+  for (Spelling spelling : {Spelling::in_files, Spelling::part, Spelling::itself})
+    if (const StoredTensor* stored = file.find(spelled(name, spelling))) return stored;
   return name == head_name ? file.find("embed_out.weight") : nullptr;
 }
 
@@ -27,7 +30,8 @@ BaseTensors::BaseTensors(const CausalLm& model, const std::string& folder)
 const StoredTensor* BaseTensors::find_tied(const std::string& name) const {
   const StoredTensor* stored = find(name);
   if (!stored && tied_ && name == head_name) stored = find(embedding_);
-  if (!stored && tied_ && name == embedding_) stored = find(head_name);
+  if (!stored && tied_ && spelled(name, Spelling::itself) == spelled(embedding_, Spelling::itself))
+    stored = find(head_name);
   return stored;
 }
 

@@ -7,7 +7,7 @@
 namespace loragrad {
 
 /// The tensor of a parameter: a file may leave out the family's base prefix ("model.", models/family.h), or have it
-/// before a name without it ("model.lm_head.weight"); GPT-NeoX's call the head embed_out, as nobody else does. Null where
+/// before a name without it ("model.lm_head.weight"); a text part is spelled in several ways (lora/text_part.h); GPT-NeoX's call the head embed_out, as nobody else does. Null where
 /// there is none.
 const StoredTensor* find_stored(const SafetensorsFile& file, const std::string& name, const std::string& base_prefix);
 

@@ -70,7 +70,9 @@ void ConfigReader::require_divisor(const char* key, std::int64_t heads, std::int
 }
 
 void ConfigReader::fail(const char* key, std::int64_t found, const std::string& expected) const {
-  throw InputError(root_.where() + ": " + key + ": expected " + expected + ", found " + std::to_string(found));
+  std::string path = root_.path();
+  throw InputError(root_.where() + ": " + (path.empty() ? "" : path + ".") + key + ": expected " + expected +
+                   ", found " + std::to_string(found));
 }
 
 namespace {

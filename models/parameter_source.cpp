@@ -10,7 +10,7 @@ LinearLayer ParameterSource::linear(const std::string& name, std::int64_t in, st
                                     WeightLayout layout) {
   Shape shape = layout == WeightLayout::out_in ? Shape{out, in} : Shape{in, out};
   ParameterSlot w = matrix(name + ".weight", shape, layout, start);
-  return LinearLayer(name, w, bias ? vector(name + ".bias", out, Start::zero) : nullptr);
+  return LinearLayer(in_model(name), w, bias ? vector(name + ".bias", out, Start::zero) : nullptr);
 }
 
 LayerNorm ParameterSource::layer_norm(const std::string& name, std::int64_t n, double eps) {

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "io/safetensors.h"
+#include "lora/text_part.h"
 #include "models/blocks.h"
 #include "models/model.h"
 
@@ -16,6 +17,8 @@ enum class Start { matrix, residual_matrix, one, zero };
 /// shape.
 class ParameterSource {
  public:
+  /// `text_part`: the model is a part of another, and names are those that it has there (lora/text_part.h).
+  explicit ParameterSource(bool text_part = false) : text_part_(text_part) {}
   virtual ~ParameterSource() = default;
   /// A matrix [rows, cols].
   virtual ParameterSlot matrix(const std::string& name, Shape shape, WeightLayout layout, Start start) = 0;
@@ -30,7 +33,7 @@ class ParameterSource {
 
   /// The embedding named `name` ("model.embed_tokens").
   EmbeddingLayer embedding(const std::string& name, Shape shape, const std::string& head_name, bool tied) {
-    return {name, table(name + ".weight", shape, head_name, tied)};
+    return {in_model(name), table(name + ".weight", shape, head_name, tied)};
   }
   /// A linear map named `name` ("....q_proj"), with or without a bias.
   LinearLayer linear(const std::string& name, std::int64_t in, std::int64_t out, bool bias, Start start = Start::matrix,
@@ -44,18 +47,22 @@ class ParameterSource {
   std::vector<NamedParameter> take() { return std::move(parameters_); }
 
  protected:
+  std::string in_model(const std::string& name) const { return text_part_ ? spelled(name, Spelling::part) : name; }
   ParameterSlot keep(const std::string& name, Parameter parameter) {
-    return parameters_.emplace_back(name, std::make_shared<Parameter>(std::move(parameter))).second;
+    return parameters_.emplace_back(in_model(name), std::make_shared<Parameter>(std::move(parameter))).second;
   }
+  bool text_part_;
   std::vector<NamedParameter> parameters_;
 };
 
 struct Family;
 
 /// From the tensors of a model folder. The family's base prefix ("model.", "transformer.") may be missing from names in
-/// the file, or be before those that have none; its ignored buffers may be there. `compute`: the type of products.
+/// the file, or be before those that have none; its ignored buffers may be there, and of a text part the other parts'
+/// tensors. `compute`: the type of products.
 std::unique_ptr<ParameterSource> stored_source(const std::string& folder, SafetensorsFile file, const DevicePtr& device,
-                                               const LoadOptions& options, DType compute, const Family& family);
+                                               const LoadOptions& options, DType compute, const Family& family,
+                                               bool text_part);
 /// The dtype most bytes of a folder's tensors have.
 DType stored_dtype(const SafetensorsFile& file);
 /// Fresh trainable parameters: normal(0, 0.02), residual projections divided by sqrt(2 layers), each from its own

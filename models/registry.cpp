@@ -1,6 +1,7 @@
 #include "engine/error.h"
 #include "io/needed_folder.h"
 #include "models/family.h"
+#include "models/text_config.h"
 
 namespace loragrad {
 namespace {
@@ -70,13 +71,15 @@ std::unique_ptr<CausalLm> load_model(const std::string& folder, const DevicePtr&
   require_folder_with(folder, "config.json");
   std::string config_file = folder + "/config.json";
   Json json = read_json_file(config_file);
-  JsonRef root(json, config_file);
+  bool text_part = has_text_part(json);
+  if (text_part) json = with_text_settings(JsonRef(json, config_file));
+  JsonRef whole(json, config_file), root = text_part ? whole.at("text_config") : whole;
   const Family& family = family_of(root);
   FamilyConfig found = read_config(family, root, folder);
   SafetensorsFile file = open_model_folder(folder);
   DType stored = stored_dtype(file);
   DType compute = resolve(options.precision, stored, *device);
-  auto source = stored_source(folder, std::move(file), device, options, compute, family);
+  auto source = stored_source(folder, std::move(file), device, options, compute, family, text_part);
   return ModelAssembly::assemble(found, device, compute, stored, *source);
 }
 

@@ -17,8 +17,9 @@ namespace {
 class StoredSource final : public ParameterSource {
  public:
   StoredSource(const std::string& folder, SafetensorsFile file, DevicePtr device, const LoadOptions& options,
-               DType compute, const Family& family)
-      : folder_(folder),
+               DType compute, const Family& family, bool text_part)
+      : ParameterSource(text_part),
+        folder_(folder),
         file_(std::move(file)),
         device_(std::move(device)),
         trainable_(options.trainable),
@@ -57,7 +58,8 @@ class StoredSource final : public ParameterSource {
 
   void finish() override {
     for (const StoredTensor& tensor : file_.tensors)
-      if (!used_.contains(tensor.name) && !is_ignored(tensor.name)) complaints_.unexpected(tensor.name);
+      if (!used_.contains(tensor.name) && !is_ignored(tensor.name) && !is_of_others(tensor.name))
+        complaints_.unexpected(tensor.name);
     if (std::string wrong = complaints_.text(); !wrong.empty())
       throw InputError(folder_ + ": expected the tensors that config.json calls for, found " + wrong);
   }
@@ -66,8 +68,9 @@ class StoredSource final : public ParameterSource {
   bool is_ignored(const std::string& name) const {
     return std::any_of(buffers_.begin(), buffers_.end(), [&](const auto& end) { return name.ends_with(end); });
   }
+  bool is_of_others(const std::string& name) const { return text_part_ && !is_in_text_part(name); }
   const StoredTensor* find(const std::string& name) {
-    const StoredTensor* stored = find_stored(file_, name, prefix_);
+    const StoredTensor* stored = find_stored(file_, in_model(name), prefix_);
     if (stored) used_.insert(stored->name);
     return stored;
   }
@@ -88,7 +91,7 @@ class StoredSource final : public ParameterSource {
     if (stored)
       complaints_.shape(stored->name, expected, stored->shape_text());
     else
-      complaints_.missing(name);
+      complaints_.missing(in_model(name));
     return std::make_shared<Parameter>();
   }
 
@@ -127,8 +130,9 @@ class StoredSource final : public ParameterSource {
 }  // namespace
 
 std::unique_ptr<ParameterSource> stored_source(const std::string& folder, SafetensorsFile file, const DevicePtr& device,
-                                               const LoadOptions& options, DType compute, const Family& family) {
-  return std::make_unique<StoredSource>(folder, std::move(file), device, options, compute, family);
+                                               const LoadOptions& options, DType compute, const Family& family,
+                                               bool text_part) {
+  return std::make_unique<StoredSource>(folder, std::move(file), device, options, compute, family, text_part);
 }
 
 DType stored_dtype(const SafetensorsFile& file) {

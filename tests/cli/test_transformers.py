@@ -1,7 +1,7 @@
 """transformers reads the models that we wrote, and computes what we do. Needs a Python that has it: LORAGRAD_PYTHON.
 
 Adapters and what they merge into are compared by tests/peft."""
-import json, subprocess, unittest
+import json, pathlib, subprocess, unittest
 
 from support import PYTHON, SHARED, CliTest, needs_python
 
@@ -32,6 +32,16 @@ class Transformers(CliTest):
         done = subprocess.run([PYTHON, "-c", COMPARE, str(model), str(rows), str(ours)], capture_output=True, text=True)
         self.assertEqual(0, done.returncode, done.stderr)
         self.assertLess(float(done.stdout.split()[-1]), 2e-4)
+
+    def test_the_text_part_of_a_model_that_reads_images(self):
+        golden = pathlib.Path(__file__).parents[1] / "models" / "golden" / "gemma3-images"
+        model, rows = golden / "model", golden / "rows.jsonl"
+        common = ["train", "--model", model, "--data", rows, "--steps", 6, "--lr", 1e-2]
+        self.ok(*common, "--output", self.folder / "adapter", "--rank", 3, "--alpha", 7, "--target", "q_proj,v_proj")
+        self.ok("merge", "--model", model, "--adapter", self.folder / "adapter", "--output", self.folder / "merged")
+        self.same_logits(self.folder / "merged", rows)
+        self.ok(*common, "--output", self.folder / "full", "--full")
+        self.same_logits(self.folder / "full", rows)
 
     def test_all_parameters_trained(self):
         for name in FAMILIES:

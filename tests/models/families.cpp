@@ -73,6 +73,7 @@ TEST_CASE("families name the class that transformers has") {
   for (const std::string& folder : golden_folders()) {
     Json json = read_json_file(folder + "/model/config.json");
     JsonRef config(json, folder);
+    if (config.find("text_config")) continue;  // the whole has a class of its own
     CHECK(config.at("architectures")[0].string() == family_named(config.at("model_type").string()).architecture);
   }
 }

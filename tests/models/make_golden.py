@@ -22,6 +22,7 @@ OPT = dict(vocab_size=VOCAB, hidden_size=20, ffn_dim=28, num_hidden_layers=2, nu
 NEOX = dict(vocab_size=VOCAB, hidden_size=24, intermediate_size=36, num_hidden_layers=2, num_attention_heads=4, max_position_embeddings=40,
             bos_token_id=1, eos_token_id=2, pad_token_id=None)
 LLAMA3 = dict(rope_type="llama3", factor=4.0, low_freq_factor=1.0, high_freq_factor=4.0, original_max_position_embeddings=12)
+VISION = dict(hidden_size=6, intermediate_size=5, num_hidden_layers=1, num_attention_heads=1, image_size=4, patch_size=2, num_channels=1)
 CASES = {
     "opt": (transformers.OPTConfig(**OPT, word_embed_proj_dim=20), dict(target_modules=["q_proj", "v_proj"])),
     "opt-350m": (transformers.OPTConfig(**OPT, word_embed_proj_dim=12, do_layer_norm_before=False), dict(target_modules="all-linear")),
@@ -90,6 +91,12 @@ CASES = {
     # Rows of 13 and 18 tokens are long ones, the others short, the two of the first batch are one of each.
     "phi3-longrope": (transformers.Phi3Config(**{**LLAMA, "num_hidden_layers": 1}, original_max_position_embeddings=12, partial_rotary_factor=0.7,
                                               rope_scaling=dict(rope_type="longrope", short_factor=[1.0, 1.5], long_factor=[4.0, 9.0])), dict(target_modules=["qkv_proj", "o_proj"])),
+    # Models that read images too, whose text models are of families here. PEFT's q_proj is a module of the images' part as well.
+    "gemma3-images": (transformers.Gemma3Config(text_config=dict(**{**LLAMA, "num_hidden_layers": 2}, head_dim=10, query_pre_attn_scalar=12, sliding_window=5,
+                                                                 layer_types=["sliding_attention", "full_attention"]), vision_config=VISION, mm_tokens_per_image=1),
+                      dict(target_modules=["q_proj", "v_proj", "down_proj"])),
+    "llava": (transformers.LlavaConfig(text_config=dict(**{**LLAMA, "num_hidden_layers": 1}, model_type="llama"), vision_config=dict(VISION, model_type="clip_vision_model")),
+              dict(target_modules=r"model\.language_model\..*\.(k_proj|o_proj|up_proj)", rank_pattern={r"model\.language_model\.layers\.0\.self_attn\.k_proj": 2})),
 }
 
 
@@ -126,11 +133,16 @@ def greedy(model, prompt):
     return dict(prompt=prompt, ids=ids[len(prompt):])
 
 
+def class_of(config):
+    known = type(config) in transformers.AutoModelForCausalLM._model_mapping
+    return transformers.AutoModelForCausalLM if known else transformers.AutoModelForImageTextToText
+
+
 def make_case(folder, config, lora):
     generator = torch.Generator().manual_seed(11)
     noise = lambda shape, scale: torch.randn(shape, generator=generator) * scale
     torch.manual_seed(11)
-    model = transformers.AutoModelForCausalLM.from_config(config, attn_implementation="eager")
+    model = class_of(config).from_config(config, attn_implementation="eager")
     with torch.no_grad():
         for name, p in model.named_parameters():
             p.copy_(noise(p.shape, 0.9 / p.shape[-1] ** 0.5) if p.dim() == 2 else noise(p.shape, 0.15) + (0 if "bias" in name else 1))
@@ -139,7 +151,7 @@ def make_case(folder, config, lora):
     rows = make_rows(generator)
     (folder / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
 
-    model = transformers.AutoModelForCausalLM.from_pretrained(folder / "model", dtype=torch.float64, attn_implementation="eager").eval()
+    model = class_of(config).from_pretrained(folder / "model", dtype=torch.float64, attn_implementation="eager").eval()
     tensors = {"base_logits": logits(model, rows)}
     facts = {"base_loss": mean_loss(model, rows).item()}
     adapted = get_peft_model(model, LoraConfig(r=3, lora_alpha=8, lora_dropout=0.0, task_type="CAUSAL_LM", **lora)).eval()
@@ -152,9 +164,10 @@ def make_case(folder, config, lora):
 
     if "longrope" in str(config): facts["greedy"] = [greedy(adapted, row["input_ids"][:length]) for row, length in zip(rows, (7, 12, 1, 11, 13))]
 
-    trained = [p for p in adapted.parameters() if p.requires_grad]
+    adapted_names = [(n, p) for n, p in adapted.named_parameters() if p.requires_grad]
+    trained = [p for _, p in adapted_names]
     mean_loss(adapted, rows[:BATCH]).backward()
-    tensors |= {"grad." + n.replace(".default", ""): p.grad.float() for n, p in adapted.named_parameters() if p.requires_grad}
+    tensors |= {"grad." + n.replace(".default", ""): p.grad.float() for n, p in adapted.named_parameters() if p.grad is not None}
     optimiser = torch.optim.AdamW(trained, lr=LR, weight_decay=DECAY)
     losses = []
     for step in range(STEPS):
@@ -168,7 +181,7 @@ def make_case(folder, config, lora):
     corrupt = config.tie_word_embeddings and any("lora_embedding_A" in n for n, _ in adapted.named_parameters())
     tensors["merged_logits"] = logits(adapted if corrupt else adapted.merge_and_unload(), rows)
     save_file(tensors, folder / "golden.safetensors")
-    facts |= dict(loss_before_each_step=losses, steps=STEPS, batch_size=BATCH, lr=LR, weight_decay=DECAY, trainable=sum(p.numel() for p in trained),
+    facts |= dict(loss_before_each_step=losses, steps=STEPS, batch_size=BATCH, lr=LR, weight_decay=DECAY, trainable=sum(p.numel() for n, p in adapted_names if "vision_tower" not in n),
                   versions=dict(torch=torch.__version__, transformers=transformers.__version__, peft=peft.__version__))
     (folder / "golden.json").write_text(json.dumps(facts, indent=1) + "\n")
     print(folder.name, facts["base_loss"], facts["adapted_loss"], losses[-1])
