@@ -153,7 +153,7 @@ int run_check(const Words& words) {
     throw UsageError("--profile: expected memory, found \"time\", which takes steps, and check takes none");
   TrainingPlan plan = plan_training(train);
   // Whether it could be written; nothing is left behind.
-  if (flags.given("output")) TrainingOutput(train.training.output, train.training.overwrite);
+  if (flags.given("output")) RunFolder(train.training.output, train.training.overwrite, train.training.save.resume);
   if (std::int64_t count = other_labels(plan.data.train); count > 0)
     warn(fmt::format("{}: {} labels ask for other tokens than those at their places", plan.data.train.path, count));
   // Opened after the forecast, which counts what the process holds; the head's rows are looked at for an adapter alone.

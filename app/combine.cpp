@@ -87,7 +87,7 @@ int run_combine(const Words& words) {
   std::vector<WeightedAdapter> adapters = open_all(arguments);
   std::string base_hash = common_base_hash(folders, adapters);
   catch_interrupts();
-  TrainingOutput output(output_folder, overwrite);
+  OutputFolder output(output_folder, overwrite);
   Combination made = combine(adapters, options);
   output.save_adapter(made.adapter, made_adapter_card(made.adapter.base_model, base_hash, how_text(method, options),
                                                       adapter_arguments));

@@ -86,7 +86,7 @@ int run_convert(const Words& words) {
     check_file(output, overwrite);
     write_gguf_adapter(adapter, model->config(), output);
   } else {
-    TrainingOutput folder(output, overwrite);
+    OutputFolder folder(output, overwrite);
     if (format == "mlx") {
       write_mlx_adapter(adapter, model->linear_shapes(), model->config().num_hidden_layers, folder.file(""));
       std::string card =

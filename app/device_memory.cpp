@@ -9,9 +9,13 @@
 namespace loragrad {
 
 std::vector<std::pair<const char*, std::size_t>> forecast_parts(const Forecast& f) {
-  std::vector<std::pair<const char*, std::size_t>> parts{
-      {"weights", f.weights},         {"trained", f.trained},     {"optimiser", f.optimiser},
-      {"activations", f.activations}, {"workspace", f.workspace}, {"process", f.own_memory ? 0 : f.process}};
+  std::vector<std::pair<const char*, std::size_t>> parts{{"weights", f.weights},
+                                                         {"trained", f.trained},
+                                                         {"optimiser", f.optimiser},
+                                                         {"activations", f.activations},
+                                                         {"workspace", f.workspace},
+                                                         {"checkpoint", f.own_memory ? 0 : f.checkpoint},
+                                                         {"process", f.own_memory ? 0 : f.process}};
   std::erase_if(parts, [](const auto& part) { return part.second == 0; });
   return parts;
 }

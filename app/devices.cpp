@@ -49,6 +49,15 @@ void DeviceFlags::add(Flags& flags, bool takes_tf32) {
 
 int DeviceFlags::thread_count() const { return threads > 0 ? static_cast<int>(threads) : available_threads(); }
 
+std::string DeviceFlags::words(const Device& device) const {
+  if (device.shares_host_memory()) return fmt::format("cpu, {} by {}", kernel_set(), gemm_library());
+  const cuda::GpuInfo* first = first_fit();
+  int index = choice.starts_with(numbered) ? std::stoi(choice.substr(numbered.size())) : first ? first->index : 0;
+  for (const cuda::GpuInfo& gpu : cuda::machine().gpus)
+    if (gpu.index == index) return gpu.name;
+  return std::string(device.name());
+}
+
 ChosenDevice DeviceFlags::open(std::optional<std::size_t> limit) const {
   bool is_auto = choice == "auto";
   const cuda::GpuInfo* fit = choice == "cpu" ? nullptr : first_fit();

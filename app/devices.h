@@ -50,6 +50,8 @@ struct DeviceFlags {
   /// takes no more than `limit` bytes of its memory. UsageError where the GPU that is asked for is not there, and for
   /// --tf32 without one; IoError where something that it needs is missing.
   ChosenDevice open(std::optional<std::size_t> limit = {}) const;
+  /// What computes there, in words that differ where results may, by the last bits: "cpu, avx512_bf16 by oneDNN 2.6.3".
+  std::string words(const Device& device) const;
   /// Of the processor: as the flag says, or all that may be used.
   int thread_count() const;
 };

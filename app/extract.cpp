@@ -67,7 +67,7 @@ int run_extract(const Words& words) {
   warn_of_config(*outline);
   check_targets(options.targets, outline->linear_shapes());
   catch_interrupts();
-  TrainingOutput output(output_folder, overwrite);
+  OutputFolder output(output_folder, overwrite);
   options.progress = [](std::size_t done, std::size_t all) {
     stop_if_interrupted();
     if (done % std::max<std::size_t>(1, all / 10) == 0)  // ten lines where there is no bar

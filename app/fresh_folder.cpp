@@ -5,6 +5,7 @@
 #include "data/byte_level.h"
 #include "engine/error.h"
 #include "io/atomic.h"
+#include "io/fnv.h"
 #include "io/mapped_file.h"
 #include "models/family.h"
 
@@ -50,7 +51,10 @@ Json bytes_tokenizer_json() {
 }  // namespace
 
 FreshFolder::FreshFolder(const std::string& config_file, Tokenizer tokenizer, std::vector<TokenId> config_ends)
-    : tokenizer_(std::move(tokenizer)), config_(read_json_file(config_file)), end_tokens_(std::move(config_ends)) {
+    : tokenizer_(std::move(tokenizer)),
+      files_(tokenizer_files(tokenizer_)),
+      config_(read_json_file(config_file)),
+      end_tokens_(std::move(config_ends)) {
   std::string type = JsonRef(config_, config_file).at("model_type").string();
   if (auto own = tokenizer_.end_token(); own && end_tokens_.empty()) end_tokens_ = {*own};
   config_.set("architectures", Json::Array{family_named(type).architecture});
@@ -62,6 +66,12 @@ FreshFolder::FreshFolder(const std::string& config_file, Tokenizer tokenizer, st
   config_.set("dtype", "float32");
 }
 
+std::string FreshFolder::config_hash() const {
+  Fnv1a hash;
+  hash.add(config_.dump(-1, true));
+  return hash.text();
+}
+
 void FreshFolder::write(const std::string& folder) const {
   write_file(folder + "/config.json", config_.dump(2) + "\n");
   Json generation{Json::Object{}};
@@ -69,24 +79,25 @@ void FreshFolder::write(const std::string& folder) const {
     if (const Json* value = config_.find(key); value && !std::holds_alternative<std::nullptr_t>(value->value()))
       generation.set(key, *value);
   write_file(folder + "/generation_config.json", generation.dump(2) + "\n");
-  write_tokenizer(folder);
+  for (const auto& [name, content] : files_) write_file(folder + "/" + name, content);
 }
 
-void FreshFolder::write_tokenizer(const std::string& folder) const {
+FreshFolder::Files FreshFolder::tokenizer_files(const Tokenizer& tokenizer) {
   namespace fs = std::filesystem;
-  const std::vector<std::string>& files = tokenizer_.files();
-  bool alone = files.size() == 1;
-  if (!files.empty() && !alone) {
-    for (const std::string& file : files)
-      write_file((fs::path(folder) / fs::path(file).filename()).string(), read_file(file));
-    return;
+  const std::vector<std::string>& paths = tokenizer.files();
+  Files files;
+  bool alone = paths.size() == 1;
+  if (!paths.empty() && !alone) {
+    for (const std::string& path : paths) files.emplace_back(fs::path(path).filename().string(), read_file(path));
+    return files;
   }
-  write_file(folder + "/tokenizer.json", alone ? read_file(files[0]) : bytes_tokenizer_json().dump(2) + "\n");
+  files.emplace_back("tokenizer.json", alone ? read_file(paths[0]) : bytes_tokenizer_json().dump(2) + "\n");
   // Without a class of its own it would get the tokens of the model's.
   Json::Object settings{{"tokenizer_class", "PreTrainedTokenizerFast"}};
   if (!alone) settings.emplace_back("eos_token", end_text);
   settings.emplace_back("clean_up_tokenization_spaces", false);
-  write_file(folder + "/tokenizer_config.json", Json(settings).dump(2) + "\n");
+  files.emplace_back("tokenizer_config.json", Json(settings).dump(2) + "\n");
+  return files;
 }
 
 }  // namespace loragrad

@@ -1,5 +1,6 @@
 #pragma once
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "data/tokenizer.h"
@@ -17,12 +18,17 @@ class FreshFolder {
   FreshFolder(const std::string& config_file, Tokenizer tokenizer, std::vector<TokenId> config_ends);
   const Tokenizer& tokenizer() const { return tokenizer_; }
   const std::vector<TokenId>& end_tokens() const { return end_tokens_; }
+  /// Of the configuration, as a checkpoint knows what it belongs to.
+  std::string config_hash() const;
+  /// What it read it kept: the files may be gone by now.
   void write(const std::string& folder) const;
 
  private:
-  void write_tokenizer(const std::string& folder) const;
+  using Files = std::vector<std::pair<std::string, std::string>>;  ///< names and contents
+  static Files tokenizer_files(const Tokenizer& tokenizer);
 
   Tokenizer tokenizer_;
+  Files files_;
   Json config_;
   std::vector<TokenId> end_tokens_;
 };

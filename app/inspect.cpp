@@ -20,6 +20,7 @@
 #include "models/base_hash.h"
 #include "ops/cpu/cpu_device.h"
 #include "ops/meta_device.h"
+#include "train/checkpoint.h"
 #include "train/model_card.h"
 #include "train/progress.h"
 
@@ -143,6 +144,30 @@ Facts inspect_adapter(const std::string& folder) {
   return facts;
 }
 
+/// Whole, or refused.
+Facts inspect_checkpoint(const std::string& folder) {
+  Checkpoint checkpoint = open_checkpoint(folder);
+  const TrainResult& result = checkpoint.state.result;
+  bool has_adapter = fs::exists(fs::path(folder) / "adapter_config.json");
+  Facts facts{{"kind", "checkpoint"},
+              {"path", folder},
+              {"step", result.steps},
+              {"of_steps", checkpoint.run.steps},
+              {"loss", result.loss ? Json(*result.loss) : Json()},
+              {"best_step", result.best ? Json(result.best->step) : Json()},
+              {"tokens", result.tokens},
+              {"seconds", result.seconds},
+              {"computed_by", checkpoint.run.device},
+              {"trained", has_adapter ? "an adapter" : "all parameters"}};
+  if (has_adapter) {
+    for (auto& [key, value] : inspect_adapter(folder))
+      if (key != "kind" && key != "path") facts.emplace_back(key, std::move(value));
+  } else {
+    add_totals(facts, totals(open_safetensors((fs::path(folder) / "model.safetensors").string())));
+  }
+  return facts;
+}
+
 /// `kind` is "safetensors" or "pytorch".
 Facts inspect_tensors(const std::string& kind, const std::string& path, const SafetensorsFile& file) {
   TensorTotals sum = totals(file);
@@ -204,6 +229,7 @@ Facts inspect(const std::string& path) {
   if (!fs::exists(at))
     throw IoError(path + ": expected a file or folder, found nothing" + hub_hint(path, HubKind::model));
   if (fs::is_directory(at)) {
+    if (is_checkpoint(path)) return inspect_checkpoint(path);
     if (fs::exists(at / "adapter_config.json")) return inspect_adapter(path);
     if (fs::exists(at / "config.json")) return inspect_model(path);
     for (const char* split : {"train.jsonl", "valid.jsonl", "test.jsonl"})

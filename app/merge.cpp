@@ -66,7 +66,7 @@ int run_merge(const Words& words) {
     return opened;
   });
   catch_interrupts();
-  TrainingOutput output(output_folder, overwrite);
+  OutputFolder output(output_folder, overwrite);
   MergeReport report = source.use([&] {
     return write_merged_model(*model, model_folder, adapters, output.file(""), shard_size.value_or(largest_shard));
   });

@@ -7,11 +7,13 @@
 #include "app/device_memory.h"
 #include "app/fresh_folder.h"
 #include "app/interrupt.h"
+#include "app/resume.h"
 #include "app/run_config.h"
 #include "app/training.h"
 #include "engine/error.h"
+#include "io/atomic.h"
+#include "models/write_model.h"
 #include "ops/meta_device.h"
-#include "train/output.h"
 #include "train/process_memory.h"
 
 namespace loragrad {
@@ -94,9 +96,9 @@ int run_pretrain(const Words& words) {
   check_vocabulary(config_file, outline->config().vocab_size, folder.tokenizer());
   ModelConfig config = outline->config();
   config.eos_token_ids = folder.end_tokens();
+  RunFolder output(training.output, training.overwrite, training.save.resume);
+  std::optional<Checkpoint> from = find_checkpoint(training, output);
   TrainingData data = open_training_data(training, data_flags, &folder.tokenizer(), config, "", std::nullopt);
-  TrainingOutput output(training.output, training.overwrite);
-  folder.write(output.file(""));
   auto forecast = [&](const TrainOptions& options, const DevicePtr& like) {
     return forecast_pretraining(config_file, options, data.train, like, pointer(data.eval));
   };
@@ -110,17 +112,36 @@ int run_pretrain(const Words& words) {
   report_plan(training, fmt::format("new {} model: {} parameters", config.model_type, grouped(parameters)));
   report_data(training, data);
   report_memory(training, memory);
-  write_run_config(output, flags, training, memory.options, *chosen.device());
+  auto record = [&] {
+    RunRecord record = run_record(training, data_flags, data, memory.options, device_flags.words(*chosen.device()));
+    record.base = folder.config_hash();
+    record.options.emplace_back("tf32", device_flags.tf32 ? "yes" : "no");
+    return record;
+  };
+  if (from) {
+    check_resume(training, *from, record());
+    if (nothing_left(training, data, output, *from))
+      return report_nothing(training, *from, parameters, parameters, memory);
+  }
   TrainingOutcome outcome = beside_forecast(memory.forecast, [&] {
     std::unique_ptr<CausalLm> model = new_model(config_file, chosen.device(), training.options.seed);
     TrainingOutcome outcome =
-        run_training(*model, nullptr, data, training, memory.options, output, &folder.tokenizer());
+        run_training(*model, nullptr, data, training,
+                     {.options = memory.options,
+                      .output = output,
+                      .tokenizer = &folder.tokenizer(),
+                      .record = record,
+                      .config = run_config_text(flags, training, memory.options, *chosen.device()),
+                      .from = from ? &*from : nullptr});
     CardFacts facts = card_facts(training, data_flags, data, outcome.result);
     facts.trainable = facts.parameters = parameters;
-    output.save_model(*model, output.file(""), card(facts, config));
+    output.save([&](const std::string& place) {
+      folder.write(place);
+      write_model(*model, place, place);
+      write_file(place + "/README.md", card(facts, config));
+    });
     return outcome;
   });
-  commit_output(output, training.output);
   return report_result(training, outcome, parameters, parameters, memory);
 }
 

@@ -4,11 +4,11 @@
 
 namespace loragrad {
 
-/// Writes run.yaml: every flag of the run as it was resolved, so that `--config run.yaml --output OTHER` gives the same bits
+/// run.yaml: every flag of the run as it was resolved, so that `--config run.yaml --output OTHER` gives the same bits
 /// again, under a comment that names what else they depend on. `resolved` are the options that the run takes: a limit of
 /// memory stands there as what it led to (`flags` has its options in `training`). What is said of the output alone
-/// (--overwrite, --json) is left out.
-void write_run_config(const TrainingOutput& output, const Flags& flags, TrainingFlags& training,
-                      const TrainOptions& resolved, const Device& device);
+/// (--overwrite, --json, --resume) is left out.
+std::string run_config_text(const Flags& flags, TrainingFlags& training, const TrainOptions& resolved,
+                            const Device& device);
 
 }  // namespace loragrad

@@ -5,44 +5,73 @@
 #include "app/learnable.h"
 #include "app/plan.h"
 #include "app/profile_text.h"
+#include "app/resume.h"
 #include "app/run_config.h"
 #include "io/atomic.h"
 #include "io/hub_cache.h"
+#include "lora/adapter_file.h"
 #include "models/base_hash.h"
+#include "models/write_model.h"
 
 namespace loragrad {
 
 namespace {
 
-int run_plan(const Flags& flags, TrainFlags& train, TrainingPlan& plan, TimeProfile* times) {
-  TrainingOutput output(train.training.output, train.training.overwrite);
+RunRecord record_of(const TrainFlags& train, const TrainingPlan& plan, const CausalLm& model, const std::string& base) {
+  RunRecord record =
+      run_record(train.training, train.data, plan.data, plan.memory.options, train.compute.device.words(*plan.device));
+  record.base = base;
+  record.options.emplace_back("precision", std::string(name_of(model.compute_dtype())));
+  record.options.emplace_back("tf32", train.compute.device.tf32 ? "yes" : "no");
+  record.options.emplace_back("full", train.lora.full ? "yes" : "no");
+  if (plan.adapter) record.add(plan.adapter->config);
+  return record;
+}
+
+int run_plan(const Flags& flags, TrainFlags& train, TrainingPlan& plan, RunFolder& output, Checkpoint* from,
+             TimeProfile* times) {
   report_training(train, plan);
-  write_run_config(output, flags, train.training, plan.memory.options, *plan.device);
   std::unique_ptr<CausalLm> model = load_model(train.model_folder, plan.device, plan.load);
   const Adapter* adapter = plan.adapter ? &*plan.adapter : nullptr;
   // Of the base as it is now: whatever becomes of the folder during a long run.
   std::string hash = base_hash(*model, BaseTensors(*model, train.model_folder));
   start_from_base(train, plan, *model);
+  auto record = [&] { return record_of(train, plan, *model, hash); };
+  if (from) {
+    check_resume(train.training, *from, record());
+    if (nothing_left(train.training, plan.data, output, *from))
+      return report_nothing(train.training, *from, plan.trainable, plan.parameters, plan.memory,
+                            output.has_best() ? train.training.output + "/best" : "");
+  }
   warn_of_bad_weights(*model);
   if (adapter) warn_of_untrained_ends(*model, *adapter, plan.data.train, pointer(plan.tokenizer));
-  TrainingOutcome outcome = run_training(*model, adapter, plan.data, train.training, plan.memory.options, output,
-                                         pointer(plan.tokenizer), times);
+  TrainingOutcome outcome =
+      run_training(*model, adapter, plan.data, train.training,
+                   {.options = plan.memory.options,
+                    .output = output,
+                    .tokenizer = pointer(plan.tokenizer),
+                    .record = record,
+                    .config = run_config_text(flags, train.training, plan.memory.options, *plan.device),
+                    .from = from,
+                    .times = times});
   CardFacts facts = card_facts(train.training, train.data, plan.data, outcome.result);
   facts.base_model = base_name_of(train.model_folder);
   facts.base_hash = hash;
   facts.trainable = plan.trainable;
   facts.parameters = plan.parameters;
   bool has_best = output.has_best();
+  if (has_best) facts.which = CardFacts::Which::last;
+  output.save([&](const std::string& folder) {
+    if (adapter)
+      save_adapter(*adapter, folder);
+    else
+      write_model(*model, train.model_folder, folder);
+    write_file(folder + "/README.md", model_card(facts, adapter));
+  });
   if (has_best) {
     facts.which = CardFacts::Which::best;
     write_file(output.file("best/README.md"), model_card(facts, adapter));
-    facts.which = CardFacts::Which::last;
   }
-  if (adapter)
-    output.save_adapter(*adapter, model_card(facts, adapter));
-  else
-    output.save_model(*model, train.model_folder, model_card(facts, nullptr));
-  commit_output(output, train.training.output);
   Json profile;
   if (times) {
     profile = time_profile_json(times->report());
@@ -71,9 +100,12 @@ int run_train(const Words& words) {
     return timed_device(device, [&times](const KernelCall& call) { times.kernel_called(call); });
   };
   bool is_timed = train.profile == "time";
+  RunFolder output(train.training.output, train.training.overwrite, train.training.save.resume);
+  std::optional<Checkpoint> from = find_checkpoint(train.training, output);
   TrainingPlan plan = is_timed ? plan_training(train, timed) : plan_training(train);
-  return beside_forecast(plan.memory.forecast,
-                         [&] { return run_plan(flags, train, plan, is_timed ? &times : nullptr); });
+  return beside_forecast(plan.memory.forecast, [&] {
+    return run_plan(flags, train, plan, output, from ? &*from : nullptr, is_timed ? &times : nullptr);
+  });
 }
 
 }  // namespace loragrad

@@ -5,13 +5,16 @@
 #include <algorithm>
 #include <filesystem>
 #include <limits>
+#include <utility>
 
 #include "app/console.h"
 #include "app/device_memory.h"
 #include "app/end_tokens.h"
 #include "app/interrupt.h"
 #include "app/learnable.h"
+#include "app/saver.h"
 #include "engine/error.h"
+#include "io/atomic.h"
 #include "io/mapped_file.h"
 #include "train/filling.h"
 #include "train/metrics.h"
@@ -36,8 +39,9 @@ void require_metrics_file(const std::string& path) {
 /// The run's metrics. Nobody's training is given up for them: what cannot be written is warned of once.
 class Metrics {
  public:
-  explicit Metrics(const std::string& path) {
-    guarded([&] { writer_.emplace(path); });
+  /// Rows up to the step `after` stay.
+  void open(const std::string& path, std::int64_t after) {
+    guarded([&] { writer_.emplace(path, after); });
   }
   void write(const StepReport& report) {
     guarded([&] {
@@ -103,6 +107,7 @@ void TrainingFlags::add(Flags& flags) {
                 "end after so many evaluations in a row without a lower loss; 0: never");
   flags.list("sample-prompt", sample_prompts, "TEXT", "continue it at each evaluation and at the end, on stderr");
   flags.text("metrics", metrics, "FILE", "a line of JSON for each step (default: OUTPUT/metrics.jsonl)");
+  save.add(flags);
   flags.toggle("overwrite", overwrite, "replace an earlier output");
   flags.config("config");
   flags.toggle("json", json, "print the result as JSON to stdout, all else to stderr");
@@ -117,6 +122,8 @@ void TrainingFlags::finish(std::vector<InputPath> inputs) {
   if (options.early_stop > 0 && options.eval_every == 0)
     throw UsageError("--early-stop: expected --eval-every beside it, found none");
   options.check();
+  save.check();
+  options.copies_state = !save.every.empty();
   inputs.push_back({"data", data});
   if (eval_data) inputs.push_back({"eval-data", *eval_data});
   std::vector<OutputPath> outputs;
@@ -175,7 +182,7 @@ MemoryPlan plan_within_limit(const TrainingFlags& flags, const Dataset& data, co
   auto tokens = static_cast<std::int64_t>(longest);
   bool own_memory = !device->shares_host_memory();
   std::size_t limit = own_memory ? available_on(*device) : flags.max_memory.value_or(0);
-  MemoryPlan plan = flags.max_memory ? plan_memory(flags.options, limit, tokens, forecast)
+  MemoryPlan plan = flags.max_memory ? plan_memory(flags.options, limit, tokens, forecast, flags.save.resume)
                                      : MemoryPlan{flags.options, forecast.real(flags.options), 0};
   plan.available = own_memory ? limit : available_bytes();
   if (std::string text = memory_warning(plan, flags.options, tokens, forecast); !text.empty()) {
@@ -207,16 +214,33 @@ Json::Object memory_json(const MemoryPlan& plan) {
 }
 
 TrainingOutcome run_training(const CausalLm& model, const Adapter* adapter, const TrainingData& data,
-                             const TrainingFlags& flags, const TrainOptions& options, const TrainingOutput& output,
-                             const Tokenizer* tokenizer, TimeProfile* times) {
-  Metrics metrics(flags.metrics ? *flags.metrics : output.file("metrics.jsonl"));
+                             const TrainingFlags& flags, const TrainingRun& run) {
+  const TrainState* from = run.from ? &run.from->state : nullptr;
+  std::int64_t before = from ? from->result.steps : 0;
+  std::string metrics_path = flags.metrics ? *flags.metrics : run.output.file(metrics_file);
+  Metrics metrics;
   Progress progress;
-  progress.total_steps = flags.options.total_steps(static_cast<std::int64_t>(data.train.rows.size()));
-  Samples samples(model, adapter, tokenizer, data.samples);
+  progress.total_steps = flags.options.total_steps(static_cast<std::int64_t>(data.train.rows.size()), from);
+  Samples samples(model, adapter, run.tokenizer, data.samples);
+  Saver saver(flags.save, run.output.checkpoints(), adapter, run.record, metrics_path);
+  bool begun = false;
+  // Of a run that fails before its first step nothing is to be seen.
+  auto begin = [&] {
+    if (std::exchange(begun, true)) return;
+    run.output.begin(from != nullptr);
+    if (from && !from->result.best) run.output.forget_best();
+    metrics.open(metrics_path, before);
+    try {
+      write_file(run.output.file(run_file), run.config);
+    } catch (const IoError& error) {
+      warn(std::string(error.what()) + "; the run goes on without it");
+    }
+  };
   TrainObserver observer;
-  if (times) observer.on_phase = [times](StepPhase phase) { times->phase_begins(phase); };
+  if (run.times) observer.on_phase = [times = run.times](StepPhase phase) { times->phase_begins(phase); };
   observer.on_step = [&](const StepReport& report) {
-    if (times) times->step_ends(report);
+    begin();
+    if (run.times) run.times->step_ends(report);
     metrics.write(report);
     progress.step_ends(report);
     show_progress(progress.share(), progress_text(progress));
@@ -229,25 +253,28 @@ TrainingOutcome run_training(const CausalLm& model, const Adapter* adapter, cons
   };
   observer.on_best = [&](std::int64_t) {
     if (!adapter || flags.options.eval_every == 0) return;
+    begin();
     try {
-      output.save_best(*adapter);
+      run.output.save_best(*adapter);
     } catch (const IoError& error) {
       warn(std::string(error.what()) + "; the best adapter is not kept, and the run goes on");
     }
   };
+  observer.after_step = [&](const TrainPoint& point) { saver.after_step(point); };
   observer.stop = [] { return interrupted_by() != 0; };
-  TrainResult result =
-      train(model, adapter, data.train, options, data.eval ? &*data.eval : nullptr, observer, data.eval_adapters);
+  TrainResult result = train(model, adapter, data.train, run.options, data.eval ? &*data.eval : nullptr, observer,
+                             data.eval_adapters, from);
+  begin();
   end_progress_line();
   warn_if_nothing_was_learnt(result);
   // The last update has no next step that would find out; of an adapter, the saving does.
   if (!adapter) warn_of_bad_weights(model, "the trained");
   metrics.close();
   if (!result.stopped) samples.write(result.steps);
-  return {result, samples.last()};
+  return {result, samples.last(), saver.failure()};
 }
 
-void commit_output(TrainingOutput& folder, std::string& output) {
+void commit_output(OutputFolder& folder, std::string& output) {
   std::string place = folder.commit();
   if (place != output)
     warn(output + ": something came into this folder meanwhile, which stays; the new output is " + place);
@@ -323,9 +350,19 @@ int report_result(const TrainingFlags& flags, const TrainingOutcome& outcome, st
     if (result.early_stopped)
       say(fmt::format("stopped early: {} evaluations without a lower loss", flags.options.early_stop));
     if (result.best && flags.options.eval_every > 0) say(best_text(result, best_folder));
-    say(fmt::format("{}wrote {}", interrupted ? "interrupted; " : "", flags.output));
+    say(fmt::format("{}wrote {}{}", interrupted ? "interrupted; " : "", flags.output,
+                    interrupted && outcome.not_saved.empty() ? "; --resume goes on with it" : ""));
   }
+  if (!outcome.not_saved.empty()) throw IoError(outcome.not_saved + "; a checkpoint is missing, the output is there");
   return interrupted ? 128 + interrupted_by() : 0;
+}
+
+int report_nothing(const TrainingFlags& flags, const Checkpoint& done, std::int64_t trainable, std::int64_t parameters,
+                   const MemoryPlan& memory, const std::string& best_folder) {
+  note(fmt::format("nothing left to do: {} has all {} steps", path_text(flags.output),
+                   grouped(done.state.result.steps)));
+  if (!flags.json) return 0;
+  return report_result(flags, {done.state.result, {}}, trainable, parameters, memory, best_folder);
 }
 
 }  // namespace loragrad

@@ -6,10 +6,13 @@
 #include "app/inputs.h"
 #include "app/paths.h"
 #include "app/samples.h"
+#include "app/save_flags.h"
 #include "io/json.h"
+#include "train/checkpoint.h"
 #include "train/memory_plan.h"
 #include "train/model_card.h"
 #include "train/output.h"
+#include "train/run_folder.h"
 #include "train/time_profile.h"
 #include "train/trainer.h"
 
@@ -21,6 +24,7 @@ struct TrainingFlags {
   std::string data, output, schedule = "linear";
   std::optional<std::string> eval_data, metrics;
   std::vector<std::string> sample_prompts;
+  SaveFlags save;
   std::optional<std::size_t> max_memory;
   bool no_shuffle = false, overwrite = false, json = false;
 
@@ -67,15 +71,24 @@ Json::Object memory_json(const MemoryPlan& plan);
 /// What came of a run.
 struct TrainingOutcome {
   TrainResult result;
-  Json::Array samples;  ///< the last, as app/samples.h has them
+  Json::Array samples;         ///< the last, as app/samples.h has them
+  std::string not_saved = {};  ///< why the last checkpoint that was due is not there; "" where it is
 };
 
-/// Trains with progress and metrics, by `options` (the flags', as --max-memory changed them). Signals end it after a
-/// step. Where it is evaluated more than once, the adapter of the lowest loss is kept in `output`. `tokenizer` is for
-/// samples; `times`, where given, is told of phases and steps.
+/// What a run has beside what it trains.
+struct TrainingRun {
+  const TrainOptions& options;  ///< the flags', as --max-memory changed them
+  RunFolder& output;
+  const Tokenizer* tokenizer = nullptr;  ///< for samples
+  std::function<RunRecord()> record;     ///< for checkpoints
+  std::string config;                    ///< run.yaml's text
+  const Checkpoint* from = nullptr;      ///< which the run goes on from
+  TimeProfile* times = nullptr;          ///< told of phases and steps
+};
+/// Trains with progress, metrics and checkpoints. Signals end it after a step. Where it is evaluated more than once, the
+/// adapter of the lowest loss is kept in the output.
 TrainingOutcome run_training(const CausalLm& model, const Adapter* adapter, const TrainingData& data,
-                             const TrainingFlags& flags, const TrainOptions& options, const TrainingOutput& output,
-                             const Tokenizer* tokenizer, TimeProfile* times = nullptr);
+                             const TrainingFlags& flags, const TrainingRun& run);
 
 /// {"loss", "perplexity", "supervised_tokens", "tokens", "rows", "seconds"}
 Json eval_json(const EvalReport& report);
@@ -85,13 +98,18 @@ CardFacts card_facts(const TrainingFlags& flags, const DataFlags& data_flags, co
                      const TrainResult& result);
 
 /// Puts the output in place, and where it could not go to --output any more, warns and says so in `output`.
-void commit_output(TrainingOutput& folder, std::string& output);
+void commit_output(OutputFolder& folder, std::string& output);
 
 /// Says how the run ended, after it has been saved; returns the exit code: 0, or 128 + signal when it was interrupted.
+/// IoError where a checkpoint that was due is missing.
 /// `profile` is a key of the JSON where it is not null.
 /// `best_folder` is where the best adapter lies, empty where there is none.
 int report_result(const TrainingFlags& flags, const TrainingOutcome& outcome, std::int64_t trainable,
                   std::int64_t parameters, const MemoryPlan& memory, const std::string& best_folder = "",
                   const Json& profile = {});
+
+/// The same of a run that had no step left to take.
+int report_nothing(const TrainingFlags& flags, const Checkpoint& done, std::int64_t trainable, std::int64_t parameters,
+                   const MemoryPlan& memory, const std::string& best_folder = "");
 
 }  // namespace loragrad

@@ -35,18 +35,6 @@ bool is_mount(const std::string& folder) {
          (status.stx_attributes & status.stx_attributes_mask & STATX_ATTR_MOUNT_ROOT) != 0;
 }
 
-/// The folder meant by `path`: without a slash at its end, and where it is a link to a folder, that folder.
-std::string resolved(const std::string& path) {
-  fs::path target(path);
-  if (!target.has_filename()) target = target.parent_path();
-  std::error_code error;
-  if (fs::is_symlink(target, error)) {
-    fs::path pointed_to = fs::canonical(target, error);
-    if (!error) target = pointed_to;
-  }
-  return target.string();
-}
-
 /// Renames without replacing anything, or swaps the two; false where the file system knows neither.
 bool rename_with(const std::string& from, const std::string& to, unsigned flag) {
   if (::renameat2(AT_FDCWD, from.c_str(), AT_FDCWD, to.c_str(), flag) == 0) return true;
@@ -61,7 +49,7 @@ void rename_to(const std::string& from, const std::string& to) {
 }  // namespace
 
 AtomicFolder::AtomicFolder(std::string path, Existing existing)
-    : path_(resolved(path)), lock_(std::in_place, path_), existing_(existing) {
+    : path_(resolved_folder(path)), lock_(std::in_place, path_), existing_(existing) {
   if (exists(path_)) {
     std::error_code error;
     if (!fs::is_directory(path_, error)) throw IoError(path_text(path_) + ": expected a folder, found a file");

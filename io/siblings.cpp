@@ -61,6 +61,32 @@ std::string make_sibling(const std::string& path, const std::function<bool(const
 
 bool is_left_over(const std::string& path, const std::string& name) { return !kind_of(path, name).empty(); }
 
+bool is_any_left_over(const std::string& name) {
+  if (!name.starts_with('.')) return false;
+  for (std::size_t dot = name.find('.', 1); dot != std::string::npos; dot = name.find('.', dot + 1))
+    if (dot > 1 && is_left_over(name.substr(1, dot - 1), name)) return true;
+  return false;
+}
+
+void clear_folder(const std::string& folder) {
+  std::vector<fs::path> left;
+  std::error_code error;
+  for (fs::directory_iterator at(folder, error), end; !error && at != end; at.increment(error))
+    if (is_any_left_over(at->path().filename().string())) left.push_back(at->path());
+  for (const fs::path& litter : left) fs::remove_all(litter, error);
+}
+
+std::string resolved_folder(const std::string& path) {
+  fs::path target(path);
+  if (!target.has_filename()) target = target.parent_path();
+  std::error_code error;
+  if (fs::is_symlink(target, error)) {
+    fs::path pointed_to = fs::canonical(target, error);
+    if (!error) target = pointed_to;
+  }
+  return target.string();
+}
+
 void clear_left_overs(const std::string& path) {
   // The siblings' names hold no more of a longer one, and may be another output's.
   if (fs::path(path).filename().string().size() > longest_name) return;
@@ -74,12 +100,24 @@ void clear_left_overs(const std::string& path) {
   for (const fs::path& litter : left) fs::remove_all(litter, error);
 }
 
-void sync_folder(const std::string& folder) {
-  int fd = ::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (fd < 0) throw IoError(system_message(folder, "write", errno));
+namespace {
+
+void sync(const std::string& path, int flags, bool must_be_there) {
+  int fd = ::open(path.c_str(), flags | O_RDONLY | O_CLOEXEC);
+  if (fd < 0 && (must_be_there || errno != ENOENT)) throw IoError(system_message(path, "write", errno));
+  if (fd < 0) return;
   int error = ::fsync(fd) == 0 ? 0 : errno;
   ::close(fd);
-  if (error != 0 && error != EINVAL) throw IoError(system_message(folder, "write", error));
+  if (error != 0 && error != EINVAL) throw IoError(system_message(path, "write", error));
+}
+
+}  // namespace
+
+void sync_folder(const std::string& folder) { sync(folder, O_DIRECTORY, true); }
+
+void sync_file(const std::string& path) {
+  std::error_code error;
+  if (fs::is_regular_file(path, error)) sync(path, 0, false);
 }
 
 }  // namespace loragrad

@@ -19,9 +19,21 @@ std::string make_sibling(const std::string& path, const std::function<bool(const
 /// Whether make_sibling or OutputLock may have given a sibling of `path` this name.
 bool is_left_over(const std::string& path, const std::string& name);
 
+/// The same of a sibling of any path.
+bool is_any_left_over(const std::string& name);
+
+/// Removes from a folder what is_any_left_over, for who alone writes in it. What cannot be removed stays.
+void clear_folder(const std::string& folder);
+
+/// The folder meant by `path`: without a slash at its end, and where it is a link to a folder, that folder.
+std::string resolved_folder(const std::string& path);
+
 /// Removes the siblings that dead processes left beside `path`; for who holds its OutputLock. What one had moved aside
 /// stays where nothing is in its place. What cannot be removed stays.
 void clear_left_overs(const std::string& path);
+
+/// Makes a file's bytes durable where it is there, and a regular file. IoError when the system cannot.
+void sync_file(const std::string& path);
 
 /// Makes renames and new names in `folder` durable. IoError when the system cannot; a file system that knows no such
 /// call is let pass.

@@ -15,6 +15,7 @@
 #include "io/tensor_complaints.h"
 #include "lora/adapter_config_json.h"
 #include "lora/adapter_tensors.h"
+#include "lora/adapter_to_write.h"
 #include "lora/matching.h"
 #include "lora/on_original_base.h"
 #include "lora/patterns.h"
@@ -164,13 +165,12 @@ std::string stored_name(const TrainedParameter& parameter, const std::set<std::s
 
 }  // namespace
 
-void save_adapter(const Adapter& trained, const std::string& folder) {
+AdapterToWrite adapter_to_write(const Adapter& trained) {
   Adapter adapter = on_original_base(trained);
-  std::vector<std::vector<std::byte>> rounded;
-  std::vector<TensorToWrite> tensors;
-  auto add = [&](const std::string& name, const Tensor& tensor, DType dtype, std::vector<std::int64_t> shape) {
-    rounded.push_back(rounded_values(name, tensor, dtype));
-    tensors.push_back({prefix + name, dtype, std::move(shape), rounded.back().data()});
+  AdapterToWrite files{adapter_config_text(adapter), {}, {}};
+  auto add = [&](const std::string& name, const Tensor& tensor, DType dtype, const std::vector<std::int64_t>& shape) {
+    files.tensors.push_back({prefix + name, dtype, shape});
+    files.values.push_back(rounded_values(name, tensor, dtype));
   };
   for (const LoraModule& module : adapter.modules)
     for (const VariantTensor& part : module.variant->tensors()) {
@@ -181,12 +181,25 @@ void save_adapter(const Adapter& trained, const std::string& folder) {
   for (const TrainedParameter& each : adapter.parameters_of_base) {
     std::vector<std::int64_t> shape{each.values.rows(), each.values.cols()};
     if (each.values.rows() == 1) shape.erase(shape.begin());  // the model's vectors are one row
-    add(stored_name(each, adapted), each.values, each.stored, std::move(shape));
+    add(stored_name(each, adapted), each.values, each.stored, shape);
   }
   for (const TrainedRows& rows : adapter.rows_of_base)
     add(rows_name(rows.module), rows.values, DType::f32, {rows.values.rows(), rows.values.cols()});
+  return files;
+}
+
+void write_adapter(const AdapterToWrite& files, const std::string& folder) {
+  std::vector<TensorToWrite> tensors;
+  for (std::size_t i = 0; i < files.tensors.size(); ++i) {
+    const TensorOutline& outline = files.tensors[i];
+    tensors.push_back({outline.name, outline.dtype, outline.shape, files.values[i].data()});
+  }
   write_safetensors(folder + tensor_file, tensors);
-  write_file(folder + config_file, adapter_config_text(adapter));
+  write_file(folder + config_file, files.config);
+}
+
+void save_adapter(const Adapter& adapter, const std::string& folder) {
+  write_adapter(adapter_to_write(adapter), folder);
 }
 
 Adapter load_adapter(const std::string& folder, const DevicePtr& device, const std::vector<LinearShape>& of_model,

@@ -7,28 +7,12 @@
 #include <string_view>
 
 #include "engine/error.h"
+#include "io/fnv.h"
 #include "io/stored_values.h"
 #include "lora/text_part.h"
 
 namespace loragrad {
 namespace {
-
-/// FNV-1a of 64 bits.                        Fowler, Noll, Vo; draft-eastlake-fnv
-class Fnv1a {
- public:
-  void add(std::string_view bytes) {
-    for (char c : bytes) add(static_cast<unsigned char>(c));
-  }
-  void add(std::uint16_t value) {
-    add(static_cast<unsigned char>(value & 0xff));
-    add(static_cast<unsigned char>(value >> 8));
-  }
-  std::uint64_t value() const { return value_; }
-
- private:
-  void add(unsigned char byte) { value_ = (value_ ^ byte) * 0x100000001b3u; }
-  std::uint64_t value_ = 0xcbf29ce484222325u;
-};
 
 /// A large parameter is known by this many stretches of values, evenly spread from its first to its last.
 constexpr std::size_t stretches = 4, stretch = 1024;
@@ -37,7 +21,7 @@ void add_values(Fnv1a& hash, const StoredTensor& tensor) {
   std::size_t count = tensor.byte_count / size_of(tensor.dtype());
   auto add = [&](std::size_t begin, std::size_t end) {
     for (std::size_t i = begin; i < end; ++i)
-      hash.add(bf16(static_cast<float>(stored_value(tensor.bytes, tensor.dtype(), i))).bits);
+      hash.add_number(bf16(static_cast<float>(stored_value(tensor.bytes, tensor.dtype(), i))).bits);
   };
   if (count <= stretches * stretch) return add(0, count);
   for (std::size_t i = 0; i < stretches; ++i) {
@@ -86,7 +70,7 @@ std::string base_hash(const CausalLm& model, const BaseTensors& tensors) {
     hash.add(fmt::format("\n{} {}\n", name, tensor->shape_text()));
     add_values(hash, *tensor);
   }
-  return fmt::format("{:016x}", hash.value());
+  return hash.text();
 }
 
 }  // namespace loragrad

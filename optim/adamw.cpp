@@ -1,6 +1,9 @@
 #include "optim/adamw.h"
 
 #include <map>
+#include <string>
+
+#include "engine/error.h"
 
 namespace loragrad {
 
@@ -28,6 +31,28 @@ void AdamW::step(double lr, const Tensor& grad_scale) {
                                     .grad_scale = grad_scale.defined() ? grad_scale.data<double>() : nullptr,
                                     .step = step_});
   }
+}
+
+AdamW::Moments AdamW::moments(std::size_t parameter) const {
+  return parameter < m_.size() ? Moments{m_[parameter], v_[parameter]} : Moments{};
+}
+
+void AdamW::restore(std::int64_t steps, const std::vector<Moments>& moments) {
+  if (moments.size() != parameters_.size())
+    throw ShapeError("adamw: expected moments of " + std::to_string(parameters_.size()) + " parameters, found " +
+                     std::to_string(moments.size()));
+  for (std::size_t i = 0; i < moments.size(); ++i)
+    for (const Tensor& moment : {moments[i].m, moments[i].v})
+      if (moment.defined() && moment.shape() != parameters_[i].shape())
+        throw ShapeError("adamw: moments " + moment.shape().text() + " do not fit a parameter " +
+                         parameters_[i].shape().text());
+  m_.clear();
+  v_.clear();
+  for (const auto& [m, v] : moments) {
+    m_.push_back(m);
+    v_.push_back(v);
+  }
+  step_ = steps;
 }
 
 std::size_t AdamW::state_bytes() const {

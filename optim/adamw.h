@@ -27,6 +27,14 @@ class AdamW {
   /// multiplied by `grad_scale` on the way ([1, 1] f64 on the device; undefined: 1).
   void step(double lr, const Tensor& grad_scale = Tensor());
   std::int64_t steps() const { return step_; }
+  /// What it remembers of a parameter: of its shape, and undefined where it never had a gradient.
+  struct Moments {
+    Tensor m, v;
+  };
+  Moments moments(std::size_t parameter) const;
+  /// Goes on as after `steps` steps that left these moments, one pair for each parameter. ShapeError where they do not
+  /// fit.
+  void restore(std::int64_t steps, const std::vector<Moments>& moments);
   std::size_t state_bytes() const;
 
  private:

@@ -146,6 +146,13 @@ Forecast forecast_steps(const CausalLm& model, const Adapter* adapter, const Tra
     evaluate(model, heaviest_part(*eval, evaluation), evaluation);
   }
   forecast.optimiser = optimizer.state_bytes();
+  if (options.copies_state) {
+    forecast.checkpoint = forecast.optimiser;
+    for (const Tensor& tensor : trained) forecast.checkpoint += tensor.bytes();
+    // As others read it, too; of a start that changes the base it has both factors twice.
+    if (adapter) forecast.checkpoint += adapter->bytes() * (changes_base(adapter->config.init_lora_weights) ? 2 : 1);
+    if (forecast.own_memory) forecast.process += forecast.checkpoint;
+  }
   forecast.activations = meta.footprint() - forecast.trained - forecast.optimiser;
   forecast.profile = profile_memory(model, trained, rows, passes);
   return forecast;
@@ -167,10 +174,11 @@ Forecast forecast_before(const CausalLm& outline, std::size_t batch_shapes) {
 std::size_t Forecast::total() const {
   std::size_t running = trained + optimiser + activations;
   if (own_memory) return weights + running + workspace;
+  running += checkpoint;
   return process + (weights_are_released ? std::max(weights + trained, running) : weights + running);
 }
 
-std::size_t Forecast::still_to_come() const { return process - held + trained + optimiser + activations; }
+std::size_t Forecast::still_to_come() const { return process - held + trained + optimiser + activations + checkpoint; }
 
 std::size_t available_on(const Device& device) {
   std::size_t tensors = device.capacity();

@@ -23,9 +23,10 @@ struct Forecast {
   std::size_t optimiser = 0;  ///< AdamW's two moments
   /// The most that activations, gradients and scratch space take at once, and the gaps that placing them leaves.
   std::size_t activations = 0;
-  std::size_t workspace = 0;  ///< what libraries take of a device's own memory (Device::run_bytes)
-  std::size_t process = 0;    ///< what the process holds already, and what its libraries will still take
-  std::size_t held = 0;       ///< of `process`, what it holds already
+  std::size_t checkpoint = 0;  ///< the copy that a checkpoint is written from; the host's
+  std::size_t workspace = 0;   ///< what libraries take of a device's own memory (Device::run_bytes)
+  std::size_t process = 0;     ///< what the process holds already, and what its libraries will still take
+  std::size_t held = 0;        ///< of `process`, what it holds already
   /// While a fully trained model is being loaded, its files and its copy are there together; later the files are not.
   bool weights_are_released = false;
   MemoryProfile profile;  ///< of the batch that was run

@@ -77,9 +77,10 @@ std::string MemoryPlan::measures(const TrainOptions& asked) const {
 }
 
 std::optional<MemoryPlan> fitting_plan(const TrainOptions& asked, std::size_t limit, std::int64_t longest_row,
-                                       const Forecaster& forecast) {
+                                       const Forecaster& forecast, bool keep_rows) {
   Search search(asked, limit, forecast);
-  std::int64_t good_rows = (good_tokens - 1) / std::max<std::int64_t>(1, longest_row) + 1;
+  std::int64_t good_rows =
+      keep_rows ? asked.rows_at_once() : (good_tokens - 1) / std::max<std::int64_t>(1, longest_row) + 1;
   std::optional<MemoryPlan> plan;
   if (!asked.checkpoint_activations) plan = search.most_rows(false, std::min(good_rows, asked.rows_at_once()));
   if (!plan) plan = search.most_rows(true, 1);
@@ -88,8 +89,8 @@ std::optional<MemoryPlan> fitting_plan(const TrainOptions& asked, std::size_t li
 }
 
 MemoryPlan plan_memory(const TrainOptions& asked, std::size_t limit, std::int64_t longest_row,
-                       const Forecaster& forecast) {
-  auto plan = fitting_plan(asked, limit, longest_row, forecast);
+                       const Forecaster& forecast, bool keep_rows) {
+  auto plan = fitting_plan(asked, limit, longest_row, forecast, keep_rows);
   if (!plan)
     throw OutOfMemory(
         fmt::format("max-memory: expected at least {} MiB (checkpointed blocks, 1 row at a time), found {}",

@@ -34,8 +34,9 @@ struct Forecaster {
 
 /// The fastest of the ways to run whose planned forecast is within `limit` bytes, as plan_memory finds it, with its
 /// real forecast; none when none fits.
+/// `keep_rows`: blocks are checkpointed before fewer rows are taken at a time, which changes the last bits.
 std::optional<MemoryPlan> fitting_plan(const TrainOptions& asked, std::size_t limit, std::int64_t longest_row,
-                                       const Forecaster& forecast);
+                                       const Forecaster& forecast, bool keep_rows = false);
 
 /// What to say where the plan's forecast is above what is available, with what would fit; "" where it is not. The
 /// base's mapped pages are named apart.
@@ -47,6 +48,6 @@ std::string memory_warning(const MemoryPlan& plan, const TrainOptions& asked, st
 /// half), with as many rows at a time as fit. `longest_row`: tokens of the longest row. OutOfMemory naming the least
 /// that would do when none fits, and for threads beyond those that were planned for where they take more than `limit`.
 MemoryPlan plan_memory(const TrainOptions& asked, std::size_t limit, std::int64_t longest_row,
-                       const Forecaster& forecast);
+                       const Forecaster& forecast, bool keep_rows = false);
 
 }  // namespace loragrad

@@ -49,14 +49,35 @@ bool is_metrics(std::string_view text) {
   return true;
 }
 
-MetricsWriter::MetricsWriter(std::string path) : path_(std::move(path)) {
+namespace {
+
+/// Bytes of the rows up to a step.
+std::size_t rows_until(std::string_view text, std::int64_t step) {
+  std::size_t kept = 0;
+  for (std::size_t end; (end = text.find('\n', kept)) != std::string_view::npos; kept = end + 1) {
+    try {
+      const Json row = parse_json(text.substr(kept, end - kept), "metrics");
+      const Json* found = row.find("step");
+      const auto* value = found ? std::get_if<std::int64_t>(&found->value()) : nullptr;
+      if (!value || *value > step) break;
+    } catch (const Error&) {
+      break;
+    }
+  }
+  return kept;
+}
+
+}  // namespace
+
+MetricsWriter::MetricsWriter(std::string path, std::int64_t after) : path_(std::move(path)) {
   fd_ = ::open(path_.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0666);
   if (fd_ < 0) throw IoError(system_message(path_, "write", errno));
   struct stat status {};
   bool is_file = ::fstat(fd_, &status) == 0 && S_ISREG(status.st_mode);
   // Before it is emptied: rows of two runs would be written over each other. Some file systems know no locks.
   bool is_taken = is_file && ::flock(fd_, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK;
-  if (!is_taken && (!is_file || ::ftruncate(fd_, 0) == 0)) return;
+  if (!is_taken && is_file && after > 0) whole_ = static_cast<std::int64_t>(rows_until(read_file(path_), after));
+  if (!is_taken && (!is_file || (::ftruncate(fd_, whole_) == 0 && ::lseek(fd_, whole_, SEEK_SET) == whole_))) return;
   std::string message =
       is_taken ? escaped(path_, 4096) + ": expected a file that no other process writes, found another writing it"
                : system_message(path_, "write", errno);

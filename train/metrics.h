@@ -20,8 +20,9 @@ bool is_metrics(std::string_view text);
 /// are IoError.
 class MetricsWriter {
  public:
-  /// Empties an existing file, unless another writer has it.
-  explicit MetricsWriter(std::string path);
+  /// Of an existing file the rows up to the step `after` stay, all before the first that cannot be read; unless another
+  /// writer has it.
+  explicit MetricsWriter(std::string path, std::int64_t after = 0);
   MetricsWriter(const MetricsWriter&) = delete;
   MetricsWriter& operator=(const MetricsWriter&) = delete;
   ~MetricsWriter();

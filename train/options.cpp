@@ -43,8 +43,12 @@ void TrainOptions::check() const {
   count("early-stop", early_stop, 0, many);
 }
 
-std::int64_t TrainOptions::total_steps(std::int64_t rows) const {
-  return steps ? *steps : (rows * epochs - 1) / rows_per_step() + 1;
+std::int64_t TrainOptions::total_steps(std::int64_t rows, const TrainState* from) const {
+  if (steps) return *steps;
+  std::int64_t taken = from ? static_cast<std::int64_t>(from->position) : 0, end = rows * epochs;
+  std::int64_t before = from ? from->result.steps : 0;
+  // The last step of a run that was shorter may have taken fewer rows.
+  return taken < end ? before + (end - taken - 1) / rows_per_step() + 1 : before;
 }
 
 double TrainOptions::highest_lr(std::int64_t rows) const {

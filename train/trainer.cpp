@@ -5,6 +5,7 @@
 #include <chrono>
 #include <cmath>
 #include <limits>
+#include <map>
 #include <utility>
 
 #include "engine/error.h"
@@ -30,11 +31,45 @@ std::vector<Tensor> tensors_of(const NamedTensors& named) {
   return tensors;
 }
 
+StateTensor in_state(const std::string& name, const Tensor& tensor) {
+  return {name, tensor.shape(), [tensor] { return tensor.values<float>(); }};
+}
+
+/// A state's tensors by their names, to be taken one by one.
+class StateTensors {
+ public:
+  explicit StateTensors(const TrainState& state) {
+    for (const auto* tensors : {&state.trained, &state.moments})
+      for (const StateTensor& tensor : *tensors) by_name_[tensor.name] = &tensor;
+  }
+  /// InputError where it has another shape; null where there is none.
+  const StateTensor* take(const std::string& name, Shape shape) {
+    auto found = by_name_.find(name);
+    if (found == by_name_.end()) return nullptr;
+    const StateTensor* tensor = found->second;
+    by_name_.erase(found);
+    if (tensor->shape != shape)
+      throw InputError(
+          fmt::format("resume: {}: expected {}, found {} in the checkpoint", name, shape.text(), tensor->shape.text()));
+    return tensor;
+  }
+  /// InputError where one is left.
+  void require_none_left() const {
+    if (!by_name_.empty())
+      throw InputError(fmt::format("resume: expected tensors that are trained here, found {} in the checkpoint",
+                                   by_name_.begin()->first));
+  }
+
+ private:
+  std::map<std::string, const StateTensor*> by_name_;
+};
+
 /// One training run.
 class Run {
  public:
   Run(const CausalLm& model, const Adapter* adapter, const Dataset& data, const TrainOptions& options,
-      const Dataset* eval_data, const TrainObserver& observer, const std::vector<WeightedAdapter>& eval_adapters)
+      const Dataset* eval_data, const TrainObserver& observer, const std::vector<WeightedAdapter>& eval_adapters,
+      const TrainState* from)
       : model_(model),
         data_(data),
         eval_data_(eval_data),
@@ -47,13 +82,15 @@ class Run {
         optimizer_(trained_, {options.beta1, options.beta2, options.eps, options.weight_decay},
                    adapter ? loraplus_ratios(*adapter, options.loraplus_ratio, options.lr) : std::vector<double>()),
         stream_(row_stream(options, data.rows.size())),
-        total_(options.total_steps(static_cast<std::int64_t>(data.rows.size()))) {
+        total_(options.total_steps(static_cast<std::int64_t>(data.rows.size()), from)) {
     if (trained_.empty()) throw UsageError("train: expected an adapter or a trainable model, found neither");
     if (adapter) proof_.emplace(*adapter);
+    if (from) restore(*from);
   }
 
   TrainResult operator()() {
-    while (result_.steps < total_ && !result_.stopped && !result_.early_stopped) {
+    if (is_evaluated(result_.steps) && evaluated_ < result_.steps) evaluate_now();
+    while (!has_ended()) {
       StepReport report = step(result_.steps);
       ++result_.steps;
       result_.tokens += report.tokens;
@@ -64,15 +101,61 @@ class Run {
       if (report.updated && report.lr > 0) ++result_.learning_steps;
       if (observer_.on_step) observer_.on_step(report);
       result_.stopped = stop_asked();
-      bool last = result_.steps == total_;
-      if (eval_data_ && !result_.stopped &&
-          (last || (options_.eval_every > 0 && result_.steps % options_.eval_every == 0)))
-        evaluate_now();
+      if (!result_.stopped && is_evaluated(result_.steps)) evaluate_now();
+      if (observer_.after_step) observer_.after_step({result_.steps, has_ended(), [this] { return state(); }});
     }
     return result_;
   }
 
  private:
+  bool has_ended() const { return result_.steps >= total_ || result_.stopped || result_.early_stopped; }
+  bool is_evaluated(std::int64_t step) const {
+    return eval_data_ && step > 0 && (step == total_ || (options_.eval_every > 0 && step % options_.eval_every == 0));
+  }
+
+  TrainState state() const {
+    TrainState state;
+    state.result = result_;
+    state.position = stream_.position();
+    state.updates = optimizer_.steps();
+    state.evaluated = evaluated_;
+    state.evaluations_since_best = evaluations_since_best_;
+    for (std::size_t i = 0; i < named_.size(); ++i) {
+      const auto& [name, tensor] = named_[i];
+      state.trained.push_back(in_state(name, tensor));
+      auto [m, v] = optimizer_.moments(i);
+      if (!m.defined()) continue;
+      state.moments.push_back(in_state(name + first_moment, m));
+      state.moments.push_back(in_state(name + second_moment, v));
+    }
+    return state;
+  }
+
+  void restore(const TrainState& from) {
+    StateTensors tensors(from);
+    std::vector<AdamW::Moments> moments;
+    for (auto& [name, tensor] : named_) {
+      Shape shape = tensor.shape();
+      const StateTensor* values = tensors.take(name, shape);
+      if (!values) throw InputError("resume: expected " + name + " in the checkpoint, found none");
+      tensor.set_values(values->values());
+      const StateTensor *m = tensors.take(name + first_moment, shape), *v = tensors.take(name + second_moment, shape);
+      if (!m != !v) throw InputError("resume: expected two moments of " + name + " in the checkpoint, found one");
+      auto on_device = [&](const StateTensor& moment) { return Tensor::from(tensor.device(), shape, moment.values()); };
+      moments.push_back(m ? AdamW::Moments{on_device(*m), on_device(*v)} : AdamW::Moments{});
+    }
+    tensors.require_none_left();
+    optimizer_.restore(from.updates, moments);
+    stream_.seek(from.position);
+    result_ = from.result;
+    evaluated_ = from.evaluated;
+    evaluations_since_best_ = from.evaluations_since_best;
+    result_.stopped = false;
+    result_.early_stopped = stops_early();
+    // The step that it asks for has been.
+    if (result_.learning_steps > 0) proof_.reset();
+  }
+
   StepReport step(std::int64_t t) {
     Clock::time_point start = Clock::now();
     StepRows rows;
@@ -148,6 +231,7 @@ class Run {
     // An evaluation cut short is not one of the whole data set.
     if (result_.stopped) return;
     result_.eval = report;
+    evaluated_ = result_.steps;
     if (observer_.on_eval) observer_.on_eval(result_.steps, report);
     // A loss that is no number is never lower.
     if (report.not_finite.empty() && (!result_.best || report.loss < result_.best->loss)) {
@@ -157,8 +241,11 @@ class Run {
     } else {
       ++evaluations_since_best_;
     }
-    result_.early_stopped =
-        options_.early_stop > 0 && evaluations_since_best_ >= options_.early_stop && result_.steps < total_;
+    result_.early_stopped = stops_early();
+  }
+
+  bool stops_early() const {
+    return options_.early_stop > 0 && evaluations_since_best_ >= options_.early_stop && result_.steps < total_;
   }
 
   bool stop_asked() const { return observer_.stop && observer_.stop(); }
@@ -176,7 +263,7 @@ class Run {
   std::int64_t total_;
   std::optional<FirstStepProof> proof_;
   TrainResult result_;
-  std::int64_t evaluations_since_best_ = 0;
+  std::int64_t evaluated_ = 0, evaluations_since_best_ = 0;
 };
 
 }  // namespace
@@ -196,10 +283,10 @@ RowStream row_stream(const TrainOptions& options, std::size_t rows) {
 
 TrainResult train(const CausalLm& model, const Adapter* adapter, const Dataset& data, const TrainOptions& options,
                   const Dataset* eval_data, const TrainObserver& observer,
-                  const std::vector<WeightedAdapter>& eval_adapters) {
+                  const std::vector<WeightedAdapter>& eval_adapters, const TrainState* from) {
   options.check();
   options.highest_lr(static_cast<std::int64_t>(data.rows.size()));
-  return Run(model, adapter, data, options, eval_data, observer, eval_adapters)();
+  return Run(model, adapter, data, options, eval_data, observer, eval_adapters, from)();
 }
 
 }  // namespace loragrad

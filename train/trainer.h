@@ -10,6 +10,7 @@
 #include "optim/schedule.h"
 #include "train/evaluate.h"
 #include "train/step.h"
+#include "train/train_state.h"
 
 namespace loragrad {
 
@@ -32,6 +33,7 @@ struct TrainOptions {
   /// A step's rows are then taken together by their tokens, up to so many, instead of batch_size at a time; 0: by rows.
   /// The result is the same, to rounding.
   std::int64_t max_tokens_per_batch = 0;
+  bool copies_state = false;    ///< checkpoints are written beside the steps, which takes memory for a copy
   std::int64_t eval_every = 0;  ///< steps between evaluations; 0: only after the last step
   std::int64_t early_stop = 0;  ///< ends after so many evaluations in a row without a lower loss than before; 0: never
 
@@ -41,8 +43,8 @@ struct TrainOptions {
   std::int64_t most_rows_at_once() const { return max_tokens_per_batch > 0 ? rows_per_step() : batch_size; }
   std::int64_t rows_at_once() const { return micro_batch > 0 ? micro_batch : most_rows_at_once(); }
   std::int64_t eval_tokens_at_once() const { return micro_batch > 0 ? 256 : EvalOptions{}.tokens_per_batch; }
-  /// Optimiser steps over `rows` rows.
-  std::int64_t total_steps(std::int64_t rows) const;
+  /// Optimiser steps over `rows` rows; of a run that goes on, with those before.
+  std::int64_t total_steps(std::int64_t rows, const TrainState* from = nullptr) const;
   /// The highest learning rate of those steps; below lr where the warm-up is as long as the run or longer. UsageError
   /// where it is zero and lr is not.
   double highest_lr(std::int64_t rows) const;
@@ -64,6 +66,13 @@ struct StepReport {
   bool updated = true;
 };
 
+/// A run between two steps, where it could be left and gone on with.
+struct TrainPoint {
+  std::int64_t step = 0;
+  bool ends = false;                       ///< no step follows: all are done, or it was stopped
+  std::function<TrainState()> state = {};  ///< while the point lasts
+};
+
 /// Who watches a run; each may be empty.
 struct TrainObserver {
   std::function<void(const StepReport&)> on_step = {};
@@ -72,24 +81,8 @@ struct TrainObserver {
   /// After on_eval, where no evaluation before had so low a loss: what is trained now is the best so far.
   std::function<void(std::int64_t step)> on_best = {};
   std::function<bool()> stop = {};  ///< polled after each step and while evaluating; true ends the run
-};
-
-struct TrainResult {
-  std::int64_t steps = 0;
-  std::int64_t learning_steps = 0;  ///< those with a learning rate and a loss; without one nothing was proved either
-  bool stopped = false;             ///< by the observer
-  std::int64_t tokens = 0, supervised_tokens = 0;
-  double seconds = 0;                            ///< of the steps, evaluation not counted
-  std::optional<double> loss;                    ///< of the last step that had one
-  std::optional<std::size_t> device_peak_bytes;  ///< as the last step's report has it
-  std::optional<EvalReport> eval;                ///< the last
-  /// The evaluation with the lowest loss; none where none was finite.
-  struct Best {
-    std::int64_t step = 0;
-    double loss = 0;
-  };
-  std::optional<Best> best;
-  bool early_stopped = false;  ///< by options.early_stop
+  /// After each step and its evaluation, the last thing that is called of it.
+  std::function<void(const TrainPoint&)> after_step = {};
 };
 
 /// What evaluations in a training are made with: a row that chooses one of `named` has that alone, any other the one in
@@ -107,9 +100,12 @@ RowStream row_stream(const TrainOptions& options, std::size_t rows);
 /// NaN or Inf in the loss or the gradients, before anything is updated, naming the first module of the forward pass
 /// that gives one, or where the loss is finite the first (in the model's order) with such a gradient; and when the
 /// first step with a learning rate leaves a module of the adapter without a gradient or unchanged (train/first_step.h).
-/// `eval_adapters` are those that rows of `eval_data` choose.
+/// `eval_adapters` are those that rows of `eval_data` choose. `from`, where given, is what a run with equal options, data
+/// and model left: what is trained gets its values, and on the same device all that follows is what would have followed
+/// there, bit for bit. Its evaluation, where it was cut short, is made up for first. InputError where its tensors are
+/// not those that are trained here.
 TrainResult train(const CausalLm& model, const Adapter* adapter, const Dataset& data, const TrainOptions& options,
                   const Dataset* eval_data = nullptr, const TrainObserver& observer = {},
-                  const std::vector<WeightedAdapter>& eval_adapters = {});
+                  const std::vector<WeightedAdapter>& eval_adapters = {}, const TrainState* from = nullptr);
 
 }  // namespace loragrad

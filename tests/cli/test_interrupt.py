@@ -48,7 +48,7 @@ class Interrupt(CliTest):
         process.send_signal(signal.SIGCONT)
         process.communicate(timeout=60)
         self.assertIn(process.returncode, (130, 143))
-        self.assertFalse((self.folder / "out").exists())
+        self.assertFalse((self.folder / "out" / "adapter_config.json").exists())
 
     def test_another_process_is_refused_while_one_writes(self):
         process = self.start()

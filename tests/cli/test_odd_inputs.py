@@ -61,5 +61,5 @@ class OddInputs(CliTest):
         self.fails(2, "generate", "--model", self.model, "--adapter", ":1", "--prompt", "a", says=("--adapter: expected DIR", '":1"'))
 
     def test_flags_that_only_look_like_ours(self):
-        line = self.fails(2, *self.words("--save-every", 1), says="unknown flag --save-every: ")
+        line = self.fails(2, *self.words("--log-interval", 1), says="unknown flag --log-interval: ")
         self.assertNotIn("--eval-every", line)

@@ -185,8 +185,12 @@ class Outputs(CliTest):
         place.mkdir()
         if subprocess.run(["mount", "-t", "tmpfs", "tmpfs", place], capture_output=True).returncode != 0: self.skipTest("SKIPPED: no mount here")
         self.addCleanup(subprocess.run, ["umount", place])
-        self.refused(self.words("train", "--output", "volume", cut=["--output"]), code=4, says="mounted")
-        self.allowed(self.words("train", "--output", "volume/out", cut=["--output"]))
+        self.refused(self.words("merge", "--output", "volume", cut=["--output"]), code=4, says="mounted")
+        for command in ("train", "merge"): self.allowed(self.words(command, "--output", f"volume/{command}", cut=["--output"]))
+        shutil.rmtree(place / "train")
+        shutil.rmtree(place / "merge")
+        # A run's folder stands where it is from the beginning.
+        self.allowed(self.words("train", "--output", "volume", cut=["--output"]))
         # The same files by another mount.
         other = self.folder / "again"
         other.mkdir()

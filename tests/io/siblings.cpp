@@ -14,6 +14,20 @@ TEST_CASE("names of what a run leaves behind") {
   for (const char* name : {"out", ".out", ".out.tmp-", ".out.tmp-x", ".out.tmp-1.", ".out.tmp-1.x", ".out.tmp-1x",
                            ".out.old", ".out.locks", ".out2.tmp-1", ".out.new-1", "out.tmp-1"})
     CHECK_FALSE(is_left_over("d/out", name));
+  for (const char* name : {".out.lock", ".step-3.tmp-1", ".a.b.json.tmp-123.7", ".c.old-5"})
+    CHECK(is_any_left_over(name));
+  for (const char* name : {"out.lock", ".lock", "..lock", ".out.tmp-", ".out.tmp-x", ".gitignore", "tmp-1", ""})
+    CHECK_FALSE(is_any_left_over(name));
+}
+
+TEST_CASE("a folder is cleared of what dead processes left in it") {
+  TempFolder folder;
+  fs::create_directory(folder / ".step-3.tmp-77");
+  put(folder / ".step-3.tmp-77/half", "x");
+  put(folder / ".state.json.tmp-77", "x");
+  put(folder / ".notes", "x");
+  clear_folder(folder.path());
+  CHECK(folder.names() == std::set<std::string>{".notes"});
 }
 
 TEST_CASE("who holds the lock clears what dead runs left") {

@@ -4,6 +4,7 @@
 
 #include <vector>
 
+#include "engine/error.h"
 #include "optim/clip.h"
 #include "tests/device/test_device.h"
 
@@ -117,4 +118,30 @@ TEST_CASE("a learning rate's ratio is that of one parameter") {
   }
   CHECK(fast.values<double>() == alone.values<double>());
   CHECK(slow.values<double>() != alone.values<double>());
+}
+
+TEST_CASE("an optimiser that is given another's moments goes on as that one") {
+  DevicePtr device = test_device(1);
+  auto step = [&](AdamW& optimizer, Tensor& parameter, std::size_t i) {
+    parameter.impl()->grad = tensor<float>(device, gradients[i]);
+    optimizer.step(learning_rates[i]);
+  };
+  // The second has no gradient, and so no moments.
+  Tensor a = tensor<float>(device, start), idle = tensor<float>(device, start);
+  for (Tensor* each : {&a, &idle}) each->set_trainable();
+  AdamW one({a, idle}, {});
+  step(one, a, 0);
+  step(one, a, 1);
+  CHECK_FALSE(one.moments(1).m.defined());
+  Tensor b = Tensor::from(device, a.shape(), a.values<float>());
+  b.set_trainable();
+  AdamW two({b, idle}, {});
+  auto copy = [&](const Tensor& moment) { return Tensor::from(device, moment.shape(), moment.values<float>()); };
+  two.restore(one.steps(), {{copy(one.moments(0).m), copy(one.moments(0).v)}, {}});
+  step(one, a, 2);
+  step(two, b, 2);
+  CHECK(a.values<float>() == b.values<float>());
+  CHECK(two.steps() == 3);
+  CHECK_THROWS_AS(two.restore(1, {{}}), ShapeError);
+  CHECK_THROWS_AS(two.restore(1, {{idle.reshape({3, 2}), idle}, {}}), ShapeError);
 }

@@ -125,6 +125,22 @@ TEST_CASE("checkpointed blocks, fewer rows at a time and shorter evaluations are
   CHECK(activations({.micro_batch = 2}, &eval) < activations({}, &eval));
 }
 
+TEST_CASE("the copy that checkpoints are written from is forecast") {
+  TinyModel folder;
+  Dataset data = tiny_data(9);
+  TrainOptions options{.batch_size = 4, .steps = 3};
+  LoraConfig config = lora_config({"q_proj", "v_proj"});
+  auto forecast = [&] { return forecast_training(folder.path(), {}, &config, options, data, test_device(1)); };
+  Forecast without = forecast();
+  options.copies_state = true;
+  Forecast with = forecast();
+  CHECK(without.checkpoint == 0);
+  // Values, two moments, and the adapter as others read it.
+  CHECK(with.checkpoint == 2 * with.optimiser);
+  config.init_lora_weights = LoraInit::olora;
+  CHECK(forecast().checkpoint > with.checkpoint);
+}
+
 TEST_CASE("a new model's forecast is how far the device's memory reaches") {
   TinyModel folder;
   Dataset data = tiny_data(4);

@@ -41,6 +41,18 @@ Choice choose(std::size_t limit, std::int64_t longest_row, TrainOptions options 
 
 }  // namespace
 
+TEST_CASE("rows that are to stay together stay so as long as checkpointed blocks leave room") {
+  auto choose_kept = [](std::size_t limit) {
+    Made made;
+    MemoryPlan plan = plan_memory({.batch_size = 8, .micro_batch = 4}, limit, 512, both(made), true);
+    return Choice{plan.options.checkpoint_activations, plan.options.rows_at_once()};
+  };
+  CHECK(choose_kept(500) == Choice{false, 4});
+  CHECK(choose_kept(499) == Choice{true, 4});
+  CHECK(choose_kept(180) == Choice{true, 4});
+  CHECK(choose_kept(179) == Choice{true, 2});
+}
+
 TEST_CASE("the fastest way to run within a limit is taken") {
   CHECK(choose(900, 512) == Choice{false, 8});
   // Five would fit: eight rows are two batches, shared out evenly.

@@ -55,6 +55,30 @@ TEST_CASE("metrics are there line by line") {
   CHECK(get(folder / "metrics.jsonl") == row + row);
 }
 
+TEST_CASE("metrics of a run that goes on are cut back to its step") {
+  TempFolder folder;
+  auto row = [](std::int64_t step) {
+    StepReport report = sample();
+    report.step = step;
+    return report;
+  };
+  auto line = [&](std::int64_t step) { return metrics_row(row(step)) + "\n"; };
+  auto after = [&](const std::string& before) {
+    put(folder / "m", before);
+    MetricsWriter writer(folder / "m", 2);
+    writer.write(row(3));
+    writer.close();
+    return get(folder / "m");
+  };
+  std::string wanted = line(1) + line(2) + line(3);
+  CHECK(after(line(1) + line(2)) == wanted);
+  CHECK(after(line(1) + line(2) + line(3) + line(4)) == wanted);
+  CHECK(after(line(1) + line(2) + line(3).substr(0, 20)) == wanted);
+  CHECK(after(line(1) + line(2).substr(0, 20)) == line(1) + line(3));
+  CHECK(after("") == line(3));
+  CHECK(after(line(1) + "notes\n" + line(2)) == line(1) + line(3));
+}
+
 TEST_CASE("metrics that cannot be written") {
   TempFolder folder;
   CHECK(contains(message_of<IoError>([&] { MetricsWriter(folder / "no/metrics.jsonl"); }),

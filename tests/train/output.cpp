@@ -45,7 +45,7 @@ TEST_CASE("an adapter folder is complete, and is read back as it was") {
   adapter.base_model = folder.path();
   std::string path = folder / "out";
   {
-    TrainingOutput output(path, false);
+    OutputFolder output(path, false);
     put(output.file("metrics.jsonl"), "{}\n");
     output.save_adapter(adapter, model_card(facts(), &adapter));
     CHECK_FALSE(fs::exists(path));
@@ -64,7 +64,7 @@ TEST_CASE("only an earlier output is overwritten, and only when asked to") {
   TempFolder folder;
   std::string path = folder / "out";
   auto write = [&](bool overwrite, const std::string& name) {
-    TrainingOutput output(path, overwrite);
+    OutputFolder output(path, overwrite);
     put(output.file(name), "new");
     put(output.file("README.md"), "---\ntags:\n- loragrad\n---\n");
     output.commit();
@@ -103,7 +103,7 @@ TEST_CASE("what comes into an earlier output during the run stays") {
   TempFolder folder;
   std::string path = folder / "out", beside = path + ".new-" + std::to_string(::getpid());
   auto write = [&](bool overwrite, const std::function<void()>& meanwhile) {
-    TrainingOutput output(path, overwrite);
+    OutputFolder output(path, overwrite);
     put(output.file("README.md"), "---\ntags:\n- loragrad\n---\n");
     meanwhile();
     return output.commit();
@@ -128,9 +128,9 @@ TEST_CASE("a trained model is written as a checkpoint and loads again") {
   Dataset data = tiny_data(4);
   train(*model, nullptr, data, {.lr = 1e-2, .steps = 3});
   {
-    TrainingOutput output(folder / "out", false);
-    output.save_model(*model, folder.path(), model_card(facts(), nullptr));
-    output.commit();
+    fs::create_directory(folder / "out");
+    write_model(*model, folder.path(), folder / "out");
+    put(folder / "out/README.md", model_card(facts(), nullptr));
   }
   std::unique_ptr<CausalLm> again = load_model(folder / "out", test_device(1));
   CHECK(evaluate(*again, data).loss == evaluate(*model, data).loss);
