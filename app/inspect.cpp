@@ -21,6 +21,7 @@
 #include "ops/cpu/cpu_device.h"
 #include "ops/meta_device.h"
 #include "train/checkpoint.h"
+#include "train/earlier_output.h"
 #include "train/model_card.h"
 #include "train/progress.h"
 
@@ -168,6 +169,15 @@ Facts inspect_checkpoint(const std::string& folder) {
   return facts;
 }
 
+/// Of a run that has not ended.
+Facts inspect_run(const std::string& folder, const std::vector<std::int64_t>& steps) {
+  std::string checkpoints = (fs::path(folder) / checkpoints_folder).string();
+  return {{"kind", "unfinished run"},
+          {"path", folder},
+          {"checkpoints", Json::Array(steps.begin(), steps.end())},
+          {"newest", inspect_checkpoint(checkpoint_folder(checkpoints, steps.back()))}};
+}
+
 /// `kind` is "safetensors" or "pytorch".
 Facts inspect_tensors(const std::string& kind, const std::string& path, const SafetensorsFile& file) {
   TensorTotals sum = totals(file);
@@ -234,6 +244,8 @@ Facts inspect(const std::string& path) {
     if (fs::exists(at / "config.json")) return inspect_model(path);
     for (const char* split : {"train.jsonl", "valid.jsonl", "test.jsonl"})
       if (fs::exists(at / split)) return inspect_data_folder(path);
+    if (auto steps = checkpoint_steps((at / checkpoints_folder).string()); !steps.empty())
+      return inspect_run(path, steps);
     if (std::string hint = hub_hint(path, HubKind::model); !hint.empty())
       throw IoError(path + ": expected a model's or adapter's folder, found " + hint.substr(2));
     throw InputError(path +

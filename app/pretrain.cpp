@@ -120,8 +120,10 @@ int run_pretrain(const Words& words) {
   };
   if (from) {
     check_resume(training, *from, record());
-    if (nothing_left(training, data, output, *from))
+    if (nothing_left(training, data, output, *from)) {
+      output.begin(true);  // a crash at the very end may have left something
       return report_nothing(training, *from, parameters, parameters, memory);
+    }
   }
   TrainingOutcome outcome = beside_forecast(memory.forecast, [&] {
     std::unique_ptr<CausalLm> model = new_model(config_file, chosen.device(), training.options.seed);

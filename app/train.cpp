@@ -39,9 +39,11 @@ int run_plan(const Flags& flags, TrainFlags& train, TrainingPlan& plan, RunFolde
   auto record = [&] { return record_of(train, plan, *model, hash); };
   if (from) {
     check_resume(train.training, *from, record());
-    if (nothing_left(train.training, plan.data, output, *from))
+    if (nothing_left(train.training, plan.data, output, *from)) {
+      output.begin(true);  // a crash at the very end may have left something
       return report_nothing(train.training, *from, plan.trainable, plan.parameters, plan.memory,
                             output.has_best() ? train.training.output + "/best" : "");
+    }
   }
   warn_of_bad_weights(*model);
   if (adapter) warn_of_untrained_ends(*model, *adapter, plan.data.train, pointer(plan.tokenizer));
@@ -60,7 +62,15 @@ int run_plan(const Flags& flags, TrainFlags& train, TrainingPlan& plan, RunFolde
   facts.trainable = plan.trainable;
   facts.parameters = plan.parameters;
   bool has_best = output.has_best();
-  if (has_best) facts.which = CardFacts::Which::last;
+  if (has_best) {
+    facts.which = CardFacts::Which::best;
+    try {
+      write_file(output.file("best/README.md"), model_card(facts, adapter));
+    } catch (const IoError& error) {
+      warn(std::string(error.what()) + "; the best adapter has no card");
+    }
+    facts.which = CardFacts::Which::last;
+  }
   output.save([&](const std::string& folder) {
     if (adapter)
       save_adapter(*adapter, folder);
@@ -68,10 +78,6 @@ int run_plan(const Flags& flags, TrainFlags& train, TrainingPlan& plan, RunFolde
       write_model(*model, train.model_folder, folder);
     write_file(folder + "/README.md", model_card(facts, adapter));
   });
-  if (has_best) {
-    facts.which = CardFacts::Which::best;
-    write_file(output.file("best/README.md"), model_card(facts, adapter));
-  }
   Json profile;
   if (times) {
     profile = time_profile_json(times->report());

@@ -98,7 +98,7 @@ void RunFolder::begin(bool resumes) {
 void RunFolder::save_best(const Adapter& adapter) const {
   std::string folder = file(best_folder);
   std::error_code error;
-  fs::create_directory(folder, error);
+  if (fs::create_directory(folder, error)) sync_folder(path_);
   if (error) throw IoError(system_message(folder, "create", error.value()));
   save_adapter(adapter, folder);
 }
@@ -134,11 +134,17 @@ void RunFolder::save_here(const Write& write) {
   // Somebody may have taken the folder away.
   if (::mkdir(path_.c_str(), 0777) != 0 && errno != EEXIST) throw IoError(system_message(path_, "write", errno));
   std::string staging = make_folder(file("output"));
+  std::error_code ignored;
   try {
     write(staging);
     install(staging);
+  } catch (const IoError& error) {
+    fs::remove_all(staging, ignored);
+    // Nobody knows the folder that the files were on their way in.
+    std::string text = error.what();
+    if (std::size_t at = text.find(staging); at != std::string::npos) text.replace(at, staging.size(), path_);
+    throw IoError(text);
   } catch (...) {
-    std::error_code ignored;
     fs::remove_all(staging, ignored);
     throw;
   }

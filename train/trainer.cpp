@@ -141,7 +141,9 @@ class Run {
       tensor.set_values(values->values());
       const StateTensor *m = tensors.take(name + first_moment, shape), *v = tensors.take(name + second_moment, shape);
       if (!m != !v) throw InputError("resume: expected two moments of " + name + " in the checkpoint, found one");
-      auto on_device = [&](const StateTensor& moment) { return Tensor::from(tensor.device(), shape, moment.values()); };
+      auto on_device = [&shape, device = tensor.device()](const StateTensor& moment) {
+        return Tensor::from(device, shape, moment.values());
+      };
       moments.push_back(m ? AdamW::Moments{on_device(*m), on_device(*v)} : AdamW::Moments{});
     }
     tensors.require_none_left();

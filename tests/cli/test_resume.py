@@ -216,6 +216,10 @@ class Resume(CliTest):
         self.ok(*self.words("full", full=True, save_every=6, rank=None, alpha=None, dropout=None))
         facts = self.json("inspect", self.folder / "full/checkpoints/step-6")
         self.assertEqual(("checkpoint", 6, "all parameters"), tuple(facts[key] for key in ("kind", "step", "trained")))
+        self.crashed("out", 12)
+        facts = self.json("inspect", self.folder / "out")
+        self.assertEqual(("unfinished run", [6, 12], 12), (facts["kind"], facts["checkpoints"], facts["newest"]["step"]))
+        self.assertIn("unfinished run", self.ok("inspect", self.folder / "out"))
         (checkpoint / "adapter_config.json").write_text("{}")
         self.fails(3, "inspect", checkpoint, says="adapter_config.json: expected 1")
 
