@@ -17,16 +17,17 @@ bool LineInput::is_typed() { return isatty(STDIN_FILENO); }
 LineInput::Read LineInput::wait() {
   while (waiting_.find('\n') == std::string::npos) {
     if (at_end_) return waiting_.empty() ? Read::end : Read::line;
-    // Reading alone would go on after a signal, and nobody would hear of it.
+    // Reading alone would go on after a signal, and nobody would hear of it. One may also come just before the wait, or in
+    // another thread, and then ends no wait: so none is long.
     pollfd input{STDIN_FILENO, POLLIN, 0};
-    int ready = ::poll(&input, 1, -1);
+    int ready = ::poll(&input, 1, 100);
     if (int signal = interrupted_by()) {
       if (signal != SIGINT) return Read::end;
       forget_interrupt();
       waiting_.clear();
       return Read::interrupted;
     }
-    if (ready < 0 && errno == EINTR) continue;
+    if (ready == 0 || (ready < 0 && errno == EINTR)) continue;
     char buffer[4096];
     ssize_t size = ready < 0 ? -1 : ::read(STDIN_FILENO, buffer, sizeof buffer);
     if (size < 0) throw IoError(std::string("stdin: cannot read: ") + std::strerror(errno));

@@ -1,5 +1,5 @@
 """A conversation in the terminal."""
-import json, os, pty, signal, subprocess, time
+import json, os, pty, select, signal, subprocess, time
 
 from support import BINARY, run, write_rows
 from test_conversations import ChatTest
@@ -59,7 +59,8 @@ class Chat(ChatTest):
         def until(text):
             nonlocal seen
             end = time.monotonic() + 60
-            while text not in seen and time.monotonic() < end: seen += os.read(leader, 4096).decode(errors="replace")
+            while text not in seen and time.monotonic() < end:
+                if select.select([leader], [], [], 1)[0]: seen += os.read(leader, 4096).decode(errors="replace")
             before, found, seen = seen.partition(text)
             self.assertTrue(found, before)
             return before
