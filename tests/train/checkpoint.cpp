@@ -32,6 +32,7 @@ struct Runs {
   struct Outcome {
     std::vector<std::vector<float>> trained;
     std::vector<std::string> rows;  ///< of the steps, without what time and memory say
+    std::vector<std::int64_t> evaluations;
     TrainResult result;
   };
 
@@ -55,6 +56,7 @@ struct Runs {
       report.seconds = report.tokens_per_s = 0;
       outcome.rows.push_back(fmt_row(report));
     };
+    observer.on_eval = [&](std::int64_t step, const EvalReport&) { outcome.evaluations.push_back(step); };
     if (after_step) observer.after_step = [&](const TrainPoint& point) { after_step(point, trained); };
     outcome.result = train(*model, trained, data, options, &eval_data, observer, {}, from);
     for (const auto& [name, tensor] : trained ? trained->tensors() : model->trainable())
@@ -119,10 +121,11 @@ TEST_CASE("a run that goes on from a checkpoint is the run that was not left, bi
   }
   SUBCASE("stopped early") {
     runs.options.schedule = ScheduleKind::constant;
-    runs.options.lr = 1;
+    runs.options.lr = 0;  // so that no evaluation is lower than the first
     runs.options.eval_every = 1;
     runs.options.early_stop = 3;
-    runs.check_exact({1, 2});
+    CHECK(runs.run().result.steps == 4);
+    runs.check_exact({1, 2, 3});
   }
   SUBCASE("checkpointed blocks, micro-batches by tokens, decay, LoRA+") {
     runs.options.checkpoint_activations = true;
@@ -178,6 +181,8 @@ TEST_CASE("an evaluation that was cut short is made up for") {
   Runs::Outcome rest = runs.run({}, &left.state);
   CHECK(rest.trained == whole.trained);
   CHECK(rest.result.best->loss == whole.result.best->loss);
+  CHECK(whole.evaluations == std::vector<std::int64_t>{3, 6, 9});
+  CHECK(rest.evaluations == std::vector<std::int64_t>{6, 9});
 }
 
 TEST_CASE("more steps than before follow the new number; a short last step takes nothing from them") {
