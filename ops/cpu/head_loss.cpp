@@ -13,15 +13,17 @@ namespace {
 
 using Index = std::int64_t;
 
-// Of logits, with x, dx and a sum for it in f32. The head stays within 64 MB with further sums and scratch space.
+// Of logits, with x, dx and a sum for it in f32. With further sums and scratch space these are 64 MB.
 constexpr Index tile_bytes = 54 << 20;
+// With fewer tokens than these a product mostly waits for the head, which each tile reads whole: vocabularies above 110,000 take more.
+constexpr Index fewest_rows = 128;
 constexpr Index panel_width = 512;  // of logits: what a thread multiplies at a time fits its cache
 
 /// Tokens of a tile: as many as fit the budget, cut evenly, since a product with few rows is slow.
 Index rows_of_tile(Index tokens, const WeightView& head, DType x) {
   auto size = [](DType dtype) { return static_cast<Index>(size_of(dtype)); };
   Index wide = size(accumulation_type(x)), bytes = head.rows * wide + head.cols * (2 * size(x) + wide);
-  Index fit = std::max<Index>(1, tile_bytes / bytes);
+  Index fit = std::max<Index>(fewest_rows, tile_bytes / bytes);
   if (fit > 16) fit = fit / 16 * 16;
   Index tiles = std::max<Index>(1, (tokens + fit - 1) / fit), even = (tokens + tiles - 1) / tiles;
   return std::clamp<Index>((even + 15) / 16 * 16, 1, fit);
