@@ -3,7 +3,6 @@
 
     run_all.py BUILD [NAME ...]                  the programs named, or all; the last line is "N passed, N failed"
     run_all.py BUILD --device cuda [NAME ...]    the suites on the GPU; "skipped: ..." and 77 where none may be used
-    run_all.py BUILD --sanitize address|thread [NAME ...]    what a build with sanitizers is for
 """
 import argparse, concurrent.futures, json, os, pathlib, re, subprocess, sys, time
 
@@ -18,13 +17,6 @@ SUITES = ["ops", "train", "models", "lora", "engine", "optim", "device"]
 NOT_THERE = {"ops": ["--source-file-exclude=*/gemm*.cpp,*/threads.cpp"]}
 GPU = {"LORAGRAD_TEST_DEVICE": "cuda"}
 NO_GPU = 77  # the exit status of a test that is skipped
-
-# With sanitizers: what takes files and moves memory, or what shares work among threads. Emulated processors and GPUs do what
-# the others do, in many times their time.
-SANITIZED = {"address": ["io", "data", "engine", "ops", "optim", "lora", "models", "train", "device", "cli"],
-             "thread": ["engine", "ops", "lora", "models", "train"]}
-SANITIZER_ENV = {"LORAGRAD_SANITIZED": "1", "ASAN_OPTIONS": "detect_leaks=0:allocator_may_return_null=1", "UBSAN_OPTIONS": "print_stacktrace=1",
-                 "TSAN_OPTIONS": "halt_on_error=1", "LORAGRAD_QUICK_OPS": "1"}
 
 # The ops in a machine that is slow, emulated or checked: without cases about the cut of work and about the library, and
 # without the largest.
@@ -111,12 +103,10 @@ def main():
     parser.add_argument("build")
     parser.add_argument("names", nargs="*", metavar="NAME")
     parser.add_argument("--device", choices=["cuda"])
-    parser.add_argument("--sanitize", choices=list(SANITIZED))
     args = parser.parse_intermixed_args()
     if args.device: return run_on_gpu(args.build, args.names)
     found = subprocess.run(["meson", "introspect", "--tests", args.build], check=True, capture_output=True, text=True).stdout
-    tests = named(json.loads(found), args.names or SANITIZED.get(args.sanitize, []))
-    if args.sanitize: tests = [{**t, "timeout": 3600, "env": {**t.get("env", {}), **SANITIZER_ENV}} for t in tests]
+    tests = named(json.loads(found), args.names)
     # The program's tests, which mostly wait for it, take as long as all others together: they run beside them.
     tests.sort(key=lambda t: t["name"] != "cli")
     return run_all(args.build, tests, min(2, os.cpu_count() or 1))
