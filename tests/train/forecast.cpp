@@ -170,7 +170,8 @@ TEST_CASE("a vocabulary of 262,144 adds no more than a tile beyond its weights")
     };
     std::size_t with_small = beyond_weights(small), with_large = beyond_weights(large);
     CHECK(with_large > with_small);
-    CHECK(with_large - with_small <= std::size_t{device->name() == "cuda" ? 256u : 64u} << 20);
+    std::size_t tile = device->name() == "cuda" ? 240u << 20 : std::size_t{128} * 262'144 * 4;  // 128 tokens' logits
+    CHECK(with_large - with_small <= tile + (16u << 20));
   }
 }
 
