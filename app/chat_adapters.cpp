@@ -38,12 +38,14 @@ std::size_t ChatAdapters::open(const AdapterArgument& argument) {
   if (name.empty() || name == "none" || std::any_of(opened_.begin(), opened_.end(), has_name)) name = argument.folder;
   Adapter adapter = open_adapter(argument.folder, base_, base_.model.device(), false);
   // Its values would stay in the base when another adapter is chosen.
+  std::string found;
   if (!adapter.rows_of_base.empty())
-    throw UsageError(argument.folder + ": expected an adapter of linear maps alone, found trained tokens of " +
-                     adapter.rows_of_base.front().module + " (generate takes it)");
-  if (!adapter.parameters_of_base.empty())
-    throw UsageError(argument.folder + ": expected an adapter of linear maps alone, found a parameter of the base, " +
-                     adapter.parameters_of_base.front().name + " (generate takes it)");
+    found = "trained tokens of " + adapter.rows_of_base.front().module;
+  else if (!adapter.parameters_of_base.empty())
+    found = "a parameter of the base, " + adapter.parameters_of_base.front().name;
+  if (!found.empty())
+    throw UsageError(argument.folder + ": expected an adapter of linear maps alone, found " + found +
+                     " (generate takes it)");
   opened_.push_back({name, argument.folder, std::move(adapter)});
   return opened_.size() - 1;
 }

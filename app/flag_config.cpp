@@ -4,11 +4,11 @@
 #include <array>
 
 #include "app/flag_entry.h"
+#include "data/unicode.h"
 #include "engine/error.h"
 #include "io/flat_yaml.h"
 #include "io/json.h"
 #include "io/mapped_file.h"
-#include "io/utf8.h"
 
 namespace loragrad {
 namespace {
@@ -34,14 +34,7 @@ std::string found_text(const YamlScalar& scalar) {
   return scalar.plain ? escaped(scalar.text) : "the text \"" + escaped(scalar.text) + "\"";
 }
 
-bool is_utf8(std::string_view text) {
-  for (std::size_t at = 0; at < text.size();) {
-    CodePoint point = code_point_at(text, at);
-    if (!point.valid) return false;
-    at += point.size;
-  }
-  return true;
-}
+bool is_utf8(std::string_view text) { return invalid_utf8(text) == std::string_view::npos; }
 
 }  // namespace
 

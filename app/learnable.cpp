@@ -76,8 +76,7 @@ bool trains_row_of_head(const CausalLm& model, const Adapter& adapter, TokenId i
 void warn_of_untrained_ends(const CausalLm& model, const Adapter& adapter, const Dataset& data,
                             const Tokenizer* tokenizer) {
   const auto& trained = adapter.parameters_of_base;
-  if (std::any_of(trained.begin(), trained.end(), [](const auto& each) { return each.name == "lm_head.weight"; }))
-    return;
+  if (std::any_of(trained.begin(), trained.end(), [](const auto& each) { return each.name == head_name; })) return;
   for (TokenId id : end_tokens(model.config(), tokenizer)) {
     if (!is_supervised(data, id) || trains_row_of_head(model, adapter, id)) continue;
     HeadRow row = head_row(model, id);

@@ -59,6 +59,14 @@ std::string make_sibling(const std::string& path, const std::function<bool(const
   throw IoError(system_message(path, "write", errno));
 }
 
+void remove_whole(const std::string& path) {
+  std::error_code error;
+  if (!fs::exists(fs::symlink_status(path, error))) return;
+  std::string old = make_sibling(
+      path, [&](const std::string& name) { return ::rename(path.c_str(), name.c_str()) == 0; }, "old");
+  fs::remove_all(old, error);
+}
+
 bool is_left_over(const std::string& path, const std::string& name) { return !kind_of(path, name).empty(); }
 
 bool is_any_left_over(const std::string& name) {

@@ -16,6 +16,10 @@ std::string hidden_sibling(const std::string& path, const std::string& ending);
 std::string make_sibling(const std::string& path, const std::function<bool(const std::string&)>& create,
                          const std::string& kind = "tmp");
 
+/// Removes a file or folder, moved aside first: what is half removed would not be what it was. Nothing where it is not
+/// there; what cannot be removed then stays aside. IoError where it cannot be moved.
+void remove_whole(const std::string& path);
+
 /// Whether make_sibling or OutputLock may have given a sibling of `path` this name.
 bool is_left_over(const std::string& path, const std::string& name);
 

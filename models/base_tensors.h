@@ -11,9 +11,6 @@ namespace loragrad {
 /// there is none.
 const StoredTensor* find_stored(const SafetensorsFile& file, const std::string& name, const std::string& base_prefix);
 
-/// The head's parameter, where it is not the embedding's.
-inline constexpr const char* head_name = "lm_head.weight";
-
 /// Whether a parameter can be made of a tensor. Buffers of old files, such as boolean masks, are of other types.
 bool is_parameter_dtype(const StoredTensor& tensor);
 

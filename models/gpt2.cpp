@@ -30,7 +30,7 @@ class Gpt2 final : public Decoder {
     auto conv1d = [&](const std::string& name, std::int64_t in, std::int64_t out, Start start) {
       return source.linear(name, in, out, true, start, WeightLayout::in_out);
     };
-    wte_ = source.embedding("transformer.wte", {config_.vocab_size, d}, "lm_head.weight", config_.tie_word_embeddings);
+    wte_ = source.embedding("transformer.wte", {config_.vocab_size, d}, config_.tie_word_embeddings);
     adaptable(wte_);
     wpe_ = source.matrix("transformer.wpe.weight", {config_.max_position_embeddings, d}, WeightLayout::out_in,
                          Start::matrix);
@@ -49,7 +49,7 @@ class Gpt2 final : public Decoder {
       adaptable({&layer.c_attn, &layer.c_proj, &layer.mlp.up, &layer.mlp.down});
     }
     ln_f_ = norm("transformer.ln_f");
-    head_ = source.head("lm_head.weight", {config_.vocab_size, d}, wte_, config_.tie_word_embeddings);
+    head_ = source.head({config_.vocab_size, d}, wte_, config_.tie_word_embeddings);
   }
 
   Tensor forward(const Pass& pass) const override {

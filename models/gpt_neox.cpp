@@ -5,7 +5,6 @@
 #include "models/decoder.h"
 #include "models/rope_reader.h"
 #include "ops/elementwise.h"
-#include "ops/embedding.h"
 #include "ops/rope.h"
 
 namespace loragrad {
@@ -30,8 +29,7 @@ class GptNeoX final : public Decoder {
     ParameterSource& source = *parts.source;
     std::int64_t d = config_.hidden_size, f = config_.intermediate_size;
     auto norm = [&](const std::string& name) { return source.layer_norm(name, d, config_.norm_eps); };
-    embed_in_ =
-        source.embedding("gpt_neox.embed_in", {config_.vocab_size, d}, "lm_head.weight", config_.tie_word_embeddings);
+    embed_in_ = source.embedding("gpt_neox.embed_in", {config_.vocab_size, d}, config_.tie_word_embeddings);
     adaptable(embed_in_);
     for (std::size_t i = 0; i < layers_.size(); ++i) {
       std::string name = "gpt_neox.layers." + std::to_string(i) + ".";
@@ -45,7 +43,7 @@ class GptNeoX final : public Decoder {
       adaptable({&layer.query_key_value, &layer.dense, &layer.mlp.up, &layer.mlp.down});
     }
     final_layer_norm_ = norm("gpt_neox.final_layer_norm");
-    head_ = source.head("lm_head.weight", {config_.vocab_size, d}, embed_in_, config_.tie_word_embeddings);
+    head_ = source.head({config_.vocab_size, d}, embed_in_, config_.tie_word_embeddings);
   }
 
   Tensor forward(const Pass& pass) const override {

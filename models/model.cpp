@@ -66,7 +66,7 @@ ActiveAdapters CausalLm::activate(const std::vector<WeightedAdapter>& adapters) 
 
 void CausalLm::replace(const std::string& name, Parameter parameter) {
   auto at = std::find_if(parameters_.begin(), parameters_.end(), [&](const auto& p) { return p.first == name; });
-  bool unties = at == parameters_.end() && name == "lm_head.weight";
+  bool unties = at == parameters_.end() && name == head_name;
   if (at == parameters_.end() && !unties) throw UsageError("replace: the model has no parameter " + name);
   const Parameter& old = unties ? *head_ : *at->second;
   if (parameter.shape() != old.shape() || parameter.layout() != old.layout() || parameter.device() != old.device())

@@ -19,6 +19,9 @@ enum class Precision { automatic, f32, bf16, f64 };
 
 using NamedParameter = std::pair<std::string, ParameterSlot>;
 
+/// The head as all families name it, and its parameter, where that is not the embedding's.
+inline constexpr const char *head_module = "lm_head", *head_name = "lm_head.weight";
+
 /// A decoder-only language model. Passes do not change it. The base is frozen (its weights are the mapped file) unless
 /// it was made trainable.
 class CausalLm {

@@ -6,10 +6,6 @@
 
 namespace loragrad {
 
-namespace {
-constexpr const char* head_module = "lm_head";
-}  // namespace
-
 CrossEntropy CausalLm::loss(const Pass& pass, double denominator) const {
   return loss(hidden(pass), pass, denominator);
 }

@@ -33,8 +33,8 @@ class Opt final : public Decoder {
     auto linear = [&](const std::string& name, std::int64_t in, std::int64_t out, Start start = Start::matrix) {
       return source.linear(name, in, out, own.bias, start);
     };
-    embed_tokens_ = source.embedding(decoder + "embed_tokens", {config_.vocab_size, embed}, "lm_head.weight",
-                                     config_.tie_word_embeddings);
+    embed_tokens_ =
+        source.embedding(decoder + "embed_tokens", {config_.vocab_size, embed}, config_.tie_word_embeddings);
     adaptable(embed_tokens_);
     embed_positions_ =
         source.matrix(decoder + "embed_positions.weight", {config_.max_position_embeddings + position_offset, d},
@@ -61,7 +61,7 @@ class Opt final : public Decoder {
       project_out_ = source.linear(decoder + "project_out", d, embed, false);
       adaptable({&project_out_});
     }
-    head_ = source.head("lm_head.weight", {config_.vocab_size, embed}, embed_tokens_, config_.tie_word_embeddings);
+    head_ = source.head({config_.vocab_size, embed}, embed_tokens_, config_.tie_word_embeddings);
   }
 
   Tensor forward(const Pass& pass) const override {

@@ -35,11 +35,11 @@ class FreshSource final : public ParameterSource {
   ParameterSlot vector(const std::string& name, std::int64_t n, Start start) override {
     return keep(name, fresh(name, {1, n}, start));
   }
-  ParameterSlot table(const std::string& name, Shape shape, const std::string&, bool) override {
+  ParameterSlot table(const std::string& name, Shape shape, bool) override {
     return matrix(name, shape, WeightLayout::out_in, Start::matrix);
   }
-  ParameterSlot head(const std::string& name, Shape shape, const EmbeddingLayer& embedding, bool tied) override {
-    return tied ? embedding.table() : matrix(name, shape, WeightLayout::out_in, Start::matrix);
+  ParameterSlot head(Shape shape, const EmbeddingLayer& embedding, bool tied) override {
+    return tied ? embedding.table() : matrix(head_name, shape, WeightLayout::out_in, Start::matrix);
   }
 
  private:

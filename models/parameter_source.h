@@ -24,16 +24,16 @@ class ParameterSource {
   virtual ParameterSlot matrix(const std::string& name, Shape shape, WeightLayout layout, Start start) = 0;
   /// A vector [n], in f32 (f64 when computing in f64).
   virtual ParameterSlot vector(const std::string& name, std::int64_t n, Start start) = 0;
-  /// An embedding's matrix. A tied model may store it as `head_name` alone.
-  virtual ParameterSlot table(const std::string& name, Shape shape, const std::string& head_name, bool tied) = 0;
-  /// The head: `name` where the folder stores its own, else the embedding's matrix when tied.
-  virtual ParameterSlot head(const std::string& name, Shape shape, const EmbeddingLayer& embedding, bool tied) = 0;
+  /// An embedding's matrix. A tied model may store it as the head's alone.
+  virtual ParameterSlot table(const std::string& name, Shape shape, bool tied) = 0;
+  /// The head: its own where the folder stores one, else the embedding's matrix when tied.
+  virtual ParameterSlot head(Shape shape, const EmbeddingLayer& embedding, bool tied) = 0;
   /// Called last: throws one InputError about everything missing, unexpected or mis-shaped.
   virtual void finish() {}
 
   /// The embedding named `name` ("model.embed_tokens").
-  EmbeddingLayer embedding(const std::string& name, Shape shape, const std::string& head_name, bool tied) {
-    return {in_model(name), table(name + ".weight", shape, head_name, tied)};
+  EmbeddingLayer embedding(const std::string& name, Shape shape, bool tied) {
+    return {in_model(name), table(name + ".weight", shape, tied)};
   }
   /// A linear map named `name` ("....q_proj"), with or without a bias.
   LinearLayer linear(const std::string& name, std::int64_t in, std::int64_t out, bool bias, Start start = Start::matrix,

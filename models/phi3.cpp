@@ -4,7 +4,6 @@
 #include "models/rope_reader.h"
 #include "models/rotary_decoder.h"
 #include "ops/elementwise.h"
-#include "ops/embedding.h"
 #include "ops/rope.h"
 
 namespace loragrad {
@@ -28,8 +27,7 @@ class Phi3 final : public Decoder {
     std::int64_t d = config_.hidden_size, f = config_.intermediate_size;
     auto norm = [&](const std::string& name) { return source.rms_norm(name, d, config_.norm_eps); };
     attention_.window = own.window;
-    embed_tokens_ =
-        source.embedding("model.embed_tokens", {config_.vocab_size, d}, "lm_head.weight", config_.tie_word_embeddings);
+    embed_tokens_ = source.embedding("model.embed_tokens", {config_.vocab_size, d}, config_.tie_word_embeddings);
     adaptable(embed_tokens_);
     for (std::size_t i = 0; i < layers_.size(); ++i) {
       std::string name = "model.layers." + std::to_string(i) + ".";
@@ -42,7 +40,7 @@ class Phi3 final : public Decoder {
       adaptable({&layers_[i].qkv_proj, &layers_[i].o_proj, &layers_[i].gate_up_proj, &layers_[i].down_proj});
     }
     norm_ = norm("model.norm");
-    head_ = source.head("lm_head.weight", {config_.vocab_size, d}, embed_tokens_, config_.tie_word_embeddings);
+    head_ = source.head({config_.vocab_size, d}, embed_tokens_, config_.tie_word_embeddings);
   }
 
   Tensor forward(const Pass& pass) const override {

@@ -4,7 +4,6 @@
 
 #include "models/rope_reader.h"
 #include "ops/elementwise.h"
-#include "ops/embedding.h"
 
 namespace loragrad {
 namespace {
@@ -53,8 +52,7 @@ class RotaryDecoder final : public Decoder {
     auto norm = [&](const std::string& name) { return source.rms_norm(name, d, config_.norm_eps, own.norm_offset); };
     own_.rope_of_layers.resize(layers_.size());
     for (const Rope& rope : own.ropes) ropes_.emplace_back(rope, device_);
-    embed_tokens_ =
-        source.embedding("model.embed_tokens", {config_.vocab_size, d}, "lm_head.weight", config_.tie_word_embeddings);
+    embed_tokens_ = source.embedding("model.embed_tokens", {config_.vocab_size, d}, config_.tie_word_embeddings);
     adaptable(embed_tokens_);
     for (std::size_t i = 0; i < layers_.size(); ++i) {
       std::string name = "model.layers." + std::to_string(i) + ".";
@@ -69,7 +67,7 @@ class RotaryDecoder final : public Decoder {
       adaptable(layers_[i].mlp.linears());
     }
     norm_ = norm("model.norm");
-    head_ = source.head("lm_head.weight", {config_.vocab_size, d}, embed_tokens_, config_.tie_word_embeddings);
+    head_ = source.head({config_.vocab_size, d}, embed_tokens_, config_.tie_word_embeddings);
   }
 
   Tensor forward(const Pass& pass) const override {

@@ -38,20 +38,20 @@ class StoredSource final : public ParameterSource {
     return keep(name, parameter(*stored, {1, n}, WeightLayout::out_in, vectors_));
   }
 
-  ParameterSlot table(const std::string& name, Shape shape, const std::string& head_name, bool tied) override {
+  ParameterSlot table(const std::string& name, Shape shape, bool tied) override {
     const StoredTensor* stored = find(name);
     if (!stored && tied) stored = find(head_name);
     return matrix_from(stored, name, shape, WeightLayout::out_in);
   }
 
-  ParameterSlot head(const std::string& name, Shape shape, const EmbeddingLayer& embedding, bool tied) override {
-    const StoredTensor *own = find(name), *other = find(embedding.name() + ".weight");
+  ParameterSlot head(Shape shape, const EmbeddingLayer& embedding, bool tied) override {
+    const StoredTensor *own = find(head_name), *other = find(embedding.name() + ".weight");
     // A tied model may store its head as well: a copy stays tied, a different one is what transformers would use.
     if (tied && (!own || !other || same_bytes(*own, *other))) return embedding.table();
     if (tied)
       warnings_.push_back(folder_ + ": " + own->name + ": differs from " + other->name +
                           " although config.json ties them: both are used, as transformers does");
-    return matrix_from(own, name, shape, WeightLayout::out_in);
+    return matrix_from(own, head_name, shape, WeightLayout::out_in);
   }
 
   std::vector<std::string> warnings() const override { return warnings_; }

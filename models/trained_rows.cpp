@@ -13,7 +13,6 @@ namespace loragrad {
 namespace {
 
 constexpr const char* field = "trainable_token_indices";
-constexpr const char* head_module = "lm_head";
 
 /// An entry of the configuration, and the module that it means.
 struct Entry {

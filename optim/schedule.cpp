@@ -1,17 +1,23 @@
 #include "optim/schedule.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <numbers>
 
 namespace loragrad {
 
+namespace {
+constexpr std::array<std::string_view, 3> names{"constant", "linear", "cosine"};  // by ScheduleKind
+}  // namespace
+
 std::optional<ScheduleKind> schedule_named(std::string_view name) {
-  if (name == "constant") return ScheduleKind::constant;
-  if (name == "linear") return ScheduleKind::linear;
-  if (name == "cosine") return ScheduleKind::cosine;
-  return std::nullopt;
+  auto found = std::find(names.begin(), names.end(), name);
+  if (found == names.end()) return std::nullopt;
+  return static_cast<ScheduleKind>(found - names.begin());
 }
+
+std::string_view name_of(ScheduleKind kind) { return names.at(static_cast<std::size_t>(kind)); }
 
 double schedule_factor(ScheduleKind kind, std::int64_t t, std::int64_t warmup, std::int64_t total) {
   if (t < warmup) return static_cast<double>(t) / static_cast<double>(warmup);

@@ -8,6 +8,7 @@ namespace loragrad {
 
 enum class ScheduleKind { constant, linear, cosine };
 std::optional<ScheduleKind> schedule_named(std::string_view name);
+std::string_view name_of(ScheduleKind kind);
 
 /// The factor on the learning rate at step t = 0, 1, ..., as transformers' get_*_schedule_with_warmup: t/W below the
 /// warm-up W, then constant: 1;  linear: (N-t)/(N-W);  cosine: (1 + cos(pi (t-W)/(N-W))) / 2.  Never negative.

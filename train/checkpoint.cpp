@@ -96,14 +96,6 @@ std::int64_t step_of(const std::string& name) {
   return wrong == std::errc() && stop == last && *first > '0' ? step : 0;
 }
 
-/// Moved aside first: what is half removed is no checkpoint.
-void remove_checkpoint(const std::string& folder) {
-  std::string old = make_sibling(
-      folder, [&](const std::string& name) { return ::rename(folder.c_str(), name.c_str()) == 0; }, "old");
-  std::error_code error;
-  fs::remove_all(old, error);
-}
-
 StateTensor stored_tensor(const StoredTensor& tensor, const std::string& path) {
   if (tensor.shape.size() != 2 || tensor.dtype() != DType::f32)
     throw InputError(path_text(path) + ": " + escaped(tensor.name, 200) + ": expected an F32 matrix, found " +
@@ -173,9 +165,9 @@ void write_checkpoint(const CheckpointToWrite& checkpoint, const std::string& ch
 
   std::vector<std::int64_t> steps = checkpoint_steps(checkpoints);
   auto later = std::upper_bound(steps.begin(), steps.end(), step);
-  for (auto each = later; each != steps.end(); ++each) remove_checkpoint(checkpoint_folder(checkpoints, *each));
+  for (auto each = later; each != steps.end(); ++each) remove_whole(checkpoint_folder(checkpoints, *each));
   auto stay = static_cast<std::ptrdiff_t>(std::max<std::size_t>(keep, 2));
-  for (auto each = steps.begin(); later - each > stay; ++each) remove_checkpoint(checkpoint_folder(checkpoints, *each));
+  for (auto each = steps.begin(); later - each > stay; ++each) remove_whole(checkpoint_folder(checkpoints, *each));
 }
 
 bool is_checkpoint(const std::string& folder) {

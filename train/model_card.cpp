@@ -39,17 +39,6 @@ std::string last_name(const std::string& path) {
   return p.has_filename() ? p.filename().string() : p.parent_path().filename().string();
 }
 
-std::string_view name_of(ScheduleKind kind) {
-  switch (kind) {
-    case ScheduleKind::constant:
-      return "constant";
-    case ScheduleKind::cosine:
-      return "cosine";
-    default:
-      return "linear";
-  }
-}
-
 void line(std::string& out, std::string_view key, const std::string& value) {
   out += fmt::format("| {} | {} |\n", key, value);
 }

@@ -44,15 +44,6 @@ void rename_file(const std::string& from, const std::string& to) {
   if (::rename(from.c_str(), to.c_str()) != 0) throw IoError(system_message(to, "write", errno));
 }
 
-/// Moved aside first: what is half removed would not be what it was.
-void remove_part(const std::string& path) {
-  std::error_code error;
-  if (!fs::exists(fs::symlink_status(path, error))) return;
-  std::string old = make_sibling(
-      path, [&](const std::string& name) { return ::rename(path.c_str(), name.c_str()) == 0; }, "old");
-  fs::remove_all(old, error);
-}
-
 std::string make_folder(const std::string& path) {
   return make_sibling(path, [](const std::string& name) { return ::mkdir(name.c_str(), 0777) == 0; });
 }
@@ -89,7 +80,7 @@ void RunFolder::begin(bool resumes) {
   begun_ = true;
   for (const std::string& folder : {path_, checkpoints(), file(best_folder)}) clear_folder(folder);
   if (!resumes)
-    for (const char* part : {checkpoints_folder, best_folder, metrics_file, run_file}) remove_part(file(part));
+    for (const char* part : {checkpoints_folder, best_folder, metrics_file, run_file}) remove_whole(file(part));
   // Beside an earlier output it says that a run is under way, though it may not have a checkpoint yet.
   if (!resumes && found_ == EarlierOutput::finished) ::mkdir(checkpoints().c_str(), 0777);
   sync_folder(parent_of(path_));
@@ -105,7 +96,7 @@ void RunFolder::save_best(const Adapter& adapter) const {
 
 bool RunFolder::has_best() const { return fs::exists(fs::path(file(best_folder)) / "adapter_config.json"); }
 
-void RunFolder::forget_best() const { remove_part(file(best_folder)); }
+void RunFolder::forget_best() const { remove_whole(file(best_folder)); }
 
 void RunFolder::save(const Write& write) {
   begun_ = true;

@@ -24,12 +24,6 @@ std::string pattern_text(const std::vector<std::pair<std::string, T>>& pattern) 
   return text;
 }
 
-std::string names_text(const std::vector<std::string>& names) {
-  std::string text;
-  for (const std::string& name : names) text += (text.empty() ? "" : ",") + name;
-  return text;
-}
-
 /// "5,17", with the module before where one is named
 std::string tokens_text(const std::vector<TrainableTokens>& tokens) {
   std::string text;
@@ -68,14 +62,13 @@ RunRecord::Options read_options(const JsonRef& json) {
 }  // namespace
 
 void RunRecord::add(const TrainOptions& o) {
-  constexpr const char* schedules[] = {"constant", "linear", "cosine"};
   auto number = [](double value) { return fmt::format("{}", value); };
   options.insert(options.end(), {{"lr", number(o.lr)},
                                  {"weight-decay", number(o.weight_decay)},
                                  {"beta1", number(o.beta1)},
                                  {"beta2", number(o.beta2)},
                                  {"eps", number(o.eps)},
-                                 {"schedule", schedules[static_cast<int>(o.schedule)]},
+                                 {"schedule", std::string(name_of(o.schedule))},
                                  {"warmup-steps", fmt::to_string(o.warmup_steps)},
                                  {"loraplus-ratio", number(o.loraplus_ratio)},
                                  {"clip", number(o.clip)},
@@ -99,7 +92,7 @@ void RunRecord::add(const LoraConfig& c) {
                                  {"lora-bias", yes_or_no(c.lora_bias)},
                                  {"dora", yes_or_no(c.use_dora)},
                                  {"bias", std::string(name_of(c.bias))},
-                                 {"modules-to-save", names_text(c.modules_to_save)},
+                                 {"modules-to-save", fmt::format("{}", fmt::join(c.modules_to_save, ","))},
                                  {"trainable-tokens", tokens_text(c.trainable_token_indices)},
                                  {"rank-pattern", pattern_text(c.rank_pattern)},
                                  {"alpha-pattern", pattern_text(c.alpha_pattern)}});

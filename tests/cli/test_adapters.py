@@ -297,7 +297,7 @@ class OtherBase(CliTest):
             done = run(*self.commands(model, adapter)["eval"])
             self.assertEqual(0, done.returncode, done.stderr)
             return [re.search("made for another base: (.*)", line).group(1) for line in warnings(done)]
-        cache = "/root/.cache/huggingface/hub/models--{}/snapshots/77"
+        cache = "/home/ann/.cache/huggingface/hub/models--{}/snapshots/77"
         for base in ("Org/Tiny-1.0", "org/tiny-1.0", cache.format("Org--Tiny-1.0"), cache.format("Tiny-1.0") + "/", None, "", "tiny", "./tiny", "/data/Other/tiny", "a/b/c", str(self.model)):
             for model in (snapshot, linked): self.assertEqual([], warned(base, model), base)
         for base, name in (("Org/Other", "Org/Other"), ("Else/Tiny-1.0", "Else/Tiny-1.0"), (cache.format("A--b--c"), "A/b--c"), (cache.format("gpt2"), "gpt2")):

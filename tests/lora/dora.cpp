@@ -6,26 +6,13 @@
 #include "lora/active_adapters.h"
 #include "lora/adapter_file.h"
 #include "lora/magnitude.h"
-#include "tests/lora/all_variants.h"
+#include "tests/lora/magnitudes.h"
 #include "tests/lora/support.h"
-#include "tests/ops/gradcheck.h"
 
 using namespace loragrad;
 using namespace loragrad::test;
 
 namespace loragrad {
-namespace {
-
-/// Lengths of rows, which backward takes for constants: away from 0.
-Tensor lengths(const Setting& s, std::int64_t out) {
-  std::vector<double> values = s.normal(out, 9);
-  for (double& value : values) value = 1 + std::abs(value);
-  return make_tensor(s.device, {1, out}, s.leaf_dtype(), values);
-}
-
-void hold_lengths(LoraModule& module, const Setting& s) { module.norm = lengths(s, module.b.rows()); }
-
-}  // namespace
 
 std::vector<VariantCase> dora_cases() {
   return {{"r 2", {.r = 2, .lora_alpha = 5, .target_modules = {}, .use_dora = true}, hold_lengths},
@@ -109,12 +96,7 @@ TEST_CASE("the lengths of W + s B A's rows, of every type and layout that a base
 TEST_CASE("a magnitude scales the rows of W + s B A, and neither the bias nor other adapters") {
   DevicePtr device = test_device(1);
   auto values = [&](Shape shape, std::vector<float> list) { return Tensor::from(device, shape, std::move(list)); };
-  LoraModule module{.name = "m",
-                    .a = values({1, 2}, {1, 2}),
-                    .b = values({2, 1}, {2, 0}),
-                    .scale = 0.5,
-                    .variant = &dora(),
-                    .magnitude = values({1, 2}, {10, 26})};
+  LoraModule module = small_module(device, dora());
   LoraMap map{Weight(values({2, 2}, {2, 2, 5, 12})), Weight(values({1, 2}, {100, 200})), {}};
   Tensor x = values({1, 2}, {1, 2});
   // W + 0.5 B A = [[3, 4], [5, 12]], of lengths 5 and 13; times x 11 and 29; times 10 / 5 and 26 / 13.
