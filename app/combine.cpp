@@ -34,13 +34,16 @@ std::string common_base_hash(const std::vector<std::string>& folders, const std:
   return one_hash ? *first_hash : "";
 }
 
-std::vector<WeightedAdapter> open_all(const std::vector<AdapterArgument>& arguments) {
+std::vector<WeightedAdapter> open_all(const std::vector<AdapterArgument>& arguments,
+                                      const std::vector<std::string>& folders) {
   DevicePtr device = cpu_device(1);  // nothing runs on it
+  FindBaseTensor base = tables_beside(folders);
   std::vector<WeightedAdapter> adapters;
   for (const AdapterArgument& argument : arguments) {
     std::vector<std::string> warnings;
     const std::string& folder = argument.folder;
-    adapters.push_back({load_adapter(folder, device, adapter_outline(folder), false, &warnings), argument.weight});
+    adapters.push_back(
+        {load_adapter(folder, device, adapter_outline(folder), false, &warnings, DType::f32, base), argument.weight});
     for (const std::string& warning : warnings) warn(warning);
   }
   return adapters;
@@ -84,7 +87,7 @@ int run_combine(const Words& words) {
   }
   require_apart({{OutputPath::Kind::folder, "output", output_folder}}, inputs);
 
-  std::vector<WeightedAdapter> adapters = open_all(arguments);
+  std::vector<WeightedAdapter> adapters = open_all(arguments, folders);
   std::string base_hash = common_base_hash(folders, adapters);
   catch_interrupts();
   OutputFolder output(output_folder, overwrite);

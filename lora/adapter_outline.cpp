@@ -1,7 +1,8 @@
 #include "lora/adapter_outline.h"
 
+#include <memory>
+
 #include "io/json.h"
-#include "lora/adapter_tensors.h"
 
 namespace loragrad {
 
@@ -28,6 +29,26 @@ std::vector<LinearShape> adapter_outline(const std::string& folder) {
                       .is_embedding = is_embedding});
   }
   return shapes;
+}
+
+FindBaseTensor tables_beside(const std::vector<std::string>& folders) {
+  struct Tables {
+    std::vector<AdapterTensors> files;  // which the tensors are in
+    std::map<std::string, const StoredTensor*> by_name;
+  };
+  auto tables = std::make_shared<Tables>();
+  for (const std::string& folder : folders) {
+    require_adapter_folder(folder);
+    const AdapterTensors& file = tables->files.emplace_back(folder);
+    for (const std::string& module : file.modules())
+      if (const StoredTensor* table = file.find(module + ".base_layer.weight");
+          table && file.find(module + ".lora_embedding_A"))
+        tables->by_name.emplace(module + ".weight", table);
+  }
+  return [tables](const std::string& name) -> const StoredTensor* {
+    auto found = tables->by_name.find(name);
+    return found == tables->by_name.end() ? nullptr : found->second;
+  };
 }
 
 }  // namespace loragrad

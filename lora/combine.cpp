@@ -8,6 +8,7 @@
 #include "engine/error.h"
 #include "lora/merge_values.h"
 #include "lora/plain_factors.h"
+#include "lora/replaced_parts.h"
 #include "lora/svd.h"
 
 namespace loragrad {
@@ -99,6 +100,9 @@ std::vector<std::vector<Part>> parts_of(const std::vector<WeightedAdapter>& adap
       if (found == modules.end()) found = modules.emplace(modules.end());
       found->push_back({&module, adapters[i].weight * module.scale, i});
       const LoraModule& first = *found->front().module;
+      if (first.variant != module.variant)
+        throw InputError("combine: " + module.name +
+                         ": expected adapters of one base, found an embedding's and a linear map's");
       if (first.a.cols() != module.a.cols() || first.b.rows() != module.b.rows())
         throw InputError(
             fmt::format("combine: {}: expected adapters of one base, found maps of {} to {} and of {} to {}",
@@ -163,8 +167,10 @@ Combination combine(const std::vector<WeightedAdapter>& adapters, const CombineO
     result.adapter.modules.push_back({.name = first.name,
                                       .a = padded(first.a.device(), sides.a, {rank, first.a.cols()}),
                                       .b = padded(first.b.device(), sides.b, {first.b.rows(), rank}),
-                                      .layout = first.layout});
+                                      .layout = first.layout,
+                                      .variant = first.variant});
   }
+  take_replaced_parts(adapters, result.adapter);
   result.norm = std::sqrt(result.norm);
   result.error = std::sqrt(result.error);
   return result;

@@ -41,8 +41,9 @@ struct Combination {
   double error = 0;  ///< svd: |D - B A|
 };
 
-/// One adapter of several, on the device of the first; WeightedAdapter::name counts for nothing. InputError for modules
-/// of another variant than plain LoRA, of different shapes, and where the method needs equal ranks of different ones.
+/// One adapter of several, on the device of the first; WeightedAdapter::name counts for nothing. An embedding's factors
+/// are combined as a linear map's. InputError for modules of another variant than plain LoRA, of different shapes, where
+/// the method needs equal ranks of different ones, and for parts of the base that cannot stay (lora/replaced_parts.h).
 Combination combine(const std::vector<WeightedAdapter>& adapters, const CombineOptions& options);
 
 }  // namespace loragrad

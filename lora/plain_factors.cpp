@@ -5,14 +5,8 @@
 namespace loragrad {
 
 void require_plain(const Adapter& adapter, const std::string& op) {
-  if (!adapter.parameters_of_base.empty())
-    throw InputError(op + ": " + adapter.parameters_of_base.front().name +
-                     ": expected A and B alone, found a parameter of the base trained beside them");
-  if (!adapter.rows_of_base.empty())
-    throw InputError(op + ": " + adapter.rows_of_base.front().module +
-                     ": expected A and B alone, found tokens trained beside them (trainable_token_indices)");
   for (const LoraModule& module : adapter.modules)
-    if (module.variant != &plain_lora())
+    if (module.variant != &plain_lora() && module.variant != &embedding_lora())
       throw InputError(op + ": " + module.name + ": expected A and B alone, found another kind of LoRA");
 }
 

@@ -6,8 +6,8 @@
 
 namespace loragrad {
 
-/// InputError "OP: NAME: ..." for an adapter that has more than A and B: parameters of the base, or another variant
-/// than plain LoRA.
+/// InputError "OP: NAME: ..." for modules that have more than A and B: another variant than plain LoRA, of a linear map or
+/// of an embedding.
 void require_plain(const Adapter& adapter, const std::string& op);
 
 /// The values of an f32 tensor.

@@ -34,6 +34,21 @@ class Combine(CliTest):
         self.fails(4, *self.words("--adapter", self.adapter), says="an earlier output")
         self.ok(*self.words("--adapter", self.adapter, "--overwrite"))
 
+    def test_adapted_embeddings_and_trained_tokens(self):
+        words = ["train", "--model", self.model, "--data", self.data, "--rank", 4, "--alpha", 12, "--lr", 1e-2, "--steps", 8]
+        self.ok(*words, "--output", self.folder / "a", "--target", "embed_tokens,q_proj")
+        self.ok(*words, "--output", self.folder / "b", "--target", "embed_tokens,down_proj", "--seed", 5)
+        self.ok(*words, "--output", self.folder / "tokens", "--target", "v_proj", "--trainable-tokens", "5,17", "--seed", 7)
+        two = [f"{self.folder / 'a'}:0.5", f"{self.folder / 'b'}:-1.5"]
+        for name, adapters in (("embeddings", two), ("tokens-too", [self.folder / "tokens", f"{self.adapter}:0.5"])):
+            with self.subTest(name):
+                self.ok(*self.words(*(word for a in adapters for word in ("--adapter", a)), output=name))
+                both, one = self.logits(*adapters), self.logits(self.folder / name)
+                self.assertLess(max(abs(x - y) for x, y in zip(both, one)), 1e-4)
+                self.assertGreater(max(abs(x - y) for x, y in zip(self.logits(), one)), 1e-2)
+        self.fails(3, *self.words("--adapter", f"{self.folder / 'tokens'}:0.5", "--adapter", self.adapter), says=("model.embed_tokens", "weight of 0.5", "the base's values"))
+        self.fails(3, *self.words("--adapter", self.folder / "tokens", "--adapter", self.folder / "a"), says=("model.embed_tokens", "found both"))
+
     def test_svd_says_what_it_cut(self):
         other = self.other()
         words = ["--adapter", self.adapter, "--adapter", other, "--method", "svd"]

@@ -68,7 +68,6 @@ class Embeddings(CliTest):
         self.fails(2, *self.words(out, "--target", "embed_tokens", "--init", "pissa"), says=("init_lora_weights", "embedding", "pissa"))
         self.fails(3, *self.words(out, "--target", "embed_tokens", "--trainable-tokens", "5"), says=("trainable_token_indices", EMBEDDING, "adapted too"))
         self.train(self.folder / "a", "--target", "embed_tokens", steps=1)
-        self.fails(3, "combine", "--adapter", self.folder / "a", "--adapter", self.adapter, "--output", out, says=(EMBEDDING, "A and B alone"))
         # The base's table may lie in the file, if it is the base's.
         path = self.folder / "a" / "adapter_model.safetensors"
         tensors, table = self.tensors(self.folder / "a"), read_safetensors(self.model / "model.safetensors")[EMBEDDING + ".weight"]
@@ -108,7 +107,6 @@ class Embeddings(CliTest):
         self.ok("train", "--model", self.model, "--data", self.data, "--init-adapter", adapter, "--output", self.folder / "on", "--steps", 1, "--lr", 0)
         self.assertEqual(self.tensors(adapter), self.tensors(self.folder / "on"))
         self.fails(2, "eval", "--model", self.model, "--data", self.data, "--adapter", f"{adapter}:0.5", says=("trainable_tokens_delta", "weight of 1"))
-        self.fails(3, "combine", "--adapter", adapter, "--adapter", self.adapter, "--output", self.folder / "c", says=("trainable_token_indices",))
 
     def test_what_is_wrong_with_trained_tokens(self):
         out = self.folder / "o"

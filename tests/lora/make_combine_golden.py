@@ -14,16 +14,22 @@ WEIGHTS = {"first": 0.7, "second": -0.4, "third": 1.3}
 
 
 class Model(torch.nn.Module):
-    """Maps whose widths differ, one of them of fewer rows than the ranks together."""
+    """Maps whose widths differ, one of them of fewer rows than the ranks together, and an embedding."""
 
     def __init__(self):
         super().__init__()
+        torch.manual_seed(0)
+        self.embed_tokens = torch.nn.Embedding(11, 7)
         self.up, self.down, self.side = torch.nn.Linear(7, 9), torch.nn.Linear(9, 6), torch.nn.Linear(7, 5)
+
+    def get_input_embeddings(self): return self.embed_tokens
+
+    def get_output_embeddings(self): return None
 
 
 def trained(name, seed, **config):
-    torch.manual_seed(seed)
     model = get_peft_model(Model(), LoraConfig(lora_dropout=0.05, **config))
+    torch.manual_seed(seed)
     for key, tensor in model.named_parameters():
         if "lora_" in key: tensor.data = torch.randn_like(tensor)
     model.save_pretrained(OUT / name)
@@ -32,9 +38,9 @@ def trained(name, seed, **config):
 
 def main():
     shutil.rmtree(OUT, ignore_errors=True)
-    trained("first", 1, r=4, lora_alpha=6, target_modules=["up", "down"], alpha_pattern={"down": 3})
-    trained("second", 2, r=4, lora_alpha=5, target_modules=["down", "side"], use_rslora=True)
-    trained("third", 3, r=2, lora_alpha=7, target_modules=["up", "side"])
+    trained("first", 1, r=4, lora_alpha=6, target_modules=["embed_tokens", "up", "down"], alpha_pattern={"down": 3})
+    trained("second", 2, r=4, lora_alpha=5, target_modules=["embed_tokens", "down", "side"], use_rslora=True)
+    trained("third", 3, r=2, lora_alpha=7, target_modules=["embed_tokens", "up", "side"])
     model = PeftModel.from_pretrained(Model(), OUT / "first", "first")
     model.load_adapter(OUT / "second", "second")
     model.load_adapter(OUT / "third", "third")
@@ -45,8 +51,9 @@ def main():
                                          ("dare_linear", two, "dare_linear", {"density": 1.0}), ("dare_ties", two, "dare_ties", {"density": 1.0})):
         model.base_model.add_weighted_adapter(adapters, [WEIGHTS[a] for a in adapters], name, method, **more)
         for key, tensor in model.state_dict().items():
-            if f".{name}.weight" in key:
-                key = key.removeprefix("base_model.model.").replace(f".{name}.", ".")
+            # An embedding's factors have no ".weight".
+            if f".{name}.weight" in key or key.endswith(f".{name}"):
+                key = key.removeprefix("base_model.model.").replace(f".{name}", "")
                 tensors[f"{name}.{key}"] = tensor.contiguous()
     save_file(tensors, OUT / "results.safetensors")
 

@@ -5,7 +5,7 @@
 #include "io/json.h"
 #include "lora/adapter_file.h"
 #include "lora/adapter_outline.h"
-#include "lora/plain_factors.h"
+#include "lora/one_scale.h"
 #include "tests/lora/support.h"
 
 using namespace loragrad;
@@ -50,7 +50,7 @@ TEST_CASE("trained rows there and back: a list is the embedding's, an object has
         CHECK(loaded.rows_of_base[i].values.values<float>() == adapter.rows_of_base[i].values.values<float>());
         CHECK(loaded.rows_of_base[i].values.needs_grad());
       }
-      CHECK(contains(message_of<InputError>([&] { require_plain(loaded, "combine"); }), "trainable_token_indices"));
+      CHECK(contains(message_of<InputError>([&] { with_one_scale(loaded); }), "trainable_token_indices"));
     }
     SafetensorsFile file = open_safetensors(folder / "adapter_model.safetensors");
     CHECK(file.find("base_model.model.model.embed_tokens.token_adapter.trainable_tokens_delta") != nullptr);
