@@ -16,6 +16,7 @@
 #include "io/message.h"
 #include "lora/mlx_adapter.h"
 #include "lora/one_scale.h"
+#include "lora/variant.h"
 #include "models/base_hash.h"
 #include "models/gguf_adapter.h"
 #include "ops/meta_device.h"
@@ -34,11 +35,23 @@ struct Opened {
 
 /// Whatever program wrote it: told by what lies there.
 Opened open_any(const std::string& path, const Base& base, const DevicePtr& device) {
-  const std::vector<LinearShape> all = base.model.linear_shapes();
+  const std::vector<LinearShape> all = base.model.adaptable_shapes();
   if (is_gguf(path)) return {"gguf", read_gguf_adapter(path, all, base.model.config(), device)};
   if (is_mlx_adapter(path)) return {"mlx", read_mlx_adapter(path, all, device)};
   require_folder_with(path, "adapter_config.json");
   return {"peft", open_adapter(path, base, device, false)};
+}
+
+/// Both other programs apply what an embedding has to a head that is tied to it, which PEFT does not: mlx-lm as its product,
+/// and llama.cpp finds it by the name of their one tensor, in shapes that a product does not take.
+void require_head_of_its_own(const Adapter& adapter, const CausalLm& model) {
+  if (!model.is_tied() && !model.config().tie_word_embeddings) return;
+  for (const LoraModule& module : adapter.modules)
+    if (module.variant->of_embedding())
+      throw InputError(
+          "convert: " + module.name +
+          ": expected a head of its own beside an adapted embedding, found one "
+          "that is tied to it: PEFT's adapter leaves the head as it is, mlx-lm's and llama.cpp's would not");
 }
 
 /// A GGUF file is replaced only where it is an adapter's.
@@ -80,6 +93,7 @@ int run_convert(const Words& words) {
   if (from == format)
     throw UsageError(fmt::format("--to: expected another format than the adapter's, found \"{}\"", format));
   Adapter adapter = with_one_scale(found);
+  require_head_of_its_own(adapter, *model);
   adapter.base_model = found.base_model.empty() ? base_name_of(model_folder) : found.base_model;
   catch_interrupts();
   if (is_file) {
@@ -88,7 +102,7 @@ int run_convert(const Words& words) {
   } else {
     OutputFolder folder(output, overwrite);
     if (format == "mlx") {
-      write_mlx_adapter(adapter, model->linear_shapes(), model->config().num_hidden_layers, folder.file(""));
+      write_mlx_adapter(adapter, model->adaptable_shapes(), model->config().num_hidden_layers, folder.file(""));
       std::string card =
           made_adapter_card(adapter.base_model, "", "Converted with loragrad to mlx-lm's format, of:", {adapter_path});
       write_file(folder.file("README.md"), card);

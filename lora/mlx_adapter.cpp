@@ -11,6 +11,8 @@
 #include "io/safetensors.h"
 #include "lora/adapter_tensors.h"
 #include "lora/layer_name.h"
+#include "lora/plain_factors.h"
+#include "lora/variant.h"
 #include "ops/l2_norm.h"
 
 namespace loragrad {
@@ -18,16 +20,7 @@ namespace {
 
 constexpr const char* config_file = "/adapter_config.json";
 constexpr const char* tensor_file = "/adapters.safetensors";
-constexpr std::string_view layers_name = "model.layers";
-
-/// mlx's matrices are the transposed ones.
-Tensor transposed(const Tensor& x) {
-  std::vector<float> from = x.values<float>(), out(from.size());
-  for (std::int64_t i = 0; i < x.rows(); ++i)
-    for (std::int64_t j = 0; j < x.cols(); ++j)
-      out[static_cast<std::size_t>(j * x.rows() + i)] = from[static_cast<std::size_t>(i * x.cols() + j)];
-  return Tensor::from(x.device(), {x.cols(), x.rows()}, std::move(out));
-}
+constexpr std::string_view layers_name = "model.layers", embedding_name = "model.embed_tokens";
 
 bool is_zero(const Tensor& x) { return l2_norm(x.device(), x.matrix()) == 0; }
 
@@ -35,6 +28,25 @@ Tensor read_matrix(const std::string& path, const StoredTensor& stored, Shape ex
   if (stored.shape != std::vector<std::int64_t>{expected.rows, expected.cols})
     throw InputError(path + ": " + stored.name + ": expected " + expected.text() + ", found " + stored.shape_text());
   return transposed(read_tensor(stored, expected, device, DType::f32, false, path));
+}
+
+/// What mlx-lm's configuration calls a map, for all layers from `first` on, which it makes smaller: its name within a layer;
+/// outside of the layers its whole name.
+std::string key_of(const LoraModule& module, std::int64_t& first) {
+  if (module.variant->of_embedding() && module.name == embedding_name) return module.name;
+  std::optional<LayerName> name = layer_name(module.name);
+  if (!name || name->head != layers_name)
+    throw InputError("convert: " + module.name + ": expected " + std::string(embedding_name) +
+                     " or a linear map within " + std::string(layers_name) + ".N, as mlx-lm names them, found another");
+  first = std::min(first, name->layer);
+  return std::string(name->tail);
+}
+
+/// Whether mlx-lm makes an adapter of a map when it reads the configuration.
+bool is_made(const LinearShape& map, const std::set<std::string>& keys, std::int64_t first) {
+  if (keys.count(map.name)) return true;
+  std::optional<LayerName> name = layer_name(map.name);
+  return name && name->head == layers_name && name->layer >= first && keys.count(std::string(name->tail));
 }
 
 void refuse_unread(const std::string& path, const SafetensorsFile& file, const std::set<std::string>& read) {
@@ -46,7 +58,7 @@ void refuse_unread(const std::string& path, const SafetensorsFile& file, const s
     dora = dora || tensor.name.ends_with(".m");
   }
   if (others.empty()) return;
-  throw InputError(path + ": expected lora_a and lora_b of the model's linear maps" +
+  throw InputError(path + ": expected lora_a and lora_b of the model's linear maps and its embedding" +
                    (dora ? " (DoRA: not supported)" : "") + ", found " + list_text(others, 240));
 }
 
@@ -82,7 +94,8 @@ Adapter read_mlx_adapter(const std::string& folder, const std::vector<LinearShap
                       .a = read_matrix(tensor_path, *a, {map.in, config.r}, device),
                       .b = read_matrix(tensor_path, *b, {config.r, map.out}, device),
                       .scale = scale,
-                      .layout = map.layout};
+                      .layout = map.layout,
+                      .variant = map.is_embedding ? &embedding_lora() : &plain_lora()};
     if (is_zero(module.a) && is_zero(module.b)) continue;
     config.target_modules.names.push_back(map.name);
     adapter.modules.push_back(std::move(module));
@@ -97,12 +110,7 @@ void write_mlx_adapter(const Adapter& adapter, const std::vector<LinearShape>& a
   std::set<std::string> keys;
   std::int64_t first = layers;
   for (const LoraModule& module : adapter.modules) {
-    std::optional<LayerName> name = layer_name(module.name);
-    if (!name || name->head != layers_name)
-      throw InputError("convert: " + module.name + ": expected a linear map within " + std::string(layers_name) +
-                       ".N, as mlx-lm names them, found another");
-    first = std::min(first, name->layer);
-    keys.insert(std::string(name->tail));
+    keys.insert(key_of(module, first));
     modules[module.name] = &module;
   }
   std::vector<std::vector<float>> values;
@@ -112,8 +120,7 @@ void write_mlx_adapter(const Adapter& adapter, const std::vector<LinearShape>& a
     tensors.push_back({name, DType::f32, {shape.rows, shape.cols}, values.back().data()});
   };
   for (const LinearShape& map : all) {
-    std::optional<LayerName> name = layer_name(map.name);
-    if (!name || name->head != layers_name || name->layer < first || !keys.count(std::string(name->tail))) continue;
+    if (!is_made(map, keys, first)) continue;
     auto found = modules.find(map.name);
     Shape a{map.in, adapter.config.r}, b{adapter.config.r, map.out};
     auto zeros = [](Shape shape) { return std::vector<float>(static_cast<std::size_t>(shape.numel())); };

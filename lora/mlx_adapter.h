@@ -7,9 +7,10 @@
 
 namespace loragrad {
 
-/// mlx-lm's adapter folder: adapters.safetensors with NAME.lora_a [in, r] and NAME.lora_b [r, out], and an
-/// adapter_config.json {"fine_tune_type": "lora", "num_layers", "lora_parameters": {"rank", "scale", "dropout",
-/// "keys"}}: one rank and scale for all, `keys` (the names within a layer) in the last num_layers layers.
+/// mlx-lm's adapter folder: adapters.safetensors with NAME.lora_a [in, r] and NAME.lora_b [r, out], of an embedding
+/// [vocab, r] and [r, d], and an adapter_config.json {"fine_tune_type": "lora", "num_layers", "lora_parameters": {"rank",
+/// "scale", "dropout", "keys"}}: one rank and scale for all, `keys` the names within a layer, in the last num_layers layers,
+/// or whole names.
 
 /// Whether a folder holds one.
 bool is_mlx_adapter(const std::string& folder);

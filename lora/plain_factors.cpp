@@ -15,6 +15,14 @@ HostMatrix on_host(const Tensor& tensor) {
   return {tensor.rows(), tensor.cols(), {values.begin(), values.end()}};
 }
 
+Tensor transposed(const Tensor& x) {
+  std::vector<float> from = x.values<float>(), out(from.size());
+  for (std::int64_t i = 0; i < x.rows(); ++i)
+    for (std::int64_t j = 0; j < x.cols(); ++j)
+      out[static_cast<std::size_t>(j * x.rows() + i)] = from[static_cast<std::size_t>(i * x.cols() + j)];
+  return Tensor::from(x.device(), {x.cols(), x.rows()}, std::move(out));
+}
+
 Tensor padded(const DevicePtr& device, const HostMatrix& values, Shape shape, double factor) {
   std::vector<float> out(static_cast<std::size_t>(shape.numel()));
   for (std::int64_t i = 0; i < values.rows; ++i)

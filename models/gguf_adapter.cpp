@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <algorithm>
 #include <cmath>
 #include <map>
 
@@ -11,6 +12,8 @@
 #include "io/json.h"
 #include "io/message.h"
 #include "io/stored_values.h"
+#include "lora/plain_factors.h"
+#include "lora/variant.h"
 #include "models/gguf_names.h"
 
 namespace loragrad {
@@ -49,10 +52,10 @@ std::vector<float> values_of(const GgufFile& file, const GgufTensor& tensor) {
   return values;
 }
 
-void expect_shape(const GgufFile& file, const GgufTensor& tensor, std::int64_t rows, std::int64_t cols) {
-  if (tensor.shape == std::vector<std::int64_t>{rows, cols}) return;
-  throw InputError(fmt::format("{}: {}: expected [{}, {}], found [{}]", file.path, escaped(tensor.name, 200), rows,
-                               cols, fmt::join(tensor.shape, ", ")));
+void expect_shape(const GgufFile& file, const GgufTensor& tensor, const Shape& shape) {
+  if (tensor.shape == std::vector<std::int64_t>{shape.rows, shape.cols}) return;
+  throw InputError(fmt::format("{}: {}: expected {}, found [{}]", file.path, escaped(tensor.name, 200), shape.text(),
+                               fmt::join(tensor.shape, ", ")));
 }
 
 }  // namespace
@@ -74,18 +77,23 @@ Adapter read_gguf_adapter(const std::string& path, const std::vector<LinearShape
     if (a == tensors.end() && b == tensors.end()) continue;
     if (a == tensors.end() || b == tensors.end())
       throw InputError(file.path + ": " + theirs.name + ": expected lora_a and lora_b, found one alone");
-    std::int64_t rank = a->second->shape.front();
-    if (rank < 1) expect_shape(file, *a->second, 1, map.in);
-    expect_shape(file, *a->second, rank, map.in);
-    expect_shape(file, *b->second, map.out, rank);
+    const GgufTensor &stored_a = *a->second, &stored_b = *b->second;
+    // A row of an embedding's A is a token's, to be looked up.
+    std::int64_t rank = map.is_embedding ? stored_a.shape.back() : stored_a.shape.front();
+    rank = std::max<std::int64_t>(rank, 1);
+    Shape of_a = map.is_embedding ? Shape{map.in, rank} : Shape{rank, map.in};
+    expect_shape(file, stored_a, of_a);
+    expect_shape(file, stored_b, {map.out, rank});
+    Tensor factor = Tensor::from(device, of_a, values_of(file, stored_a));
     // As llama.cpp has it, an alpha of zero is none.
     double scale = alpha == 0 ? 1 : alpha / static_cast<double>(rank);
     adapter.modules.push_back(
         {.name = map.name,
-         .a = Tensor::from(device, {rank, map.in}, values_of(file, *a->second)),
-         .b = Tensor::from(device, {map.out, rank}, reordered(values_of(file, *b->second), rank, theirs.order, true)),
+         .a = map.is_embedding ? transposed(factor) : factor,
+         .b = Tensor::from(device, {map.out, rank}, reordered(values_of(file, stored_b), rank, theirs.order, true)),
          .scale = scale,
-         .layout = map.layout});
+         .layout = map.layout,
+         .variant = map.is_embedding ? &embedding_lora() : &plain_lora()});
     adapter.config.target_modules.names.push_back(map.name);
     tensors.erase(a);
     tensors.erase(theirs.name + ".lora_b");
@@ -93,7 +101,8 @@ Adapter read_gguf_adapter(const std::string& path, const std::vector<LinearShape
   if (!tensors.empty()) {
     std::vector<std::string> names;
     for (const auto& [name, tensor] : tensors) names.push_back(name);
-    throw InputError(path + ": expected lora_a and lora_b of the model's linear maps, found " + list_text(names, 240));
+    throw InputError(path + ": expected lora_a and lora_b of the model's linear maps and its embedding, found " +
+                     list_text(names, 240));
   }
   return adapter;
 }
@@ -101,9 +110,15 @@ Adapter read_gguf_adapter(const std::string& path, const std::vector<LinearShape
 void write_gguf_adapter(const Adapter& adapter, const ModelConfig& config, const std::string& path) {
   std::vector<GgufTensorToWrite> tensors;
   for (const LoraModule& module : adapter.modules) {
-    GgufMap theirs = gguf_map({module.name, module.a.cols(), module.b.rows(), module.layout}, config);
+    LinearShape map{.name = module.name,
+                    .in = module.a.cols(),
+                    .out = module.b.rows(),
+                    .layout = module.layout,
+                    .is_embedding = module.variant->of_embedding()};
+    GgufMap theirs = gguf_map(map, config);
     std::int64_t rank = module.a.rows();
-    tensors.push_back({theirs.name + ".lora_a", {rank, module.a.cols()}, module.a.values<float>()});
+    Tensor a = map.is_embedding ? transposed(module.a) : module.a;
+    tensors.push_back({theirs.name + ".lora_a", {a.rows(), a.cols()}, a.values<float>()});
     tensors.push_back({theirs.name + ".lora_b",
                        {module.b.rows(), rank},
                        reordered(module.b.values<float>(), rank, theirs.order, false)});

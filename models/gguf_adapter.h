@@ -8,7 +8,8 @@
 namespace loragrad {
 
 /// llama.cpp's adapter of a model: a GGUF file with general.type "adapter", adapter.type "lora", adapter.lora.alpha, and
-/// for each map (models/gguf_names.h) MAP.lora_a [r, in] and MAP.lora_b [out, r]; a map is scaled by alpha / r.
+/// for each map (models/gguf_names.h) MAP.lora_a [r, in] and MAP.lora_b [out, r], of the embedding [vocab, r] and [d, r];
+/// a map is scaled by alpha / r.
 
 /// InputError for a file that is none, one of another architecture or kind, tensors of other shapes, with NaN or Inf, or
 /// of no module of `all` (all named).

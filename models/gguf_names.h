@@ -8,7 +8,7 @@
 
 namespace loragrad {
 
-/// A linear map as llama.cpp's files have it.
+/// A linear map, or the embedding, as llama.cpp's files have it.
 struct GgufMap {
   std::string name;  ///< "blk.0.attn_q.weight"
   /// Row i of its weight there is row order[i] of ours; empty: the rows are in our order.

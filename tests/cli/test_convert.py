@@ -1,7 +1,7 @@
 """Adapters of mlx-lm and llama.cpp. The files are read here by the formats' rules, not by what the program takes them for."""
 import json, math, struct, subprocess, unittest
 
-from support import PYTHON, CliTest, floats, read_safetensors, write_safetensors
+from support import CONFIG, PYTHON, CliTest, floats, read_safetensors, write_safetensors
 
 PATTERNS = ["--rank", 4, "--alpha", 10, "--rslora"]
 
@@ -126,6 +126,70 @@ class Convert(CliTest):
                 to = o if not heads else o // dim * dim + (o % dim) % (dim // 2) * 2 + (o % dim) // (dim // 2)
                 for i in (0, 7):
                     self.assertAlmostEqual(scale * sum(B[o][k] * A[k][i] for k in range(rank)), theirs_scale * sum(b[to][k] * a[k][i] for k in range(len(a))), places=6)
+
+    def untied(self):
+        """A model whose head is its own, and an adapter of its embedding."""
+        model, adapter = self.folder / "untied", self.folder / "embedding"
+        (self.folder / "config.json").write_text(json.dumps({**CONFIG, "tie_word_embeddings": False}))
+        self.ok("pretrain", "--config-json", self.folder / "config.json", "--data", self.data, "--output", model, "--steps", 10, "--lr", 1e-2)
+        self.ok("train", "--model", model, "--data", self.data, "--output", adapter, "--target", "embed_tokens,v_proj", "--rank", 3, "--alpha", 7, "--steps", 4, "--lr", 1e-2)
+        return model, adapter
+
+    def test_an_adapted_embedding(self):
+        model, adapter = self.untied()
+        peft = read_safetensors(adapter / "adapter_model.safetensors")
+        def convert(source, to, output): return ["convert", "--model", model, "--adapter", source, "--to", to, "--output", self.folder / output]
+        for to, output in (("mlx", "there"), ("gguf", "there.gguf")):
+            with self.subTest(to):
+                self.ok(*convert(adapter, to, output))
+                self.ok(*convert(self.folder / output, "peft", f"back-{to}"))
+                self.assertEqual(peft, read_safetensors(self.folder / f"back-{to}/adapter_model.safetensors"))
+                self.assertEqual(self.loss("--model", model, "--adapter", adapter), self.loss("--model", model, "--adapter", self.folder / f"back-{to}"))
+        A, B = (peft["base_model.model.model.embed_tokens.lora_embedding_" + x] for x in "AB")
+        A, B = rows(A[1], floats(A[2])), rows(B[1], floats(B[2]))
+        mlx, config = read_safetensors(self.folder / "there/adapters.safetensors"), json.loads((self.folder / "there/adapter_config.json").read_text())
+        self.assertEqual(["model.embed_tokens", "self_attn.v_proj"], config["lora_parameters"]["keys"])
+        metadata, gguf = read_gguf(self.folder / "there.gguf")
+        # Both look a token's row of lora_a up: mlx-lm multiplies it by lora_b [r, d], llama.cpp by rows of lora_b [d, r].
+        a, b = (mlx["model.embed_tokens.lora_" + x] for x in "ab")
+        self.assertEqual(([260, 3], [3, 32]), (a[1], b[1]))
+        a, b = rows(a[1], floats(a[2])), rows(b[1], floats(b[2]))
+        self.assertEqual(([260, 3], [32, 3]), tuple(gguf[f"token_embd.weight.lora_{x}"][0] for x in "ab"))
+        look_up, up = (rows(*gguf[f"token_embd.weight.lora_{x}"]) for x in "ab")
+        for token in (101, 5):
+            for out in (0, 31):
+                wanted = 7 / 3 * sum(B[out][k] * A[k][token] for k in range(3))
+                self.assertAlmostEqual(wanted, config["lora_parameters"]["scale"] * sum(a[token][k] * b[k][out] for k in range(3)), places=6)
+                self.assertAlmostEqual(wanted, metadata["adapter.lora.alpha"] / 3 * sum(look_up[token][k] * up[out][k] for k in range(3)), places=6)
+        self.assertTrue(any(A[k][101] for k in range(3)))
+        # The embedding alone: no layer has any.
+        alone = self.folder / "alone"
+        self.ok("train", "--model", model, "--data", self.data, "--output", alone, "--target", "embed_tokens", "--steps", 1)
+        self.ok(*convert(alone, "mlx", "alone-mlx"))
+        self.assertEqual(0, json.loads((self.folder / "alone-mlx/adapter_config.json").read_text())["num_layers"])
+        self.assertEqual(["model.embed_tokens.lora_a", "model.embed_tokens.lora_b"], sorted(read_safetensors(self.folder / "alone-mlx/adapters.safetensors")))
+        # Beside a head that is tied to it, both ways.
+        for source, to in ((adapter, "mlx"), (adapter, "gguf"), (self.folder / "there", "peft"), (self.folder / "there.gguf", "peft")):
+            self.fails(3, *self.words(source, to, "o"), says=("model.embed_tokens", "expected a head of its own", "tied to it"))
+        # Lists of other shapes.
+        tensors = dict(mlx)
+        tensors["model.embed_tokens.lora_a"] = ("F32", [3, 260], tensors["model.embed_tokens.lora_a"][2])
+        write_safetensors(self.folder / "there/adapters.safetensors", tensors)
+        self.fails(3, *convert(self.folder / "there", "peft", "o"), says=("model.embed_tokens.lora_a: expected", "260", "3"))
+        data = (self.folder / "there.gguf").read_bytes()
+        name = b"token_embd.weight.lora_a" + struct.pack("<IQQ", 2, 3, 260)
+        self.assertEqual(1, data.count(name))
+        (self.folder / "there.gguf").write_bytes(data.replace(name, b"token_embd.weight.lora_a" + struct.pack("<IQQ", 2, 260, 3)))
+        self.fails(3, *convert(self.folder / "there.gguf", "peft", "o"), says="token_embd.weight.lora_a: expected [260, 260], found [3, 260]")
+
+    def test_what_has_no_place_in_other_formats(self):
+        tokens = self.trained("tokens", "--trainable-tokens", "5,17")
+        head = self.trained("head", "--modules-to-save", "lm_head")
+        dora = self.trained("dora", "--dora", targets="embed_tokens")
+        for to in ("mlx", "gguf"):
+            self.fails(3, *self.words(tokens, to, "o"), says=("model.embed_tokens", "trainable_token_indices", "PEFT's files alone"))
+            self.fails(3, *self.words(head, to, "o"), says=("lm_head.weight", "trained beside them", "PEFT's files alone"))
+            self.fails(3, *self.words(dora, to, "o"), says=("model.embed_tokens", "another kind of LoRA"))
 
     def test_a_file_with_more_in_it(self):
         """Arrays, other types of values, another alignment, f16."""

@@ -29,6 +29,7 @@ TEST_CASE("llama.cpp's names of linear maps, and of families") {
   CHECK(name("gpt_neox", "gpt_neox.layers.1.mlp.dense_4h_to_h") == "blk.1.ffn_down.weight");
   CHECK(name("gpt2", "transformer.h.0.attn.c_attn") == "blk.0.attn_qkv.weight");
   CHECK(name("gpt2", "transformer.h.0.mlp.c_fc") == "blk.0.ffn_up.weight");
+  CHECK(gguf_map({.name = "transformer.wte", .is_embedding = true}, config_of("gpt2", 4)).name == "token_embd.weight");
   CHECK(gguf_architecture(config_of("mistral", 4)) == "llama");
   CHECK(gguf_architecture(config_of("gemma3_text", 4)) == "gemma3");
   CHECK(message_of<InputError>([] { gguf_architecture(config_of("opt", 4)); }) ==
