@@ -35,6 +35,12 @@ def saved(name):
     return Variant(lambda family: ["--modules-to-save", module(family)], lambda family: {"modules_to_save": [module(family)]})
 
 
+def with_embedding(family): return [family.embedding, family.targets[0]]
+
+
+TOKENS = [5, 50, 9]
+
+
 def patterns(family):
     first, second = family.targets
     return {"rank_pattern": {first: 5, f"1\\..*{second}": 2}, "alpha_pattern": {second: 9, f"^.*0\\..*{first}": 4.5}}
@@ -55,6 +61,9 @@ VARIANTS = {
     "save head": saved("lm_head"),
     "save embedding": saved("embedding"),
     "save norm": saved("norm"),
+    "embedding": dataclasses.replace(words(), targets=with_embedding),
+    "embedding dora": dataclasses.replace(words("--dora", use_dora=True), targets=with_embedding),
+    "tokens": dataclasses.replace(words("--trainable-tokens", ",".join(map(str, TOKENS)), trainable_token_indices=TOKENS), targets=part),
     "layers": Variant(lambda family: ["--layers", "1"], lambda family: {"layers_to_transform": [1]}, part),
     "exclude": Variant(lambda family: ["--exclude", family.targets[1]], lambda family: {"exclude_modules": [family.targets[1]]}),
 }
