@@ -19,6 +19,13 @@ const OpShape smollm2{.name = "smollm2-135m",
                       .kv_heads = 3,
                       .vocab = 49152,
                       .gated = true};
+const OpShape gemma3{.name = "gemma3-270m",
+                     .width = 640,
+                     .intermediate = 2048,
+                     .heads = 4,
+                     .kv_heads = 1,
+                     .vocab = 262144,
+                     .gated = true};
 const OpShape tinyllama{.name = "tinyllama-1.1b",
                         .width = 2048,
                         .intermediate = 5632,
@@ -30,7 +37,7 @@ const OpShape tinyllama{.name = "tinyllama-1.1b",
 class ProcessorBench final : public OpBench {
  public:
   DevicePtr device() const override { return device_; }
-  std::vector<OpShape> shapes() const override { return {opt, smollm2}; }
+  std::vector<OpShape> shapes() const override { return {opt, smollm2, gemma3}; }
   double memory(double bytes) override { return stream_rate(threads_, bytes); }
   double multiplying(DType dtype) override {
     if (dtype == DType::bf16 && device_->has_bf16())

@@ -261,8 +261,8 @@ struct SoftCapArgs {
 /// A language model's head and its loss, over the tokens that have a target: with z_i = x[tokens[i]] headᵀ,
 /// sum = Σ_i logsumexp(z_i) - z_i[ids[i]] in a fixed order, and with dz_i = (softmax(z_i) - onehot(ids[i])) /
 /// denominator: dx[tokens[i]] = dz_i head, zero for other tokens;  dhead = dzᵀ x[tokens]. Either may be empty (data
-/// null, rows 0). With soft_cap > 0, z_i is soft_cap tanh(./soft_cap) of that, and dz_i times 1 - (z_i/soft_cap)². logits never exist as a whole: beside the operands it takes at most 64 MiB on a
-/// processor, 256 MiB on a GPU.
+/// null, rows 0). With soft_cap > 0, z_i is soft_cap tanh(./soft_cap) of that, and dz_i times 1 - (z_i/soft_cap)². Logits
+/// never exist as a whole: beside the operands it takes at most 64 MiB on a processor, 256 MiB on a GPU.
 struct HeadLossArgs {
   ConstMatrix x;                                         // [all tokens, d]
   WeightView head;                                       // [vocab, d]

@@ -21,11 +21,11 @@ struct CrossEntropy {
   Tensor sum;   ///< [1, 1] f64: added in the order of tokens
 };
 
-/// The language-model head and its loss in one op; logits exist only as a tile (engine/kernels.h: head_loss).
+/// The language-model head and its loss in one op; logits never exist as a whole (engine/kernels.h: head_loss).
 ///   loss = sum over targets of (logsumexp(z_t) - z_t[id]) / denominator,   z_t = cap(x_t Wᵀ)
 /// cap(z) = soft_cap tanh(z / soft_cap) (Gemma 2 report, 2024), or z where soft_cap is 0.
 /// x [tokens, d], W [vocab, d]. Tokens without a target are never multiplied. dx (and dW for a trained head) are
-/// computed with the tile, when they are needed, and kept for backward:
+/// computed with the logits, when they are needed, and kept for backward:
 ///   dz_t = cap' ∘ (softmax(z_t) - onehot(id)) / denominator,  dx = dz W,  dW = dzᵀ x
 CrossEntropy cross_entropy(const Tensor& x, const Parameter& head, const Targets& targets, double denominator,
                            double soft_cap = 0);

@@ -1,14 +1,13 @@
 #pragma once
 #include <algorithm>
 #include <array>
-#include <atomic>
 #include <cstdint>
 #include <utility>
 #include <vector>
 
 #include "ops/cpu/attention_products.h"
-#include "ops/cpu/processor.h"
 #include "ops/cpu/scratch.h"
+#include "ops/cpu/slots.h"
 
 /// What attention's forward and backward share: how the work is cut, and the products of a strip of queries with a tile
 /// of keys.
@@ -182,12 +181,9 @@ auto with_type(DType dtype, F f) {
 template <class Item, class Work>
 void run_items(Device& device, std::vector<Item>& items, std::size_t slot_bytes, void* workspace, const Work& work) {
   std::stable_sort(items.begin(), items.end(), [](const Item& a, const Item& b) { return a.cost > b.cost; });
-  std::atomic<std::size_t> next{0};
-  std::int64_t slots = std::min<std::int64_t>(threads_of(device).size(), static_cast<std::int64_t>(items.size()));
-  threads_of(device).parallel_for(slots, [&](std::int64_t slot) {
-    char* scratch = static_cast<char*>(workspace) + static_cast<std::size_t>(slot) * slot_bytes;
-    for (std::size_t i; (i = next.fetch_add(1)) < items.size();) work(items[i], scratch);
-  });
+  run_in_slots(
+      device, static_cast<std::int64_t>(items.size()), slot_bytes, workspace,
+      [&](std::int64_t i, void* scratch) { work(items[static_cast<std::size_t>(i)], static_cast<char*>(scratch)); });
 }
 
 }  // namespace loragrad::cpu

@@ -96,6 +96,18 @@ void store(const Block<C>& values, double beta, const Matrix& m, std::int64_t ro
   store(values.data(), beta, m, row, col, n);
 }
 
+/// to = from + beta to, on the calling thread.
+template <class C>
+void copy_here(const ConstMatrix& from, double beta, const Matrix& to) {
+  Block<C> values;
+  for (std::int64_t row = 0; row < from.rows; ++row)
+    for (std::int64_t col = 0; col < from.cols; col += block_size) {
+      std::int64_t n = std::min(block_size, from.cols - col);
+      load(from, row, col, n, values);
+      store(values, beta, to, row, col, n);
+    }
+}
+
 /// Calls f(first, last) for tiles of rows, in parallel; a tile has about 32,768 elements.
 template <class F>
 void for_row_tiles(Device& device, std::int64_t rows, std::int64_t cols, F f) {

@@ -1,12 +1,11 @@
 #include "ops/cpu/gemm_tiles.h"
 
 #include <algorithm>
-#include <atomic>
 #include <limits>
 
 #include "ops/cpu/gemm_library.h"
-#include "ops/cpu/processor.h"
 #include "ops/cpu/scratch.h"
+#include "ops/cpu/slots.h"
 
 namespace loragrad::cpu {
 namespace {
@@ -82,7 +81,6 @@ class Tiles {
   Tiles(Device& device, std::span<const GemmArgs> products)
       : products_(products), threads_(threads_of(device).size()), first_(cut(0)), last_(cut(products.size() - 1)) {}
   Index count() const { return (size() - 1) * first_.count() + last_.count(); }
-  Index slots() const { return std::min<Index>(threads_, count()); }
   GemmArgs operator[](Index i) const {
     Index product = std::min(i / first_.count(), size() - 1);
     const Cut& cut = product < size() - 1 ? first_ : last_;
@@ -90,7 +88,6 @@ class Tiles {
   }
   /// Scratch space of one thread: the most that a tile asks for. Tiles differ only in the last row and column.
   std::size_t scratch() const {
-    if (products_[0].c.dtype == DType::f64) return 0;
     std::size_t most = std::max(scratch_of(products_.front(), first_), scratch_of(products_.back(), last_));
     return whole_lines(most);
   }
@@ -102,7 +99,7 @@ class Tiles {
     std::size_t most = 0;
     for (Index row : {Index{0}, cut.rows.count() - 1})
       for (Index col : {Index{0}, cut.cols.count() - 1})
-        most = std::max(most, library_scratch(cut.tile(g, row + col * cut.rows.count())));
+        most = std::max(most, here_scratch(cut.tile(g, row + col * cut.rows.count())));
     return most;
   }
   std::span<const GemmArgs> products_;
@@ -123,24 +120,22 @@ GemmArgs tile_of(GemmArgs g, Index row, Index rows, Index col, Index cols) {
   return g;
 }
 
+std::size_t here_scratch(const GemmArgs& g) { return g.c.dtype == DType::f64 ? 0 : library_scratch(g); }
+void multiply_here(const GemmArgs& g, void* scratch) {
+  g.c.dtype == DType::f64 ? blas_gemm_f64(g) : library_gemm(g, scratch);
+}
+
 std::size_t multiply_workspace(Device& device, std::span<const GemmArgs> products) {
   if (is_empty(products)) return 0;
   Tiles tiles(device, products);
-  return tiles.scratch() * static_cast<std::size_t>(tiles.slots());
+  return tiles.scratch() * static_cast<std::size_t>(slots(device, tiles.count()));
 }
 
 void multiply(Device& device, std::span<const GemmArgs> products, void* workspace) {
   if (is_empty(products)) return;
   Tiles tiles(device, products);
-  std::size_t scratch = tiles.scratch();
-  std::atomic<Index> next{0};
-  threads_of(device).parallel_for(tiles.slots(), [&](Index slot) {
-    void* own = static_cast<std::byte*>(workspace) + static_cast<std::size_t>(slot) * scratch;
-    for (Index i; (i = next.fetch_add(1)) < tiles.count();) {
-      GemmArgs tile = tiles[i];
-      tile.c.dtype == DType::f64 ? blas_gemm_f64(tile) : library_gemm(tile, own);
-    }
-  });
+  run_in_slots(device, tiles.count(), tiles.scratch(), workspace,
+               [&](Index i, void* scratch) { multiply_here(tiles[i], scratch); });
 }
 
 }  // namespace loragrad::cpu

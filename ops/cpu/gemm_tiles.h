@@ -12,6 +12,10 @@ namespace loragrad::cpu {
 void multiply(Device&, std::span<const GemmArgs>, void* workspace);
 std::size_t multiply_workspace(Device&, std::span<const GemmArgs>);
 
+/// One such product, whole, on the calling thread.
+void multiply_here(const GemmArgs&, void* scratch);
+std::size_t here_scratch(const GemmArgs&);
+
 /// A dimension of n in pieces of `size`. A single row or column at the end belongs to the piece before it: libraries
 /// treat products with one in their own way (docs/design/005).
 struct Pieces {

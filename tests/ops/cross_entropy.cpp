@@ -126,7 +126,7 @@ TEST_CASE("the head of a wide model stays within its budget too") {
   }
 }
 
-TEST_CASE("logits exist as a tile within the budget") {
+TEST_CASE("logits stay within the budget") {
   DevicePtr device = test_device(2);
   std::int64_t rows = device->name() == "cuda" ? 1800 : 600, vocab = 50'000;  // 120 MB of logits, or 360
   Tensor x = Tensor::zeros(device, {rows, 2}, DType::f32);

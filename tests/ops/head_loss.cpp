@@ -17,6 +17,7 @@ struct Case {
   DType x, head;
   double scale = 1;  // of x: large logits
   bool trained = false;
+  double soft_cap = 0;
 };
 
 struct Outcome {
@@ -66,6 +67,7 @@ Outcome run(const Case& c, int threads) {
                     .ids = ids.data<std::int32_t>(),
                     .count = count,
                     .denominator = denominator,
+                    .soft_cap = c.soft_cap,
                     .sum = sum.mutable_data<double>(),
                     .loss = loss.mutable_matrix(),
                     .dx = dx.mutable_matrix(),
@@ -86,12 +88,14 @@ Outcome naive(const Case& c) {
     for (std::size_t v = 0; v < vocab; ++v) {
       z[v] = 0;
       for (std::size_t d = 0; d < width; ++d) z[v] += x[t + d] * w[v * width + d];
+      if (c.soft_cap > 0) z[v] = c.soft_cap * std::tanh(z[v] / c.soft_cap);
     }
     double largest = *std::max_element(z.begin(), z.end()), total = 0;
     for (double value : z) total += std::exp(value - largest);
     out.sum += std::log(total) + largest - z[target];
     for (std::size_t v = 0; v < vocab; ++v) {
       double dz = (std::exp(z[v] - largest) / total - (v == target)) / denominator;
+      if (c.soft_cap > 0) dz *= 1 - z[v] * z[v] / (c.soft_cap * c.soft_cap);
       for (std::size_t d = 0; d < width; ++d) {
         out.dx[t + d] += dz * w[v * width + d];
         if (c.trained) out.dhead[v * width + d] += dz * x[t + d];
@@ -126,6 +130,11 @@ const std::vector<Case> cases{
     {60, 1601, 33, DType::bf16, DType::bf16},
     {300, 517, 40, DType::bf16, DType::f32, 1, true},
     {0, 601, 33, DType::f32, DType::f32, 1, true},
+    {23, 5300, 9, DType::f64, DType::f64, 3, true, 4},
+    {700, 2100, 24, DType::f32, DType::bf16, 2, false, 5},
+    {700, 1025, 24, DType::bf16, DType::bf16, 1, true},
+    {900, 3100, 5, DType::f64, DType::f64, 3, true},  // several panels in a part
+    {9000, 70, 3, DType::f32, DType::f32, 1, true},
 };
 
 }  // namespace
@@ -156,6 +165,31 @@ TEST_CASE("head and loss are the same bits for any number of threads") {
       CHECK(more.dx == one.dx);
       CHECK(more.dhead == one.dhead);
     }
+  }
+}
+
+// In bf16 as well: 1 minus a probability near 1 would have no digit left.
+TEST_CASE("a token that is nearly certain has a gradient as exact as any") {
+  for (DType dtype : {DType::f32, DType::bf16}) {
+    DevicePtr device = test_device(1);
+    // Logits 0 and 12 for every other row: the target's probability is 1 - 6.1e-6.
+    Tensor x = make_tensor(device, {1, 2}, dtype, {3, 0}), head = make_tensor(device, {2, 2}, dtype, {4, 0.5, 0, 1});
+    Setting s{device, DType::f32, 1};
+    Tensor zero = s.integers({1, 1}, {0}), sum = Tensor::empty(device, {1, 1}, DType::f64),
+           loss = Tensor::empty(device, {1, 1}, DType::f32), dx = Tensor::empty(device, {1, 2}, dtype);
+    device->kernels().head_loss(*device, {.x = x.matrix(),
+                                          .head = head.matrix(),
+                                          .tokens = zero.data<std::int32_t>(),
+                                          .ids = zero.data<std::int32_t>(),
+                                          .count = 1,
+                                          .sum = sum.mutable_data<double>(),
+                                          .loss = loss.mutable_matrix(),
+                                          .dx = dx.mutable_matrix(),
+                                          .dhead = {}});
+    double q = 1 / (1 + std::exp(12.0));
+    CHECK(sum.item() == doctest::Approx(std::log1p(std::exp(-12.0))).epsilon(1e-6));
+    CHECK(read_values(dx)[0] == doctest::Approx(-4 * q).epsilon(dtype == DType::f32 ? 1e-5 : 1e-2));
+    CHECK(read_values(dx)[1] == doctest::Approx(0.5 * q).epsilon(dtype == DType::f32 ? 1e-5 : 1e-2));
   }
 }
 
