@@ -119,11 +119,12 @@ class Advice {
   void learning_rate() {
     double lr = flags_.training.options.lr, usual = flags_.lora.full ? usual_full : usual_lora;
     const char* of = flags_.lora.full ? "training all parameters" : "LoRA";
-    if (lr == 0 || (lr > usual / far && lr < usual * far)) return;
+    // Ten times the usual is some adapters' best; for all parameters it is LoRA's rate.
+    bool high = flags_.lora.full ? lr >= usual * far : lr > usual * far;
+    if (lr == 0 || (lr > usual / far && !high)) return;
     found_.push_back(
-        fmt::format("--lr {} is ten times or more {} what {} wants on most models, some {}: try that first"
-                    "{}",
-                    lr, lr < usual ? "below" : "above", of, usual,
+        fmt::format("--lr {} is {} what {} wants on most models, some {}: try that first{}", lr,
+                    lr < usual ? "ten times or more below" : "ten times or more above", of, usual,
                     !flags_.lora.full && lr < usual ? " (rates of full fine-tuning are ten times lower)" : ""));
   }
 
@@ -132,7 +133,8 @@ class Advice {
     std::set<std::string> all;
     for (const LinearShape& map : model_.linear_shapes()) all.insert(map.name.substr(map.name.rfind('.') + 1));
     std::vector<std::string> adapted;
-    for (const auto& [kind, count] : plan_.modules()) adapted.push_back(kind);
+    for (const auto& [kind, count] : plan_.modules())
+      if (all.count(kind)) adapted.push_back(kind);
     if (2 * adapted.size() >= all.size()) return;
     found_.push_back(
         fmt::format("{} of {} kinds of linear maps are adapted ({}): adapters of all of them learn more with as many "

@@ -84,10 +84,12 @@ void Flags::read_config(const std::string& path) {
   }
 }
 
-std::string Flags::yaml(const std::vector<std::string>& without) const {
+std::string Flags::yaml(const std::vector<std::string>& without,
+                        const std::map<std::string, std::string>& resolved) const {
   std::string out;
   for (const auto& entry : entries_) {
-    std::vector<std::string> values = entry->values();
+    auto other = resolved.find(entry->name);
+    std::vector<std::string> values = other == resolved.end() ? entry->values() : std::vector{other->second};
     bool is_left_out = std::find(without.begin(), without.end(), entry->name) != without.end();
     if (entry->positional || entry->name == config_ || is_left_out || values.empty()) continue;
     if (!std::all_of(values.begin(), values.end(), is_utf8)) {

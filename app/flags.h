@@ -1,6 +1,7 @@
 #pragma once
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -58,8 +59,9 @@ class Flags {
   bool parse(const std::vector<std::string>& words);
   /// Whether the flag was given, after parse(); a config file that repeats the default gives nothing.
   bool given(const std::string& name) const;
-  /// Every flag that has a value, as it is now, but for those of `without`: the config file that says the same.
-  std::string yaml(const std::vector<std::string>& without) const;
+  /// Every flag that has a value, as it is now or as `resolved` has it, but for those of `without`: the config file that
+  /// says the same.
+  std::string yaml(const std::vector<std::string>& without, const std::map<std::string, std::string>& resolved) const;
   std::string help() const;
   /// The subcommand.
   const std::string& command() const { return command_; }

@@ -10,6 +10,7 @@
 #include "app/console.h"
 #include "app/inputs.h"
 #include "app/inspect_devices.h"
+#include "data/dataset_rows.h"
 #include "data/jsonl.h"
 #include "engine/error.h"
 #include "io/hub_cache.h"
@@ -192,16 +193,6 @@ Facts inspect_tensors(const std::string& kind, const std::string& path, const Sa
   return facts;
 }
 
-/// The fields of a data row tell its format (data/dataset.h).
-std::string format_of(const JsonRef& row) {
-  constexpr const char* expected = "an object with text, prompt and completion, or input_ids";
-  if (!row.is_object()) row.fail(expected);
-  for (auto [field, format] :
-       {std::pair("input_ids", "input_ids"), {"completion", "prompt/completion"}, {"text", "text"}})
-    if (row.find(field)) return format;
-  row.fail(expected);
-}
-
 Facts inspect_data(const std::string& path) {
   std::string text = read_data_text(path);
   Facts facts{{"kind", "data"}, {"path", path}, {"bytes", fs::file_size(path)}};
@@ -210,18 +201,16 @@ Facts inspect_data(const std::string& path) {
     facts.emplace_back("lines", std::count(text.begin(), text.end(), '\n'));
     return facts;
   }
-  std::string format;
+  std::optional<RowFormat> format;
   std::int64_t rows = 0;
   std::size_t longest = 0;
   for_each_line(text, path, [&](const JsonRef& row, std::string_view line) {
-    std::string found = format_of(row);
-    if (rows++ > 0 && found != format)
-      throw InputError(fmt::format("{}: expected a row of {} as before, found {}", row.where(), format, found));
-    format = found;
+    format = format_of_row(row, format);
+    ++rows;
     longest = std::max(longest, line.size());
   });
   if (rows == 0) throw InputError(path + ": expected at least one row, found none");
-  facts.insert(facts.end(), {{"format", format}, {"rows", rows}, {"longest_row_bytes", longest}});
+  facts.insert(facts.end(), {{"format", name_of(*format)}, {"rows", rows}, {"longest_row_bytes", longest}});
   return facts;
 }
 

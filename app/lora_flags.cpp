@@ -66,7 +66,7 @@ void check_patterns(const LoraConfig& config, const std::vector<LinearShape>& mo
 }  // namespace
 
 void LoraFlags::add(Flags& flags) {
-  flags.integer("rank", rank, 1, 65536, "r of A [r, in] and B [out, r]");
+  flags.integer("rank", rank, 1, largest_rank, "r of A [r, in] and B [out, r]");
   flags.number("alpha", alpha, -1e30, 1e30, "B A is scaled by alpha / rank (default: 2 x rank)");
   flags.number("dropout", dropout, 0, 1, "on the adapter's input, below 1");
   flags.text("target", target, "NAMES", "q_proj,v_proj | all-linear | regex:PATTERN (default: PEFT's for the family)");
@@ -160,6 +160,22 @@ Adapter LoraFlags::adapter(const LoraConfig& config, const DevicePtr& device, co
   adapter.parameters_of_base = parameters_to_train(base.model, config, adapter.modules);
   adapter.rows_of_base = rows_to_train(base.model, config, adapter.modules);
   return adapter;
+}
+
+std::string LoraFlags::by_flag(const std::string& message) {
+  for (auto [field, flag] : {std::pair("r", "rank"),
+                             {"lora_alpha", "alpha"},
+                             {"lora_dropout", "dropout"},
+                             {"rank_pattern", "rank-pattern"},
+                             {"alpha_pattern", "alpha-pattern"},
+                             {"trainable_token_indices", "trainable-tokens"}}) {
+    std::string_view rest(message);
+    if (!rest.starts_with(field)) continue;
+    rest.remove_prefix(std::string_view(field).size());
+    if (rest.starts_with(':')) return fmt::format("--{}{}", flag, rest);
+    if (rest.starts_with('.')) return fmt::format("--{} {}", flag, rest.substr(1));  // a pattern's key
+  }
+  return message;
 }
 
 }  // namespace loragrad

@@ -38,6 +38,8 @@ struct LoraFlags {
   void choose_modules(LoraConfig& config, const std::vector<LinearShape>& all) const;
   /// A fresh adapter of this config, or the one of --init-adapter, with its warnings printed.
   Adapter adapter(const LoraConfig& config, const DevicePtr& device, const Base& base, std::uint64_t seed) const;
+  /// "rank_pattern.q_proj: ...", which is against a field of the configuration, as "--rank-pattern q_proj: ...".
+  static std::string by_flag(const std::string& message);
 };
 
 }  // namespace loragrad

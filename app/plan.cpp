@@ -52,6 +52,7 @@ void TrainFlags::finish(const Flags& flags) {
   }
   if (!adapters.empty() && !training.eval_data)
     throw UsageError("--adapter: expected --eval-data beside it, whose rows choose it, found none");
+  if (data.chat.chat_template) inputs.push_back({"chat-template", *data.chat.chat_template});
   training.finish(std::move(inputs));
   lora.check(flags);
   require_folder_with(model_folder, "config.json");
@@ -65,7 +66,9 @@ std::map<std::string, std::int64_t> TrainingPlan::modules() const {
   return counts;
 }
 
-TrainingPlan plan_training(const TrainFlags& flags, const std::function<DevicePtr(const DevicePtr&)>& wrap) {
+namespace {
+
+TrainingPlan make_plan(const TrainFlags& flags, const std::function<DevicePtr(const DevicePtr&)>& wrap) {
   TrainingPlan plan;
   ChosenDevice chosen = flags.compute.device.open(flags.training.max_memory);
   plan.load = flags.compute.load_options();
@@ -105,6 +108,18 @@ TrainingPlan plan_training(const TrainFlags& flags, const std::function<DevicePt
   plan.trainable = plan.adapter ? plan.adapter->parameters() : outline->parameter_count();
   plan.parameters = outline->parameter_count() + (plan.adapter ? plan.trainable : 0);
   return plan;
+}
+
+}  // namespace
+
+TrainingPlan plan_training(const TrainFlags& flags, const std::function<DevicePtr(const DevicePtr&)>& wrap) {
+  try {
+    return make_plan(flags, wrap);
+  } catch (const UsageError& error) {
+    throw UsageError(LoraFlags::by_flag(error.what()));
+  } catch (const InputError& error) {
+    throw InputError(LoraFlags::by_flag(error.what()));
+  }
 }
 
 void start_from_base(const TrainFlags& flags, TrainingPlan& plan, CausalLm& model) {

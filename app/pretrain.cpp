@@ -85,6 +85,7 @@ int run_pretrain(const Words& words) {
   if (!flags.parse(words)) return print(flags.help()), 0;
   std::vector<InputPath> inputs{{"config-json", config_file}};
   if (tokenizer_file) inputs.push_back({"tokenizer", *tokenizer_file});
+  if (data_flags.chat.chat_template) inputs.push_back({"chat-template", *data_flags.chat.chat_template});
   training.finish(std::move(inputs));
 
   catch_interrupts();
@@ -127,14 +128,13 @@ int run_pretrain(const Words& words) {
   }
   TrainingOutcome outcome = beside_forecast(memory.forecast, [&] {
     std::unique_ptr<CausalLm> model = new_model(config_file, chosen.device(), training.options.seed);
-    TrainingOutcome outcome =
-        run_training(*model, nullptr, data, training,
-                     {.options = memory.options,
-                      .output = output,
-                      .tokenizer = &folder.tokenizer(),
-                      .record = record,
-                      .config = run_config_text(flags, training, memory.options, *chosen.device()),
-                      .from = from ? &*from : nullptr});
+    TrainingOutcome outcome = run_training(*model, nullptr, data, training,
+                                           {.options = memory.options,
+                                            .output = output,
+                                            .tokenizer = &folder.tokenizer(),
+                                            .record = record,
+                                            .config = run_config_text(flags, memory.options, *chosen.device()),
+                                            .from = from ? &*from : nullptr});
     CardFacts facts = card_facts(training, data_flags, data, outcome.result);
     facts.trainable = facts.parameters = parameters;
     output.save([&](const std::string& place) {

@@ -47,15 +47,14 @@ int run_plan(const Flags& flags, TrainFlags& train, TrainingPlan& plan, RunFolde
   }
   warn_of_bad_weights(*model);
   if (adapter) warn_of_untrained_ends(*model, *adapter, plan.data.train, pointer(plan.tokenizer));
-  TrainingOutcome outcome =
-      run_training(*model, adapter, plan.data, train.training,
-                   {.options = plan.memory.options,
-                    .output = output,
-                    .tokenizer = pointer(plan.tokenizer),
-                    .record = record,
-                    .config = run_config_text(flags, train.training, plan.memory.options, *plan.device),
-                    .from = from,
-                    .times = times});
+  TrainingOutcome outcome = run_training(*model, adapter, plan.data, train.training,
+                                         {.options = plan.memory.options,
+                                          .output = output,
+                                          .tokenizer = pointer(plan.tokenizer),
+                                          .record = record,
+                                          .config = run_config_text(flags, plan.memory.options, *plan.device),
+                                          .from = from,
+                                          .times = times});
   CardFacts facts = card_facts(train.training, train.data, plan.data, outcome.result);
   facts.base_model = base_name_of(train.model_folder);
   facts.base_hash = hash;

@@ -76,7 +76,7 @@ bool is_chat(RowFormat format) {
   return format == RowFormat::messages || format == RowFormat::share_gpt || format == RowFormat::alpaca;
 }
 
-RowFormat RowReader::format_of(const JsonRef& json) const {
+RowFormat format_of_row(const JsonRef& json, std::optional<RowFormat> before) {
   constexpr std::string_view supported =
       "text, prompt and completion, messages, conversations, instruction and output, or input_ids";
   if (!json.is_object()) json.fail(fmt::format("an object with {}", supported));
@@ -91,11 +91,11 @@ RowFormat RowReader::format_of(const JsonRef& json) const {
   if (has(json, "input_ids")) found.push_back(RowFormat::input_ids);
   if (found.size() > 1)
     json.fail(fmt::format("a row of one format, not of {} and {}", name_of(found[0]), name_of(found[1])));
-  if (found.empty() && !format_) json.fail(fmt::format("an object with {}", supported));
+  if (found.empty() && !before) json.fail(fmt::format("an object with {}", supported));
   // A row without any of the keys is reported by the key that it lacks.
-  RowFormat format = found.empty() ? *format_ : found[0];
-  if (format_ && format != *format_)
-    json.fail(fmt::format("a row of {} as the first one, not of {}", name_of(*format_), name_of(format)));
+  RowFormat format = found.empty() ? *before : found[0];
+  if (before && format != *before)
+    json.fail(fmt::format("a row of {} as the first one, not of {}", name_of(*before), name_of(format)));
   return format;
 }
 
@@ -192,7 +192,7 @@ Row RowReader::read_input_ids(const JsonRef& json) {
 }
 
 Row RowReader::read(const JsonRef& json) {
-  format_ = format_of(json);
+  format_ = format_of_row(json, format_);
   Row row = *format_ == RowFormat::text                ? read_text(json)
             : *format_ == RowFormat::prompt_completion ? read_prompt_completion(json)
             : is_chat(*format_)                        ? read_chat(json)

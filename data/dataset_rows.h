@@ -16,6 +16,9 @@ enum class RowFormat { text, prompt_completion, messages, share_gpt, alpaca, inp
 bool is_chat(RowFormat format);
 /// As Dataset::format has it.
 std::string name_of(RowFormat format);
+/// The format whose keys a row has; InputError where it has no format's or several formats'. A row like `before` may lack its
+/// keys: what reads it says which.
+RowFormat format_of_row(const JsonRef& json, std::optional<RowFormat> before = std::nullopt);
 
 /// Reads rows of .jsonl one by one; the first decides the format of all.
 class RowReader {
@@ -32,7 +35,6 @@ class RowReader {
   std::int64_t mismatched_prompts() const { return mismatched_prompts_; }
 
  private:
-  RowFormat format_of(const JsonRef& json) const;
   const Tokenizer& tokenizer_for(const JsonRef& json, std::string_view key) const;
   void append_eos(std::vector<TokenId>& ids) const;
   Row read_text(const JsonRef& json) const;

@@ -169,7 +169,6 @@ std::vector<TrainableTokens> read_token_indices(const JsonRef& field) {
   return result;
 }
 
-constexpr std::int64_t largest_rank = 1 << 20;
 constexpr double largest_alpha = std::numeric_limits<double>::max();
 
 void read_patterns(const JsonRef& file, LoraConfig& config) {

@@ -91,7 +91,8 @@ double LoraConfig::scaling(std::int64_t rank, double alpha) const {
 
 void LoraConfig::check() const {
   auto check_rank = [](std::string_view field, std::int64_t value) {
-    if (value < 1) fail(field, "an integer of at least 1", fmt::to_string(value));
+    if (value < 1 || value > largest_rank)
+      fail(field, fmt::format("an integer in [1, {}]", largest_rank), fmt::to_string(value));
   };
   auto check_alpha = [](std::string_view field, double value) {
     if (!std::isfinite(value)) fail(field, "a finite number", fmt::to_string(value));

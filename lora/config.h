@@ -47,6 +47,8 @@ struct TrainableTokens {
   std::vector<std::int32_t> ids;
 };
 
+constexpr std::int64_t largest_rank = 65536;
+
 /// PEFT's LoraConfig, with its names and defaults. Field order is PEFT's order of importance.
 struct LoraConfig {
   std::int64_t r = 8;
@@ -73,7 +75,7 @@ struct LoraConfig {
   /// s = alpha/r, or alpha/sqrt(r) with use_rslora (Kalajdzievski 2023), of modules that no pattern names.
   double scaling() const { return scaling(r, lora_alpha); }
   double scaling(std::int64_t rank, double alpha) const;
-  /// UsageError for r < 1, a dropout outside [0, 1), an alpha that is not finite, and what the variant refuses.
+  /// UsageError for ranks outside [1, largest_rank], a dropout outside [0, 1), an alpha that is not finite, and what the variant refuses.
   void check() const;
 };
 

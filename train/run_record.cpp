@@ -81,21 +81,24 @@ void RunRecord::add(const TrainOptions& o) {
 }
 
 void RunRecord::add(const LoraConfig& c) {
-  bool standard = c.init_lora_weights == LoraInit::standard;
-  std::string init(standard ? "default" : name_of(c.init_lora_weights));
-  options.insert(options.end(), {{"rank", fmt::to_string(c.r)},
-                                 {"alpha", fmt::format("{}", c.lora_alpha)},
-                                 {"dropout", fmt::format("{}", c.lora_dropout)},
-                                 {"target", c.target_modules.text()},
+  // A new field does not compile here: name it, and put it into the list.
+  const auto& [r, lora_alpha, target_modules, lora_dropout, use_rslora, init_lora_weights, rank_pattern, alpha_pattern,
+               lora_bias, use_dora, bias, modules_to_save, trainable_token_indices] = c;
+  bool standard = init_lora_weights == LoraInit::standard;
+  std::string init(standard ? "default" : name_of(init_lora_weights));
+  options.insert(options.end(), {{"rank", fmt::to_string(r)},
+                                 {"alpha", fmt::format("{}", lora_alpha)},
+                                 {"dropout", fmt::format("{}", lora_dropout)},
+                                 {"target", target_modules.text()},
                                  {"init", init},
-                                 {"rslora", yes_or_no(c.use_rslora)},
-                                 {"lora-bias", yes_or_no(c.lora_bias)},
-                                 {"dora", yes_or_no(c.use_dora)},
-                                 {"bias", std::string(name_of(c.bias))},
-                                 {"modules-to-save", fmt::format("{}", fmt::join(c.modules_to_save, ","))},
-                                 {"trainable-tokens", tokens_text(c.trainable_token_indices)},
-                                 {"rank-pattern", pattern_text(c.rank_pattern)},
-                                 {"alpha-pattern", pattern_text(c.alpha_pattern)}});
+                                 {"rslora", yes_or_no(use_rslora)},
+                                 {"lora-bias", yes_or_no(lora_bias)},
+                                 {"dora", yes_or_no(use_dora)},
+                                 {"bias", std::string(name_of(bias))},
+                                 {"modules-to-save", fmt::format("{}", fmt::join(modules_to_save, ","))},
+                                 {"trainable-tokens", tokens_text(trainable_token_indices)},
+                                 {"rank-pattern", pattern_text(rank_pattern)},
+                                 {"alpha-pattern", pattern_text(alpha_pattern)}});
 }
 
 std::string rows_hash(const Dataset& data) {

@@ -35,7 +35,13 @@ class ConfigFile(CliTest):
         self.assertEqual(self.adapter_bytes(first), self.adapter_bytes(second))
         same = lambda name: [line for line in (name / "run.yaml").read_text().splitlines() if not line.startswith("output:")]
         self.assertEqual(same(first), same(second))
-        # It never writes over the run it came from.
+        # Nor does it write over the run it came from, whose metrics may lie apart.
+        metrics = self.folder / "m.jsonl"
+        self.ok("train", "--config", first / "run.yaml", "--output", self.folder / "third", "--metrics", metrics)
+        before = metrics.read_bytes()
+        self.ok("train", "--config", self.folder / "third" / "run.yaml", "--output", self.folder / "fourth", "--steps", 2)
+        self.assertEqual(before, metrics.read_bytes())
+        self.assertTrue((self.folder / "fourth" / "metrics.jsonl").exists())
         self.fails(4, "train", "--config", first / "run.yaml", says="an earlier output")
 
     def test_a_limit_of_memory_stands_as_what_it_led_to(self):

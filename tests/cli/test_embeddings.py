@@ -66,7 +66,7 @@ class Embeddings(CliTest):
         out = self.folder / "o"
         self.fails(2, *self.words(out, "--target", "embed_tokens", "--lora-bias"), says=("lora_bias", "embedding"))
         self.fails(2, *self.words(out, "--target", "embed_tokens", "--init", "pissa"), says=("init_lora_weights", "embedding", "pissa"))
-        self.fails(3, *self.words(out, "--target", "embed_tokens", "--trainable-tokens", "5"), says=("trainable_token_indices", EMBEDDING, "adapted too"))
+        self.fails(3, *self.words(out, "--target", "embed_tokens", "--trainable-tokens", "5"), says=("--trainable-tokens: ", EMBEDDING, "adapted too"))
         self.train(self.folder / "a", "--target", "embed_tokens", steps=1)
         # The base's table may lie in the file, if it is the base's.
         path = self.folder / "a" / "adapter_model.safetensors"
@@ -111,11 +111,11 @@ class Embeddings(CliTest):
     def test_what_is_wrong_with_trained_tokens(self):
         out = self.folder / "o"
         def refused(code, tokens, *more, says): self.fails(code, *self.words(out, "--trainable-tokens", tokens, *more), says=says)
-        refused(2, "5,5", says=("trainable_token_indices", "5 twice"))
+        refused(2, "5,5", says=("--trainable-tokens: ", "5 twice"))
         refused(2, "5,,6", says=("--trainable-tokens", "commas"))
-        refused(3, "260", says=("trainable_token_indices", "below 260", "260"))
+        refused(3, "260", says=("--trainable-tokens: ", "below 260", "260"))
         refused(3, "the cat", says=("--trainable-tokens", "one token", "the cat"))
-        refused(3, "5", "--modules-to-save", "embed_tokens", says=("trainable_token_indices", "modules_to_save"))
+        refused(3, "5", "--modules-to-save", "embed_tokens", says=("--trainable-tokens: ", "modules_to_save"))
         self.fails(2, "train", "--model", self.model, "--data", self.data, "--output", out, "--full", "--trainable-tokens", "5", says=("--trainable-tokens", "--full"))
         adapter = self.folder / "adapter"
         self.train(adapter, "--trainable-tokens", "5,6", steps=1)
@@ -139,7 +139,8 @@ class Embeddings(CliTest):
         self.assertEqual([4, 7], [tensors[f"base_model.model.model.layers.{i}.self_attn.q_proj.lora_A.weight"][1][0] for i in (0, 1)])
         out = self.folder / "o"
         self.fails(2, *self.words(out, "--rank-pattern", "q_proj"), says=("--rank-pattern", "q_proj"))
-        self.fails(2, *self.words(out, "--rank-pattern", "q_proj=0"), says=("rank_pattern", "q_proj"))
+        self.fails(2, *self.words(out, "--rank-pattern", "q_proj=0"), says="--rank-pattern q_proj: expected an integer in [1, 65536], found 0")
+        self.fails(2, *self.words(out, "--rank-pattern", "q_proj=99999999999"), says="--rank-pattern q_proj: expected an integer in [1, 65536]")
         self.fails(2, *self.words(out, "--alpha-pattern", "q_proj=x"), says=("--alpha-pattern", "q_proj=x"))
-        self.fails(2, *self.words(out, "--rank-pattern", "(=3"), says=("rank_pattern",))
+        self.fails(2, *self.words(out, "--rank-pattern", "(=3"), says="--rank-pattern")
         self.fails(3, *self.words(out, "--rank-pattern", "k_proj=3"), says=("--rank-pattern", "k_proj", "matches none"))

@@ -1,3 +1,5 @@
+import json
+
 from support import CliTest
 
 
@@ -24,6 +26,16 @@ class Inspect(CliTest):
         self.assertEqual([18, 4, 2], [self.json("inspect", self.data)[split]["rows"] for split in ("train", "valid", "test")])
         (self.folder / "a.txt").write_text("one\ntwo\n")
         self.assertEqual(("txt", 2), tuple(self.json("inspect", self.folder / "a.txt")[k] for k in ("format", "lines")))
+
+    def test_data_of_every_format(self):
+        rows = {"messages": {"messages": [{"role": "user", "content": "a"}]}, "conversations": {"conversations": [{"from": "human", "value": "a"}]},
+                "instruction/output": {"instruction": "a", "output": "b"}, "input_ids": {"input_ids": [1]}, "prompt/completion": {"prompt": "a", "completion": "b"}}
+        for format, row in rows.items():
+            path = self.folder / "rows.jsonl"
+            path.write_text(json.dumps(row) + "\n")
+            self.assertEqual((format, 1), (self.json("inspect", path)["format"], self.json("inspect", path)["rows"]))
+        path.write_text(json.dumps(rows["messages"]) + "\n" + json.dumps(rows["input_ids"]) + "\n")
+        self.fails(3, "inspect", path, says="expected a row of messages as the first one, not of input_ids")
 
     def test_a_safetensors_file(self):
         facts = self.json("inspect", self.adapter / "adapter_model.safetensors")

@@ -35,14 +35,15 @@ TEST_CASE("a configuration's values are checked") {
     change(config);
     return message_of<UsageError>([&] { config.check(); });
   };
-  CHECK(message([](auto& c) { c.r = 0; }) == "r: expected an integer of at least 1, found 0");
+  CHECK(message([](auto& c) { c.r = largest_rank + 1; }) == "r: expected an integer in [1, 65536], found 65537");
+  CHECK(message([](auto& c) { c.r = 0; }) == "r: expected an integer in [1, 65536], found 0");
   CHECK(message([](auto& c) { c.lora_alpha = NAN; }) == "lora_alpha: expected a finite number, found nan");
   CHECK(message([](auto& c) { c.lora_dropout = 1; }) == "lora_dropout: expected a number in [0, 1), found 1");
   CHECK(message([](auto& c) { c.lora_dropout = -0.1; }) == "lora_dropout: expected a number in [0, 1), found -0.1");
   CHECK(contains(message([](auto& c) { c.lora_dropout = NAN; }), "found nan"));
   CHECK(message([](auto& c) {
           c.rank_pattern = {{"a\nb", 0}};
-        }) == "rank_pattern.a\\nb: expected an integer of at least 1, found 0");
+        }) == "rank_pattern.a\\nb: expected an integer in [1, 65536], found 0");
   CHECK(contains(message([](auto& c) { c.alpha_pattern = {{"a", HUGE_VAL}}; }), "alpha_pattern.a: expected"));
 }
 
