@@ -67,9 +67,7 @@ void ChatSession::answer(const std::string& text, const Show& show) {
     said += piece;
     if (!piece.empty()) show(piece);
   };
-  GenerateOptions options = options_;
-  options.seed += conversation_.messages.size();  // not the same draws in every turn
-  generate(model_, adapters_.active(), ids, options, [&](TokenId id) {
+  continue_from(ids, [&](TokenId id) {
     give(stream.push(id));
     return interrupted_by() == 0;
   });
@@ -77,6 +75,24 @@ void ChatSession::answer(const std::string& text, const Show& show) {
   forget_interrupt();
   conversation_ = std::move(asked);
   conversation_.messages.push_back(message("assistant", said));
+}
+
+/// What the conversation has in common with the one that was continued before is not read again.
+void ChatSession::continue_from(const std::vector<TokenId>& ids, const std::function<bool(TokenId)>& on_token) {
+  GenerateOptions options = options_;
+  options.seed += conversation_.messages.size();  // not the same draws in every turn
+  options.reuse_keys = true;
+  std::int64_t most = most_tokens(model_, static_cast<std::int64_t>(ids.size()), options);
+  try {
+    if (decoder_)
+      decoder_->reserve(most);
+    else
+      decoder_.emplace(model_, 1, most, adapters_.active());
+    generate(*decoder_, ids, options, on_token);
+  } catch (...) {
+    decoder_.reset();
+    throw;
+  }
 }
 
 void ChatSession::set_system(const std::string& text) {
@@ -93,7 +109,10 @@ bool ChatSession::command(std::string_view line, const Show& show) {
   if (name == "/help") {
     show(help());
   } else if (name == "/adapter") {
-    if (!rest.empty()) adapters_.choose(words_of(rest));
+    if (!rest.empty()) {
+      adapters_.choose(words_of(rest));
+      decoder_.reset();
+    }
     show(rest.empty() ? adapters_.list_text() + "active: " + adapters_.active_text() + "\n"
                       : "adapter: " + adapters_.active_text() + "\n");
   } else if (name == "/system") {

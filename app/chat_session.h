@@ -1,5 +1,6 @@
 #pragma once
 #include <functional>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -26,6 +27,7 @@ class ChatSession {
 
  private:
   std::vector<TokenId> prompt(const Conversation& conversation) const;
+  void continue_from(const std::vector<TokenId>& ids, const std::function<bool(TokenId)>& on_token);
   void set_system(const std::string& text);
 
   const CausalLm& model_;
@@ -33,6 +35,8 @@ class ChatSession {
   const ChatTemplate& chat_;
   ChatAdapters& adapters_;
   GenerateOptions options_;
+  /// Has the keys of what the model has read and said so far; none after an error, and for other adapters.
+  std::optional<BatchDecoder> decoder_;
   Conversation conversation_;  ///< a system message, if any, then turns of user and assistant
 };
 

@@ -19,7 +19,10 @@ std::vector<double> values_of(const Tensor& logits) {
 }  // namespace
 
 BatchDecoder::BatchDecoder(const CausalLm& model, std::int64_t places, std::int64_t capacity, ActiveAdapters adapters)
-    : model_(model), cache_(model.make_cache(capacity, places)), adapters_(std::move(adapters)) {
+    : model_(model),
+      cache_(model.make_cache(capacity, places)),
+      adapters_(std::move(adapters)),
+      left_(static_cast<std::size_t>(places)) {
   for (std::int64_t place = places; place-- > 0;) free_.push_back(place);
 }
 
@@ -67,6 +70,8 @@ void BatchDecoder::use(ActiveAdapters adapters) {
   for (const Row& row : running_) names.push_back(row.options.adapter);
   adapters.for_rows(names);  // refuses a name that they do not have
   adapters_ = std::move(adapters);
+  for (Row& row : running_) row.mixed = true;
+  for (Left& left : left_) left = {};
 }
 
 void BatchDecoder::cancel(std::int64_t row) {
@@ -74,7 +79,7 @@ void BatchDecoder::cancel(std::int64_t row) {
   std::erase_if(waiting_, is_row);
   auto running = std::find_if(running_.begin(), running_.end(), is_row);
   if (running == running_.end()) return;
-  give_up_place(running->place);
+  leave_place(*running);
   running_.erase(running);
 }
 
@@ -115,11 +120,32 @@ bool BatchDecoder::turns_otherwise(const Row& row) const {
   return longest > 0 && cache_.length(row.place) == longest;
 }
 
-/// All that the row has, by itself: what its products sum over does not depend on other rows.
+/// How many of its tokens have keys in its place that are as its own would be: all but the last at most, whose logits
+/// are wanted.
+std::int64_t BatchDecoder::reusable_tokens(const Row& row) const {
+  const Left& left = left_[static_cast<std::size_t>(row.place)];
+  if (!row.options.reuse_keys || left.adapter != row.options.adapter) return 0;
+  const ModelConfig& config = model_.config();
+  auto was = static_cast<std::int64_t>(left.ids.size()), is = static_cast<std::int64_t>(row.ids.size());
+  if (std::int64_t longest = config.original_max_position_embeddings; longest > 0) {
+    if ((was > longest) != (is > longest)) return 0;
+  } else if (config.positions_turned_alike > 0 && std::max(was, is) > config.positions_turned_alike) {
+    return 0;
+  }
+  return std::mismatch(left.ids.begin(), left.ids.end(), row.ids.begin(), row.ids.end() - 1).first - left.ids.begin();
+}
+
+/// What the cache does not have of the row, by itself: what its products sum over does not depend on other rows.
+void BatchDecoder::read_rest(Row& row, std::vector<Token>& tokens) {
+  std::span<const std::int32_t> rest = std::span(row.ids).subspan(static_cast<std::size_t>(cache_.length(row.place)));
+  prompt_tokens_ += static_cast<std::int64_t>(rest.size());
+  choose(next_logits({{.ids = rest, .labels = {}, .place = row.place}}, {row.options.adapter}, false), {&row}, tokens);
+}
+
 void BatchDecoder::read_whole(Row& row, std::vector<Token>& tokens) {
   cache_.clear(row.place);
-  choose(next_logits({{.ids = row.ids, .labels = {}, .place = row.place}}, {row.options.adapter}, false), {&row},
-         tokens);
+  row.mixed = false;
+  read_rest(row, tokens);
 }
 
 void BatchDecoder::decode(std::vector<Token>& tokens) {
@@ -137,24 +163,27 @@ void BatchDecoder::decode(std::vector<Token>& tokens) {
   }
   if (!all.empty()) choose(next_logits(rows, adapters, true), all, tokens);
   for (const Row& row : running_)
-    if (row.ended) give_up_place(row.place);
+    if (row.ended) leave_place(row);
   std::erase_if(running_, [](const Row& row) { return row.ended; });
 }
 
 void BatchDecoder::start(Row row, std::vector<Token>& tokens) {
   row.place = free_.back();
-  read_whole(row, tokens);
-  if (row.ended) return cache_.clear(row.place);
   free_.pop_back();
+  cache_.keep(row.place, reusable_tokens(row));
+  read_rest(row, tokens);
+  if (row.ended) return leave_place(row);
   auto behind =
       std::upper_bound(running_.begin(), running_.end(), row.options.adapter,
                        [](const std::string& adapter, const Row& other) { return adapter < other.options.adapter; });
   running_.insert(behind, std::move(row));
 }
 
-void BatchDecoder::give_up_place(std::int64_t place) {
-  cache_.clear(place);
-  free_.push_back(place);
+void BatchDecoder::leave_place(const Row& row) {
+  Left& left = left_[static_cast<std::size_t>(row.place)];
+  left = {};
+  if (!row.mixed) left = {row.options.adapter, {row.ids.begin(), row.ids.begin() + cache_.length(row.place)}};
+  free_.push_back(row.place);
 }
 
 }  // namespace loragrad

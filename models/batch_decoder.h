@@ -22,6 +22,9 @@ class BatchDecoder {
   /// The row waits for a place. InputError for an empty prompt, one that leaves no position free, or an id outside the
   /// vocabulary; UsageError for options out of range, a name that no adapter has, a number that is there already, or
   /// more tokens than the capacity.
+  /// With options.reuse_keys the tokens that it begins with like the row which had its place before, with the same
+  /// adapters, do not go through the model again. Its logits are then equal to rounding alone: keys of tokens that were
+  /// decoded, and of a shorter prompt, are there as they were.
   void add(std::int64_t row, std::vector<std::int32_t> prompt, const GenerateOptions& options);
 
   struct Token {
@@ -39,6 +42,11 @@ class BatchDecoder {
   /// of them has.
   void use(ActiveAdapters adapters);
 
+  /// Places are for at least so many tokens. What they hold stays.
+  void reserve(std::int64_t capacity) { cache_.grow(capacity); }
+  /// How many tokens of prompts have gone through the model.
+  std::int64_t prompt_tokens() const { return prompt_tokens_; }
+
   /// The row ends here. Nothing where it has ended, or never was.
   void cancel(std::int64_t row);
   /// No row is left.
@@ -52,14 +60,22 @@ class BatchDecoder {
     Random random;
     std::int64_t place = 0, made = 0;
     bool ended = false;
+    bool mixed = false;  // its keys are of several sets of adapters
+  };
+  /// What the row that left a place had there, whose keys are still in it.
+  struct Left {
+    std::string adapter;
+    std::vector<std::int32_t> ids;
   };
   Tensor next_logits(const std::vector<BatchRow>& rows, const std::vector<std::string>& adapters, bool decoding);
   void choose(const Tensor& logits, std::vector<Row*> rows, std::vector<Token>& tokens);
   bool turns_otherwise(const Row& row) const;
+  std::int64_t reusable_tokens(const Row& row) const;
+  void read_rest(Row& row, std::vector<Token>& tokens);
   void read_whole(Row& row, std::vector<Token>& tokens);
   void decode(std::vector<Token>& tokens);
   void start(Row row, std::vector<Token>& tokens);
-  void give_up_place(std::int64_t place);
+  void leave_place(const Row& row);
 
   const CausalLm& model_;
   KeyValueCache cache_;
@@ -67,6 +83,8 @@ class BatchDecoder {
   std::deque<Row> waiting_;
   std::vector<Row> running_;  // those of one adapter side by side: they are one range of the batch
   std::vector<std::int64_t> free_;
+  std::vector<Left> left_;  // of each place
+  std::int64_t prompt_tokens_ = 0;
 };
 
 }  // namespace loragrad

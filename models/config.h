@@ -21,6 +21,9 @@ struct ModelConfig {
   /// A row that becomes longer than this while it is decoded turns otherwise, and its keys with it: they are computed
   /// anew. 0: none does.
   std::int64_t original_max_position_embeddings = 0;
+  /// Tokens that come to a row beyond this turn by the length that it has then, and keys that are there stay as they
+  /// are. 0: none do.
+  std::int64_t positions_turned_alike = 0;
   std::int64_t word_embed_proj_dim = 0;  ///< width of the embedding and the head: hidden_size, but for some OPTs
   double norm_eps = 1e-5;
   Activation activation = Activation::relu;

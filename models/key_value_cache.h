@@ -24,8 +24,13 @@ class KeyValueCache {
 
   /// `tokens` more are there. UsageError where there is no room for them.
   void advance(std::int64_t place, std::int64_t tokens);
+  /// The first `tokens` stay. UsageError where fewer are there.
+  void keep(std::int64_t place, std::int64_t tokens);
   /// The place is free for another row.
-  void clear(std::int64_t place) { lengths_.at(static_cast<std::size_t>(place)) = 0; }
+  void clear(std::int64_t place) { keep(place, 0); }
+  /// Makes room for `capacity` tokens in every place, one layer at a time; what is there stays. Nothing where there is
+  /// as much. OutOfMemory on the way leaves the cache of no use.
+  void grow(std::int64_t capacity);
 
   /// Copies token t's key and value to row rows[t] (i32, on the device) of a layer's tensors.
   void put(std::size_t layer, const Tensor& k, const Tensor& v, const Tensor& rows);

@@ -20,6 +20,8 @@ void add_ropes(ModelConfig& c, const std::vector<Rope>& ropes) {
     if (rope.longest > 0)
       c.details.emplace_back("rope_beyond" + number, std::vector{static_cast<double>(rope.longest), rope.stretch});
     if (!rope.long_frequencies.empty()) c.details.emplace_back("rope_long_frequencies" + number, rope.long_frequencies);
+    if (rope.longest > 0 && (c.positions_turned_alike == 0 || rope.longest < c.positions_turned_alike))
+      c.positions_turned_alike = rope.longest;
     stretch = std::max(stretch, rope.stretch);
   }
   double positions = stretch * static_cast<double>(c.max_position_embeddings);

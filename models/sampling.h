@@ -16,6 +16,7 @@ struct GenerateOptions {
   std::uint64_t seed = 0;
   std::vector<std::int32_t> end_tokens = {};  ///< each of them ends it; empty: those of the model's config
   std::string adapter = "";                   ///< the row's name in ActiveAdapters::for_rows
+  bool reuse_keys = false;                    ///< where it begins as the row before it (BatchDecoder::add)
 
   /// UsageError naming the first flag out of range.
   void check() const;

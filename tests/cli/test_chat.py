@@ -28,6 +28,22 @@ class Chat(ChatTest):
         for message in ("/undo: expected a turn to take back", "/nothing: expected /adapter", "/adapter: expected"):
             self.assertIn("error: " + message, done.stderr)
 
+    def test_what_is_read_once_says_the_same(self):
+        """The chat keeps keys from turn to turn; generate reads each conversation whole."""
+        user, bot = (lambda text, role=role: {"role": role, "content": text} for role in ("user", "assistant"))
+        flags, base = ("--adapter", f"x={self.adapter}"), ()
+        said, lines, expected, last = [], [], [], flags
+        for text, adapter in (("a", flags), ("K", flags), ("the", base), ("h", flags)):
+            if adapter != last: lines.append("/adapter " + ("x" if adapter else "none")), expected.append("adapter: " + ("x" if adapter else "none: the base alone"))
+            last = adapter
+            said.append(user(text))
+            lines.append(text)
+            expected.append(self.answer(*said, flags=("--adapter", self.adapter) if adapter else ()))
+            said.append(bot(expected[-1]))
+        done = self.talk(*lines, "/undo", "/system b", "Z", flags=flags)
+        expected += ["taken back: h", "system: b", self.answer({"role": "system", "content": "b"}, *said[:-2], user("Z"), flags=("--adapter", self.adapter))]
+        self.assertEqual(("\n".join(expected) + "\n", ""), (done.stdout, "".join(line for line in done.stderr.splitlines() if line.startswith("error"))))
+
     def test_adapters_change_without_a_new_base(self):
         user = {"role": "user", "content": "Ann"}
         plain, adapted = self.answer(user), self.answer(user, flags=("--adapter", self.adapter))
