@@ -39,6 +39,22 @@ void show_answer(ChatSession& session, const std::string& line) {
   show_at_once(wrap.finish() + "\n\n");
 }
 
+/// False for /quit. What is wrong with a line, or with the files that it names, is said, and the conversation is as it was.
+bool take(ChatSession& session, const std::string& line) {
+  std::string shown;
+  try {
+    if (!line.starts_with('/')) return show_answer(session, line), true;
+    if (!session.command(line, [&](const std::string& text) { shown += text; })) return false;
+  } catch (const IoError& error) {
+    if (!line.starts_with('/')) throw;  // of the output
+    note("error: " + line_text(error.what()));
+  } catch (const Error& error) {
+    note("error: " + line_text(error.what()));
+  }
+  show_at_once(shown);
+  return true;
+}
+
 /// Until the end of the input, /quit or a signal.
 void talk(ChatSession& session) {
   bool typed = LineInput::is_typed();
@@ -51,17 +67,8 @@ void talk(ChatSession& session) {
       return;
     }
     if (is_blank(*line)) continue;
-    try {
-      if (!line->starts_with('/'))
-        show_answer(session, *line);
-      else if (!session.command(*line, show_at_once))
-        return;
-    } catch (const IoError&) {
-      throw;
-    } catch (const Error& error) {
-      // What was wrong with one line is no reason to lose the conversation.
-      note("error: " + line_text(error.what()));
-    }
+    if (!take(session, *line)) return;
+    forget_interrupt();  // it ended what the line began, if anything
     if (interrupted_by()) return;
   }
 }

@@ -96,9 +96,16 @@ void ChatSession::continue_from(const std::vector<TokenId>& ids, const std::func
 }
 
 void ChatSession::set_system(const std::string& text) {
-  Json::Array& messages = conversation_.messages;
-  if (has_system(conversation_)) messages.erase(messages.begin());
-  if (text != "none") messages.insert(messages.begin(), message("system", text));
+  Conversation changed = conversation_;
+  Json::Array& messages = changed.messages;
+  if (has_system(changed)) messages.erase(messages.begin());
+  if (text != "none") {
+    messages.insert(messages.begin(), message("system", text));
+    Conversation asked = changed;
+    asked.messages.push_back(message("user", "Hello"));
+    chat_.text(asked, true, "the conversation");  // many a template has no place for it
+  }
+  conversation_ = std::move(changed);
 }
 
 bool ChatSession::command(std::string_view line, const Show& show) {

@@ -64,6 +64,21 @@ class Chat(ChatTest):
         self.assertEqual((0, self.answer({"role": "user", "content": "Ann"}) + "\n"), (done.returncode, done.stdout))
         self.assertIn(said, done.stderr)
 
+    def test_a_bad_line_leaves_the_conversation(self):
+        """Files that are not there too, and a system message that the template has no place for."""
+        first = self.answer({"role": "user", "content": "Ann"})
+        (self.folder / "empty").mkdir()
+        done = self.talk("/adapter " + str(self.folder / "empty"), "/adapter " + str(self.folder / "nowhere"), "Ann")
+        self.assertEqual((0, first + "\n"), (done.returncode, done.stdout), done.stderr)
+        self.assertEqual(2, done.stderr.count("error: "), done.stderr)
+        template = self.folder / "no_system.jinja"
+        template.write_text("{% for m in messages %}{% if m.role == 'system' %}{{ raise_exception('no place for a system message') }}{% endif %}{{ m.content }}\n{% endfor %}")
+        flags = ("--chat-template", template)
+        alone = self.answer({"role": "user", "content": "Ann"}, flags=flags)
+        done = self.talk("/system Be kind", "Ann", "/system", flags=flags)
+        self.assertEqual((0, alone + "\nsystem: none\n"), (done.returncode, done.stdout), done.stderr)
+        self.assertIn("no place for a system message", done.stderr)
+
     def test_in_a_terminal_ctrl_c_does_not_end_the_program(self):
         leader, follower = pty.openpty()
         program = subprocess.Popen([BINARY, "chat", "--device", "cpu", "--model", str(self.chat_model)], stdin=follower, stdout=follower,
