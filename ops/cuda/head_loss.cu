@@ -21,7 +21,9 @@ __device__ inline float exponential(float x) { return expf(x); }
 __device__ inline double exponential(double x) { return exp(x); }
 
 /// losses[t] = logsumexp(logits[t]) - logits[t][target], and dlogits[t] = scale (softmax(logits[t]) - onehot(target)),
-/// a block a row. With cap > 0, logits z become cap tanh(z / cap) in their place first, and dlogits are of what they were. A row of dlogits may begin where its logits begin: each step reads at least as far as it writes.
+/// a block a row. With cap > 0, logits z become cap tanh(z / cap) in their place first, and dlogits are of what they were.
+/// A row of dlogits may begin where its logits begin: each step reads at least as far as it writes. The target is kept out
+/// of the sum: what its softmax lacks to 1 is the others' part (docs/derivations/cross_entropy.md).
 template <class C, class X>
 __global__ __launch_bounds__(threads) void softmax_loss(Operand<C> logits, const std::int32_t* targets, double* losses,
                                                         Operand<X> dlogits, Index cols, double scale, C cap) {
@@ -45,28 +47,31 @@ __global__ __launch_bounds__(threads) void softmax_loss(Operand<C> logits, const
     });
   };
 
-  C shift = lowest, sum = 0, picked = 0;
+  C shift = lowest, sum = 0;
   for (Index col = first; col < cols; col += step) {
     auto values = load_capped(col);
     C largest = shift, terms = 0;
     for (int i = 0; i < unit; ++i) {
       C value = values.template get<C>(i);
       if (col + i < cols && value > largest) largest = value;  // a NaN shows up in the sum
-      if (col + i == target) picked = value;
     }
     for (int i = 0; i < unit; ++i)
-      terms += exponential((col + i < cols ? values.template get<C>(i) : -infinity) - largest);
+      terms += exponential((col + i < cols && col + i != target ? values.template get<C>(i) : -infinity) - largest);
     sum = sum * exponential(shift - largest) + terms;
     shift = largest;
   }
   auto* scratch = shared_memory<double>();
   C row_shift = block_reduce<Larger>(shift, reinterpret_cast<C*>(scratch));
-  double row_sum = block_reduce(static_cast<double>(sum * exponential(shift - row_shift)), scratch);
-  if (target / unit % threads == static_cast<int>(threadIdx.x))
-    losses[row] = log(row_sum) + (static_cast<double>(row_shift) - static_cast<double>(picked));
+  double others = block_reduce(static_cast<double>(sum * exponential(shift - row_shift)), scratch);
+  auto near_target = load(target / unit * unit);  // all have met since it was written
+  C picked = 0;
+  for (int i = 0; i < unit; ++i)
+    if (target % unit == i) picked = near_target.template get<C>(i);
+  double total = others + static_cast<double>(exponential(picked - row_shift));
+  if (threadIdx.x == 0) losses[row] = log(total) + (static_cast<double>(row_shift) - static_cast<double>(picked));
   if (!dlogits) return;
 
-  C factor = static_cast<C>(scale / row_sum);
+  C factor = static_cast<C>(scale / total), of_target = static_cast<C>(-others * scale / total);
   for (Index begin = 0; begin < cols; begin += step) {
     Index col = begin + first;
     Unit<C, unit> values;
@@ -76,8 +81,7 @@ __global__ __launch_bounds__(threads) void softmax_loss(Operand<C> logits, const
     C gradient[unit];
     for (int i = 0; i < unit; ++i) {
       C value = values.template get<C>(i);
-      gradient[i] = exponential(value - row_shift) * factor;
-      if (col + i == target) gradient[i] -= static_cast<C>(scale);
+      gradient[i] = col + i == target ? of_target : exponential(value - row_shift) * factor;
       if (cap != 0) gradient[i] *= 1 - (value / cap) * (value / cap);
     }
     dlogits.store(WholeUnit{row, col}, gradient);
