@@ -23,6 +23,7 @@ auto beside_forecast(const Forecast& forecast, Work work) {
   try {
     return work();
   } catch (const OutOfMemory& error) {
+    if (!forecast.own_memory) throw;
     throw OutOfMemory(error.what() + ("; " + device_forecast_text(forecast)));
   }
 }

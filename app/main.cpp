@@ -10,6 +10,7 @@
 #include "app/interrupt.h"
 #include "app/process.h"
 #include "engine/error.h"
+#include "engine/memory_limit.h"
 #include "io/json.h"
 #include "io/mapped_file.h"
 #include "io/message.h"
@@ -87,7 +88,7 @@ int run(const Words& words) {
   } catch (const Error& error) {
     return fail(static_cast<int>(error.kind()), error.what());
   } catch (const std::bad_alloc&) {
-    return fail(static_cast<int>(ErrorKind::io), "out of memory");
+    return fail(static_cast<int>(ErrorKind::io), "out of memory" + limit_text());
   } catch (const std::filesystem::filesystem_error& error) {
     // Its own text begins with the call, and here the file comes first.
     return fail(static_cast<int>(ErrorKind::io), system_message(error.path1().string(), "read", error.code().value()));

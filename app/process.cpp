@@ -1,6 +1,7 @@
 #include "app/process.h"
 
 #include <fcntl.h>
+#include <malloc.h>
 #include <signal.h>
 #include <unistd.h>
 
@@ -10,6 +11,7 @@
 
 #include "app/console.h"
 #include "engine/error.h"
+#include "engine/memory_limit.h"
 #include "io/mapped_file.h"
 
 namespace loragrad {
@@ -46,10 +48,21 @@ extern "C" void on_bus_error(int signal, siginfo_t* info, void*) {
   if (info->si_code <= 0) ::raise(signal);
 }
 
+/// Under a limit of memory addresses are dear. The C library takes 64 MiB of them for each thread that allocates; one
+/// heap does. And a stack that grows when none are left is a crash: some of it is there beforehand.
+void prepare_for_limit() {
+  if (!memory_limit()) return;
+  ::mallopt(M_ARENA_MAX, 1);
+  constexpr std::size_t stack = std::size_t{512} << 10;
+  auto* touched = static_cast<volatile char*>(__builtin_alloca(stack));
+  for (std::size_t at = stack; at > 0; at -= 4096) touched[at - 4096] = 0;
+}
+
 }  // namespace
 
 void prepare_process() {
   open_standard_descriptors();
+  prepare_for_limit();
   struct sigaction action {};
   action.sa_handler = SIG_IGN;
   for (int signal : {SIGPIPE, SIGXFSZ}) ::sigaction(signal, &action, nullptr);

@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 
 #include <exception>
+#include <memory>
+#include <system_error>
 #include <utility>
 
 #include "app/console.h"
@@ -51,19 +53,27 @@ void Saver::after_step(const TrainPoint& point) {
 void Saver::save(const TrainPoint& point) {
   last_ = Clock::now();
   if (!recorded_) recorded_ = record_();
-  CheckpointToWrite checkpoint{point.state(), *recorded_, std::nullopt, "loragrad " LORAGRAD_VERSION};
-  if (adapter_) checkpoint.adapter = adapter_to_write(*adapter_);
+  auto checkpoint = std::make_shared<CheckpointToWrite>(
+      CheckpointToWrite{point.state(), *recorded_, std::nullopt, "loragrad " LORAGRAD_VERSION});
+  if (adapter_) checkpoint->adapter = adapter_to_write(*adapter_);
   // Where no step follows, the values stay as they are, and need no room a second time.
-  if (!point.ends) checkpoint.state.copy_values();
+  if (!point.ends) checkpoint->state.copy_values();
   auto keep = static_cast<std::size_t>(flags_.keep);
-  auto write = [checkpoint = std::move(checkpoint), folder = checkpoints_, metrics = metrics_, keep] {
+  auto write = [checkpoint, folder = checkpoints_, metrics = metrics_, keep] {
     try {
       sync_file(metrics);
     } catch (const IoError&) {  // whoever writes them says so
     }
-    write_checkpoint(checkpoint, folder, keep);
+    write_checkpoint(*checkpoint, folder, keep);
   };
-  writing_ = std::async(point.ends ? std::launch::deferred : std::launch::async, std::move(write));
+  if (!point.ends) {
+    try {
+      writing_ = std::async(std::launch::async, write);
+      return;
+    } catch (const std::system_error&) {  // no thread is to be had: the run waits for its checkpoint
+    }
+  }
+  writing_ = std::async(std::launch::deferred, write);
 }
 
 void Saver::collect(bool wait) {

@@ -5,7 +5,9 @@
 // buffer does not fit there any more, and the heap grows by gaps that nobody uses: 70 MiB on OPT-125M.
 
 #include <sys/mman.h>
+#include <sys/resource.h>
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <cstddef>
@@ -17,22 +19,36 @@ namespace {
 
 // Objects of up to `largest` bytes in classes of `step`; a page holds objects of one class, of which `class_of` tells.
 constexpr std::size_t largest = 512, step = 16, classes = largest / step;
-constexpr std::size_t page = std::size_t{64} << 10, pages = std::size_t{1} << 15;
+constexpr std::size_t page = std::size_t{64} << 10, most_pages = std::size_t{1} << 15;
 
-std::byte* reserve() {
+struct Region {
+  std::byte* begin = nullptr;
+  std::size_t pages = 0;
+  bool has(const void* object) const {
+    return reinterpret_cast<std::uintptr_t>(object) - reinterpret_cast<std::uintptr_t>(begin) < pages * page;
+  }
+};
+
+Region reserve() {
+  std::size_t count = most_pages;
+  for (auto resource : {RLIMIT_AS, RLIMIT_DATA}) {
+    rlimit limit{};
+    if (::getrlimit(resource, &limit) == 0) count = std::min<std::size_t>(count, limit.rlim_cur / 16 / page);
+  }
   void* memory =
-      mmap(nullptr, pages * page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-  return memory == MAP_FAILED ? nullptr : static_cast<std::byte*>(memory);
+      mmap(nullptr, count * page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  return memory == MAP_FAILED ? Region{} : Region{static_cast<std::byte*>(memory), count};
 }
 
-/// 2 GiB of addresses, which cost nothing until they are touched; null where they are not to be had.
-std::byte* region() {
-  static std::byte* const memory = reserve();
+/// 2 GiB of addresses, which cost nothing until they are touched, or a 16th of what a limit allows; none where they are
+/// not to be had.
+const Region& region() {
+  static const Region memory = reserve();
   return memory;
 }
 
 constinit std::atomic<std::size_t> next_page{0};
-constinit std::array<std::uint8_t, pages> class_of{};
+constinit std::array<std::uint8_t, most_pages> class_of{};
 
 /// The calling thread's free objects. One that another thread made joins this thread's.
 struct Free {
@@ -54,8 +70,8 @@ void* small(std::size_t bytes) {
   }
   Fresh& fresh = fresh_objects[index];
   if (static_cast<std::size_t>(fresh.end - fresh.begin) < size) {
-    std::byte* memory = region();
-    std::size_t at = memory ? next_page.fetch_add(1) : pages;
+    auto [memory, pages] = region();
+    std::size_t at = next_page.fetch_add(1);
     if (at >= pages) return nullptr;
     class_of[at] = static_cast<std::uint8_t>(index);
     fresh = {memory + at * page, memory + (at + 1) * page};
@@ -75,9 +91,10 @@ void* operator new(std::size_t bytes) {
 }
 
 void operator delete(void* object) noexcept {
-  auto offset = reinterpret_cast<std::uintptr_t>(object) - reinterpret_cast<std::uintptr_t>(region());
-  if (!region() || offset >= pages * page) return std::free(object);
-  Free*& first = free_objects[class_of[offset / page]];
+  const Region& small = region();
+  if (!small.has(object)) return std::free(object);
+  auto at = static_cast<std::size_t>(static_cast<std::byte*>(object) - small.begin) / page;
+  Free*& first = free_objects[class_of[at]];
   first = new (object) Free{first};
 }
 

@@ -185,8 +185,10 @@ MemoryPlan plan_within_limit(const TrainingFlags& flags, const Dataset& data, co
   MemoryPlan plan = flags.max_memory ? plan_memory(flags.options, limit, tokens, forecast, flags.save.resume)
                                      : MemoryPlan{flags.options, forecast.real(flags.options), 0};
   plan.available = own_memory ? limit : available_bytes();
+  if (auto of_process = memory_limit(); !own_memory && of_process && of_process->left <= plan.available)
+    plan.limit = of_process;
   if (std::string text = memory_warning(plan, flags.options, tokens, forecast); !text.empty()) {
-    if (own_memory) throw OutOfMemory(text);
+    if (own_memory || plan.limit) throw OutOfMemory(text);
     warn(text);
   }
   return plan;

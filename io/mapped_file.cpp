@@ -8,15 +8,22 @@
 #include <atomic>
 #include <cerrno>
 #include <cstdint>
+#include <map>
+#include <mutex>
 #include <system_error>
+#include <tuple>
 #include <utility>
 
 #include "engine/error.h"
+#include "engine/memory_limit.h"
 #include "io/file_content.h"
 #include "io/message.h"
 
 namespace loragrad {
 namespace {
+
+/// What a file is known by while it does not change: path, device, inode, size, when it was written.
+using Identity = std::tuple<std::string, dev_t, ino_t, off_t, time_t, long>;
 
 /// An open regular file and its size.
 struct OpenFile {
@@ -29,6 +36,7 @@ struct OpenFile {
     if (S_ISDIR(status.st_mode)) fail(path_text(path) + ": expected a file, found a folder");
     if (!S_ISREG(status.st_mode)) fail(path_text(path) + ": expected a regular file, found a pipe, socket or device");
     size = static_cast<std::size_t>(status.st_size);
+    identity = {path, status.st_dev, status.st_ino, status.st_size, status.st_mtim.tv_sec, status.st_mtim.tv_nsec};
   }
   OpenFile(const OpenFile&) = delete;
   OpenFile& operator=(const OpenFile&) = delete;
@@ -38,6 +46,7 @@ struct OpenFile {
 
   int fd = -1;
   std::size_t size = 0;
+  Identity identity;
 
  private:
   [[noreturn]] void fail(const std::string& message) {
@@ -98,6 +107,13 @@ const char* cut_short_at(const void* address) noexcept { return cut_short_in(add
 
 std::shared_ptr<const MappedFile> MappedFile::open(const std::string& path) {
   OpenFile file(path);
+  // A model is opened again for each of its outlines: were it mapped again, a limit of addresses would be reached sooner.
+  static std::mutex mutex;
+  static std::map<Identity, std::weak_ptr<const MappedFile>> mapped;
+  std::lock_guard lock(mutex);
+  std::erase_if(mapped, [](const auto& known) { return known.second.expired(); });
+  if (auto known = mapped.find(file.identity); known != mapped.end())
+    if (auto map = known->second.lock()) return map;
   std::shared_ptr<MappedFile> map(new MappedFile());
   map->path_ = path;
   if (file.size == 0) return map;  // mmap refuses an empty range
@@ -110,6 +126,7 @@ std::shared_ptr<const MappedFile> MappedFile::open(const std::string& path) {
   enter(map->data_, map->size_, map->cut_short_.c_str());
   // A look at a large file would make some of it resident.
   if (map->size_ <= largest_lfs_pointer) refuse_other_content(path, map->text(), Content::any);
+  mapped.emplace(file.identity, map);
   return map;
 }
 
@@ -150,7 +167,8 @@ std::string read_file(const std::string& path) {
 }
 
 std::string system_message(const std::string& path, std::string_view what, int error) {
-  return path_text(path) + ": cannot " + std::string(what) + ": " + std::generic_category().message(error);
+  return path_text(path) + ": cannot " + std::string(what) + ": " + std::generic_category().message(error) +
+         (error == ENOMEM ? limit_text() : "");
 }
 
 }  // namespace loragrad

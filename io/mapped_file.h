@@ -8,8 +8,8 @@
 
 namespace loragrad {
 
-/// A regular file mapped read-only and shared, so that processes share it through the page cache. Immutable; unmapped
-/// on destruction.
+/// A regular file mapped read-only and shared, so that processes share it through the page cache. Immutable; mapped once
+/// while it is the same file, and unmapped when the last who opened it lets go.
 class MappedFile {
  public:
   /// Throws IoError (missing, a folder, unreadable), with the path and the system's reason, and InputError for a Git

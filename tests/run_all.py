@@ -14,14 +14,15 @@ SKIPPED = re.compile(r"SKIPPED: .*|skipped=\d+|\.\.\. skipped .*")
 
 # The suites that run on a GPU, and what is left out there as it is about the processor, whatever the device.
 SUITES = ["ops", "train", "models", "lora", "engine", "optim", "device"]
-NOT_THERE = {"ops": ["--source-file-exclude=*/gemm*.cpp,*/threads.cpp"]}
+NOT_THERE = {"ops": ["--source-file-exclude=*/arena.cpp,*/gemm*.cpp,*/threads.cpp"]}
 GPU = {"LORAGRAD_TEST_DEVICE": "cuda"}
 NO_GPU = 77  # the exit status of a test that is skipped
 
 # The ops in a machine that is slow, emulated or checked: without cases about the cut of work and about the library, and
 # without the largest.
 SMALL_OPS = ["-tce=" + ",".join([
-    "*number of threads*", "threads that cannot*", "products against f64*", "a row that the library says*", "what one row or column too many*",
+    "*number of threads*", "threads that cannot*", "*limit of memory*", "under a limit*",
+    "products against f64*", "a row that the library says*", "what one row or column too many*",
     "products of all small shapes*", "products of a few rows*", "logits stay*", "attention is its definition", "head and loss against*"])]
 QUICK = {"LORAGRAD_QUICK_OPS": "1"}
 

@@ -5,6 +5,7 @@
 #include <sstream>
 #include <vector>
 
+#include "engine/memory_limit.h"
 #include "train/process_memory.h"
 
 namespace loragrad {
@@ -95,7 +96,8 @@ std::size_t available_bytes(const std::string& proc) {
     if (auto group = group_of(proc, version.is_unified))
       for (const Mount& mount : mounts_of(proc, version))
         available = std::min(available, left_to(version, mount, *group));
-  return available;
+  std::optional<MemoryLimit> limit = memory_limit();
+  return limit ? std::min(available, limit->left) : available;
 }
 
 }  // namespace loragrad

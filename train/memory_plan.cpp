@@ -108,15 +108,19 @@ std::string memory_warning(const MemoryPlan& plan, const TrainOptions& asked, st
   const Forecast& f = plan.forecast;
   std::size_t needed = f.own_memory ? f.total() : f.still_to_come(),
               mapped = f.own_memory || f.weights_are_released ? 0 : f.weights;
-  if (needed + mapped <= plan.available) return "";
-  std::string text = f.own_memory ? memory_lack(f, plan.available)
-                                  : fmt::format("memory: {} are available, and {} more will be needed",
-                                                bytes_text(plan.available), bytes_text(needed));
-  if (mapped > 0)
+  // A limit has counted the base already: it is mapped while it is planned for.
+  if (needed + (plan.limit ? 0 : mapped) <= plan.available) return "";
+  std::string text =
+      f.own_memory ? memory_lack(f, plan.available)
+      : plan.limit ? fmt::format("memory: {} are left of {} {}, and {} more will be needed", bytes_text(plan.available),
+                                 plan.limit->name, bytes_text(plan.limit->bytes), bytes_text(needed))
+                   : fmt::format("memory: {} are available, and {} more will be needed", bytes_text(plan.available),
+                                 bytes_text(needed));
+  if (mapped > 0 && !plan.limit)
     text += fmt::format(" beside the base's {} of mapped pages{}", bytes_text(mapped),
                         needed > plan.available ? "" : ", which will be read from the disk again and again");
-  // A limit counts what the process holds, and the mapped pages.
-  std::size_t limit = (plan.available + (f.own_memory ? 0 : f.held)) >> 20;
+  // --max-memory counts what the process holds, and the mapped pages.
+  std::size_t limit = (plan.available + (f.own_memory ? 0 : f.held) + (plan.limit ? mapped : 0)) >> 20;
   auto fit = fitting_plan(asked, limit << 20, longest_row, forecast);
   if (fit && !exceeds(*fit, limit << 20, forecast))
     return text + fmt::format("; --max-memory {}MiB would fit ({})", limit, fit->measures(asked));

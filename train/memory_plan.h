@@ -4,6 +4,7 @@
 #include <optional>
 #include <string>
 
+#include "engine/memory_limit.h"
 #include "train/forecast.h"
 
 namespace loragrad {
@@ -15,6 +16,8 @@ struct MemoryPlan {
   /// Bytes that the process may still take (train/process_memory.h), when it was made; or those of its own that the
   /// device may come to hold.
   std::size_t available = 0;
+  /// The process's limit, where what is available is what it leaves.
+  std::optional<MemoryLimit> limit = std::nullopt;
 
   /// What was changed: "", "1 row at a time", "checkpointed blocks, 2 rows at a time".
   std::string measures(const TrainOptions& asked) const;
@@ -39,7 +42,7 @@ std::optional<MemoryPlan> fitting_plan(const TrainOptions& asked, std::size_t li
                                        const Forecaster& forecast, bool keep_rows = false);
 
 /// What to say where the plan's forecast is above what is available, with what would fit; "" where it is not. The
-/// base's mapped pages are named apart.
+/// base's mapped pages are named apart, but under a limit, which has counted them.
 std::string memory_warning(const MemoryPlan& plan, const TrainOptions& asked, std::int64_t longest_row,
                            const Forecaster& forecast);
 

@@ -11,6 +11,7 @@
 #include <unordered_map>
 
 #include "engine/error.h"
+#include "engine/memory_limit.h"
 #include "ops/cpu/gemm_library.h"
 
 namespace loragrad::cpu {
@@ -47,6 +48,10 @@ bool has_isa(dnnl_cpu_isa_t wanted) {
   return (isa & bits) == bits;
 }
 
+/// The library maps 256 KiB for the code of each kernel, of which a product may have some tens, and writes there without
+/// a look at whether it got them.
+void require_code_room() { require_room(std::size_t{16} << 20, "the code of matrix products"); }
+
 // Version 2 packs f32 operands where they are strided, by the code behind its sgemm. Version 3 multiplies them as they
 // lie: slower where b, as it lies, is large (docs/design/005). Asked for by name, the packing code is still there; it
 // is for these processors.
@@ -58,10 +63,26 @@ bool packs(const GemmArgs& g) {
 }
 
 void packed_gemm(const GemmArgs& g) {
+  static const bool has_room = (require_code_room(), true);  // the first call makes the code for all
+  static_cast<void>(has_room);
   auto status = dnnl::sgemm(g.transpose_a ? 'T' : 'N', 'N', g.c.rows, g.c.cols, inner(g), static_cast<float>(g.alpha),
                             static_cast<const float*>(g.a.data), g.a.stride, static_cast<const float*>(g.b.data),
                             g.b.stride, static_cast<float>(g.beta), static_cast<float*>(g.c.data), g.c.stride);
   if (status != dnnl::status::success) throw dnnl::error(static_cast<dnnl_status_t>(status), "sgemm");
+}
+
+/// call(). The library's errors name neither it nor the product.
+template <class Call>
+auto with_product_named(const GemmArgs& g, Call call) {
+  try {
+    return call();
+  } catch (const dnnl::error& error) {
+    std::string shape;
+    for (std::int64_t n : {g.c.rows, g.c.cols, inner(g)}) shape += (shape.empty() ? "" : " x ") + std::to_string(n);
+    std::string text = "matrix products: oneDNN: " + std::string(error.what()) + ", for " + shape + limit_text();
+    if (error.status == dnnl_out_of_memory) throw OutOfMemory(text);
+    throw IoError(text);
+  }
 }
 
 struct Matmul {
@@ -152,8 +173,27 @@ MatmulPtr matmul_for(const GemmArgs& g, int threads) {
   auto found = cache.find(key);
   if (found != cache.end()) return found->second;
   if (cache.size() >= most_cached) cache.clear();
+  require_code_room();
   Team team(threads);
   return cache[key] = make_matmul(g);
+}
+
+void run(const GemmArgs& g, void* scratch, int threads) {
+  Team team(threads);
+  if (packs(g)) return packed_gemm(g);
+  MatmulPtr m = matmul_for(g, threads);
+  thread_local dnnl::stream stream(engine());
+  auto memory = [](const dnnl::memory::desc& desc, const void* data) {
+    return dnnl::memory(desc, engine(), const_cast<void*>(data));
+  };
+  Arguments arguments{{DNNL_ARG_SRC, memory(m->a, g.a.data)},
+                      {DNNL_ARG_WEIGHTS, memory(m->b, g.b.data)},
+                      {DNNL_ARG_DST, memory(m->c, g.c.data)},
+                      {DNNL_ARG_SCRATCHPAD, memory(m->scratch, scratch)}};
+  if (g.bias) arguments.emplace(DNNL_ARG_BIAS, memory(m->bias, g.bias));
+  pass_scale(*m, arguments);
+  m->primitive.execute(stream, arguments);
+  stream.wait();
 }
 
 }  // namespace
@@ -164,7 +204,7 @@ std::size_t library_code_bytes(std::size_t batch_shapes) {
 }
 
 std::size_t library_scratch(const GemmArgs& g, int threads) {
-  return packs(g) ? 0 : matmul_for(g, threads)->scratch.get_size();
+  return packs(g) ? 0 : with_product_named(g, [&] { return matmul_for(g, threads)->scratch.get_size(); });
 }
 
 // Of its kernels brgemm's sum in an order that k alone decides (2.6.3, 3.7.2: compared to the bit for heights from 2
@@ -191,21 +231,7 @@ bool library_rows_stand_alone(const GemmArgs& g) {
 }
 
 void library_gemm(const GemmArgs& g, void* scratch, int threads) {
-  Team team(threads);
-  if (packs(g)) return packed_gemm(g);
-  MatmulPtr m = matmul_for(g, threads);
-  thread_local dnnl::stream stream(engine());
-  auto memory = [](const dnnl::memory::desc& desc, const void* data) {
-    return dnnl::memory(desc, engine(), const_cast<void*>(data));
-  };
-  Arguments arguments{{DNNL_ARG_SRC, memory(m->a, g.a.data)},
-                      {DNNL_ARG_WEIGHTS, memory(m->b, g.b.data)},
-                      {DNNL_ARG_DST, memory(m->c, g.c.data)},
-                      {DNNL_ARG_SCRATCHPAD, memory(m->scratch, scratch)}};
-  if (g.bias) arguments.emplace(DNNL_ARG_BIAS, memory(m->bias, g.bias));
-  pass_scale(*m, arguments);
-  m->primitive.execute(stream, arguments);
-  stream.wait();
+  with_product_named(g, [&] { run(g, scratch, threads); });
 }
 
 bool library_has_bf16() { return has_isa(dnnl_cpu_isa_avx512_core_bf16); }

@@ -4,6 +4,7 @@
 
 #include "engine/error.h"
 #include "ops/cpu/blas_bias.h"
+#include "ops/cpu/blas_buffer.h"
 #include "ops/cpu/gemm_library.h"
 
 namespace loragrad::cpu {
@@ -13,6 +14,7 @@ void library_gemm(const GemmArgs& args, void*, int threads) {
   GemmArgs g = args;
   put_bias<float>(g);
   auto k = static_cast<int>(inner(g));
+  BlasBuffer buffer;
   if (threads != 1) openblas_set_num_threads(threads);
   cblas_sgemm(CblasRowMajor, g.transpose_a ? CblasTrans : CblasNoTrans, g.transpose_b ? CblasTrans : CblasNoTrans,
               static_cast<int>(g.c.rows), static_cast<int>(g.c.cols), k, static_cast<float>(g.alpha),

@@ -9,6 +9,7 @@
 #include <thread>
 
 #include "engine/error.h"
+#include "engine/memory_limit.h"
 #include "ops/cpu/cpu_device.h"
 
 namespace loragrad {
@@ -51,7 +52,7 @@ void ThreadPool::start() {
     std::size_t started = workers_.size() + 1;
     end();
     throw IoError("threads: expected " + std::to_string(size_) + " that can be started, found " +
-                  std::to_string(started) + ": " + error.code().message());
+                  std::to_string(started) + ": " + error.code().message() + limit_text());
   }
 }
 

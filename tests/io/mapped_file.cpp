@@ -58,6 +58,28 @@ TEST_CASE("an address tells which mapped file it lies in") {
   CHECK(contains(cut_short_at(c->data()), folder / "a"));
 }
 
+TEST_CASE("a file is mapped once while it is the same file") {
+  TempFolder folder;
+  put(folder / "a", std::string(10'000, 'a'));
+  auto first = MappedFile::open(folder / "a"), second = MappedFile::open(folder / "a");
+  CHECK(first == second);
+  const std::byte* before = second->data();
+  first.reset();
+  CHECK(contains(cut_short_at(before), folder / "a"));  // somebody has it still
+  // Under another name it is told of by that.
+  std::filesystem::create_hard_link(folder / "a", folder / "b");
+  CHECK(MappedFile::open(folder / "b")->path() == folder / "b");
+  // Another file in its place.
+  write_file(folder / "a", std::string(10'000, 'c'));
+  auto third = MappedFile::open(folder / "a");
+  CHECK(third != second);
+  CHECK(third->text()[0] == 'c');
+  CHECK(second->text()[0] == 'a');
+  // The same file, longer.
+  put(folder / "a", std::string(10'001, 'd'));
+  CHECK(MappedFile::open(folder / "a")->text() == std::string(10'001, 'd'));
+}
+
 TEST_CASE("writing what a mapped file no longer has names that file") {
   TempFolder folder;
   put(folder / "a", std::string(100'000, 'a'));

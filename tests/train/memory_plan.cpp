@@ -119,6 +119,13 @@ TEST_CASE("a forecast above what is available is warned of, with what would fit"
   CHECK(warning(804).find("mapped") == std::string::npos);
   plan.forecast.weights_are_released = false;
   CHECK(contains(warning(100), "the least is 137 MiB in all (checkpointed blocks, 1 row at a time)"));
+  // A limit has counted the mapped pages: 805 are to come.
+  plan.limit = MemoryLimit{"ulimit -v", 1000 * mebi, 804 * mebi};
+  CHECK(warning(805) == "");
+  CHECK(
+      warning(804) ==
+      "memory: 804 MiB are left of ulimit -v 1000 MiB, and 805 MiB more will be needed; --max-memory 914MiB would fit "
+      "(4 rows at a time)");
 }
 
 TEST_CASE("a device with memory of its own is planned for in that memory, with room for gaps") {
