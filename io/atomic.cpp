@@ -48,7 +48,7 @@ void rename_to(const std::string& from, const std::string& to) {
 
 }  // namespace
 
-AtomicFolder::AtomicFolder(std::string path, Existing existing)
+AtomicFolder::AtomicFolder(const std::string& path, Existing existing)
     : path_(resolved_folder(path)), lock_(std::in_place, path_), existing_(existing) {
   if (exists(path_)) {
     std::error_code error;

@@ -60,7 +60,7 @@ class AtomicFolder {
   /// moved back should the second step fail. Throws IoError at once when `path` exists and may not be replaced, its
   /// parent cannot be written, its name is too long, something is mounted there (it could not be renamed), or another
   /// process is writing it. A `path` that is a link to a folder means that folder.
-  AtomicFolder(std::string path, Existing existing);
+  AtomicFolder(const std::string& path, Existing existing);
   AtomicFolder(const AtomicFolder&) = delete;
   AtomicFolder& operator=(const AtomicFolder&) = delete;
   ~AtomicFolder();
