@@ -45,7 +45,9 @@ void Saver::after_step(const TrainPoint& point) {
   try {
     save(point);
   } catch (...) {
-    writing_ = std::async(std::launch::deferred, [error = std::current_exception()] { std::rethrow_exception(error); });
+    writing_ = std::async(std::launch::deferred, [error = std::current_exception()]() -> std::vector<std::string> {
+      std::rethrow_exception(error);
+    });
   }
   if (point.ends) collect(true);
 }
@@ -64,7 +66,7 @@ void Saver::save(const TrainPoint& point) {
       sync_file(metrics);
     } catch (const IoError&) {  // whoever writes them says so
     }
-    write_checkpoint(*checkpoint, folder, keep);
+    return write_checkpoint(*checkpoint, folder, keep);
   };
   if (!point.ends) {
     try {
@@ -80,11 +82,12 @@ void Saver::collect(bool wait) {
   if (!writing_.valid()) return;
   if (!wait && writing_.wait_for(std::chrono::seconds(0)) == std::future_status::timeout) return;
   try {
-    writing_.get();
+    std::vector<std::string> complaints = writing_.get();
     saved_step_ = writing_step_;
     failure_.clear();
     retry_at_ = 0;
     retry_after_ = 1;
+    for (const std::string& complaint : complaints) warn(complaint);
   } catch (const NumericError& error) {
     // No disk's fault: the next step finds out whose.
     warn(fmt::format("{}; the checkpoint of step {} is not written", error.what(), writing_step_));

@@ -4,6 +4,7 @@
 #include <functional>
 #include <future>
 #include <string>
+#include <vector>
 
 #include "app/save_flags.h"
 #include "lora/adapter.h"
@@ -41,7 +42,7 @@ class Saver {
   std::function<RunRecord()> record_;
   std::string metrics_;
   std::optional<RunRecord> recorded_;
-  std::future<void> writing_;
+  std::future<std::vector<std::string>> writing_;  ///< what is wrong with older ones
   std::int64_t writing_step_ = 0, saved_step_ = 0;
   std::string failure_;
   std::int64_t retry_at_ = 0, retry_after_ = 1;

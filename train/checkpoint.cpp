@@ -80,9 +80,14 @@ void write_state(const CheckpointToWrite& checkpoint, const std::string& folder)
 
 void write_manifest(const std::string& folder, const std::string& program) {
   Json::Object list;
-  for (const char* name : files)
-    if (std::string path = in(folder, name); fs::exists(path))
-      list.emplace_back(name, Json::Object{{"bytes", fs::file_size(path)}, {"fnv1a", file_hash(path)}});
+  for (const char* name : files) {
+    std::string path = in(folder, name);
+    std::error_code error;
+    bool is_there = fs::exists(path, error);
+    std::uintmax_t bytes = is_there ? fs::file_size(path, error) : 0;
+    if (error) throw IoError(system_message(path, "read", error.value()));
+    if (is_there) list.emplace_back(name, Json::Object{{"bytes", bytes}, {"fnv1a", file_hash(path)}});
+  }
   Json json = Json::Object{{"format", format}, {"program", program}, {"files", std::move(list)}};
   write_file(in(folder, manifest_file), json.dump(2) + "\n");
 }
@@ -111,6 +116,23 @@ StateTensor stored_tensor(const StoredTensor& tensor, const std::string& path) {
 void read_tensors(const std::string& path, TrainState& state) {
   for (const StoredTensor& tensor : open_safetensors(path).tensors)
     (is_moment(tensor.name) ? state.moments : state.trained).push_back(stored_tensor(tensor, path));
+}
+
+/// Removes those after the step, and of the others all but the newest; a line for each that stays all the same.
+std::vector<std::string> clear_checkpoints(const std::string& checkpoints, std::int64_t step, std::size_t keep) {
+  std::vector<std::int64_t> steps = checkpoint_steps(checkpoints);
+  auto later = std::upper_bound(steps.begin(), steps.end(), step);
+  auto stay =
+      std::min<std::ptrdiff_t>(static_cast<std::ptrdiff_t>(std::max<std::size_t>(keep, 2)), later - steps.begin());
+  steps.erase(later - stay, later);
+  std::vector<std::string> complaints;
+  for (std::int64_t old : steps) try {
+      remove_whole(checkpoint_folder(checkpoints, old));
+    } catch (const IoError& error) {
+      complaints.push_back(
+          fmt::format("{}; the checkpoint of step {} is not needed any more, and stays", error.what(), old));
+    }
+  return complaints;
 }
 
 void check_manifest(const std::string& folder) {
@@ -153,21 +175,20 @@ std::vector<std::int64_t> checkpoint_steps(const std::string& checkpoints) {
   return steps;
 }
 
-void write_checkpoint(const CheckpointToWrite& checkpoint, const std::string& checkpoints, std::size_t keep) {
+std::vector<std::string> write_checkpoint(const CheckpointToWrite& checkpoint, const std::string& checkpoints,
+                                          std::size_t keep) {
   std::error_code error;
   if (fs::create_directory(checkpoints, error)) sync_folder(parent_of(checkpoints));
   if (error) throw IoError(system_message(checkpoints, "create", error.value()));
   std::int64_t step = checkpoint.state.result.steps;
-  AtomicFolder folder(checkpoint_folder(checkpoints, step), AtomicFolder::Existing::replace);
+  std::string place = checkpoint_folder(checkpoints, step);
+  remove_whole(place);  // a damaged one: the run went on from one before it
+  AtomicFolder folder(place, AtomicFolder::Existing::refuse);
   write_state(checkpoint, folder.staging());
   write_manifest(folder.staging(), checkpoint.program);
   folder.commit();
 
-  std::vector<std::int64_t> steps = checkpoint_steps(checkpoints);
-  auto later = std::upper_bound(steps.begin(), steps.end(), step);
-  for (auto each = later; each != steps.end(); ++each) remove_whole(checkpoint_folder(checkpoints, *each));
-  auto stay = static_cast<std::ptrdiff_t>(std::max<std::size_t>(keep, 2));
-  for (auto each = steps.begin(); later - each > stay; ++each) remove_whole(checkpoint_folder(checkpoints, *each));
+  return clear_checkpoints(checkpoints, step, keep);
 }
 
 bool is_checkpoint(const std::string& folder) {

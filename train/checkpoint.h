@@ -21,9 +21,11 @@ struct CheckpointToWrite {
 };
 
 /// Writes CHECKPOINTS/step-N: complete and durable, or not at all. After that all later ones go, which are of a run that
-/// was given up, and of the others all but the `keep` newest; two at least stay. IoError; NumericError for NaN or Inf in what is trained.
+/// was given up, and of the others all but the `keep` newest; two at least stay. What of them cannot be removed is no
+/// fault of the new one: a line each is returned. IoError; NumericError for NaN or Inf in what is trained.
 /// `checkpoints` is made where it is missing.
-void write_checkpoint(const CheckpointToWrite& checkpoint, const std::string& checkpoints, std::size_t keep);
+std::vector<std::string> write_checkpoint(const CheckpointToWrite& checkpoint, const std::string& checkpoints,
+                                          std::size_t keep);
 
 /// One that was read. Values come from its files when they are asked for.
 struct Checkpoint {

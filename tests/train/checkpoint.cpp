@@ -1,5 +1,7 @@
 #include "train/checkpoint.h"
 
+#include <unistd.h>
+
 #include <cmath>
 #include <limits>
 
@@ -380,4 +382,27 @@ TEST_CASE("rows are told apart by what the model reads") {
   other.path = "elsewhere";
   data.rows[2].adapter = "x";
   CHECK(rows_hash(other) == rows_hash(data));
+}
+
+TEST_CASE("an old checkpoint that stays is told, and the new one is there") {
+  TempFolder folder;
+  std::string checkpoints = folder / "c";
+  auto write = [&](std::int64_t step) {
+    CheckpointToWrite checkpoint{{}, {}, std::nullopt, "test"};
+    checkpoint.state.result.steps = step;
+    return write_checkpoint(checkpoint, checkpoints, 2);
+  };
+  for (std::int64_t step : {1, 2}) CHECK(write(step).empty());
+  // It would be moved here first.
+  std::string aside = checkpoints + "/.step-1.old-" + std::to_string(::getpid());
+  put(aside, "in the way");
+  std::vector<std::string> complaints = write(3);
+  CHECK(checkpoint_steps(checkpoints) == std::vector<std::int64_t>{1, 2, 3});
+  CHECK(open_checkpoint(checkpoint_folder(checkpoints, 3)).state.result.steps == 3);
+  REQUIRE(complaints.size() == 1);
+  CHECK(contains(complaints[0], "step-1: cannot write: "));
+  CHECK(contains(complaints[0], "; the checkpoint of step 1 is not needed any more, and stays"));
+  fs::remove(aside);
+  CHECK(write(4).empty());
+  CHECK(checkpoint_steps(checkpoints) == std::vector<std::int64_t>{3, 4});
 }
