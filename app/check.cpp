@@ -10,6 +10,7 @@
 #include "app/masked_spans.h"
 #include "app/plan.h"
 #include "app/profile_text.h"
+#include "app/resume.h"
 #include "engine/error.h"
 #include "ops/meta_device.h"
 #include "train/progress.h"
@@ -151,9 +152,13 @@ int run_check(const Words& words) {
   train.finish(flags);
   if (train.profile == "time")
     throw UsageError("--profile: expected memory, found \"time\", which takes steps, and check takes none");
-  TrainingPlan plan = plan_training(train);
-  // Whether it could be written; nothing is left behind.
-  if (flags.given("output")) RunFolder(train.training.output, train.training.overwrite, train.training.save.resume);
+  bool goes_on = false;
+  if (flags.given("output")) {
+    // Whether it could be written; nothing is left behind.
+    RunFolder output(train.training.output, train.training.overwrite, train.training.save.resume);
+    goes_on = find_checkpoint(train.training, output).has_value();
+  }
+  TrainingPlan plan = plan_training(train, goes_on);
   if (std::int64_t count = other_labels(plan.data.train); count > 0)
     warn(fmt::format("{}: {} labels ask for other tokens than those at their places", plan.data.train.path, count));
   // Opened after the forecast, which counts what the process holds; the head's rows are looked at for an adapter alone.

@@ -68,7 +68,8 @@ std::map<std::string, std::int64_t> TrainingPlan::modules() const {
 
 namespace {
 
-TrainingPlan make_plan(const TrainFlags& flags, const std::function<DevicePtr(const DevicePtr&)>& wrap) {
+TrainingPlan make_plan(const TrainFlags& flags, bool goes_on,
+                       const std::function<DevicePtr(const DevicePtr&)>& wrap) {
   TrainingPlan plan;
   ChosenDevice chosen = flags.compute.device.open(flags.training.max_memory);
   plan.load = flags.compute.load_options();
@@ -94,7 +95,7 @@ TrainingPlan make_plan(const TrainFlags& flags, const std::function<DevicePtr(co
   plan.memory = chosen.on_what_fits([&](const DevicePtr& device) {
     if (device.get() != outlined) outline = load_model(flags.model_folder, meta_device(device), plan.load);
     return plan_within_limit(flags.training, plan.data.train, device,
-                             forecaster(device, flags.compute.device.thread_count(), forecast));
+                             forecaster(device, flags.compute.device.thread_count(), forecast), goes_on);
   });
   warn_of_precision(*outline, flags.model_folder, plan.load.precision);
   plan.device = wrap ? wrap(chosen.device()) : chosen.device();
@@ -112,9 +113,10 @@ TrainingPlan make_plan(const TrainFlags& flags, const std::function<DevicePtr(co
 
 }  // namespace
 
-TrainingPlan plan_training(const TrainFlags& flags, const std::function<DevicePtr(const DevicePtr&)>& wrap) {
+TrainingPlan plan_training(const TrainFlags& flags, bool goes_on,
+                           const std::function<DevicePtr(const DevicePtr&)>& wrap) {
   try {
-    return make_plan(flags, wrap);
+    return make_plan(flags, goes_on, wrap);
   } catch (const UsageError& error) {
     throw UsageError(LoraFlags::by_flag(error.what()));
   } catch (const InputError& error) {

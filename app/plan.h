@@ -40,8 +40,9 @@ struct TrainingPlan {
 };
 
 /// Opens and checks everything that a run needs but the weights, and forecasts its memory. The run's device is what
-/// `wrap`, where given, makes of the one that the flags choose.
-TrainingPlan plan_training(const TrainFlags& flags, const std::function<DevicePtr(const DevicePtr&)>& wrap = {});
+/// `wrap`, where given, makes of the one that the flags choose. `goes_on`: from a checkpoint.
+TrainingPlan plan_training(const TrainFlags& flags, bool goes_on,
+                           const std::function<DevicePtr(const DevicePtr&)>& wrap = {});
 
 /// Once the model is loaded: an adapter that starts from the base's weights (DoRA, PiSSA, OLoRA) has its first values,
 /// and the parameters that are trained beside it are in their places.

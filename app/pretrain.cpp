@@ -107,7 +107,8 @@ int run_pretrain(const Words& words) {
   outline.reset();
   MemoryPlan memory = chosen.on_what_fits([&](const DevicePtr& device) {
     if (device->shares_host_memory()) check_size(config_file, device);
-    return plan_within_limit(training, data.train, device, forecaster(device, device_flags.thread_count(), forecast));
+    return plan_within_limit(training, data.train, device, forecaster(device, device_flags.thread_count(), forecast),
+                             from.has_value());
   });
 
   report_plan(training, fmt::format("new {} model: {} parameters", config.model_type, grouped(parameters)));
@@ -121,9 +122,9 @@ int run_pretrain(const Words& words) {
   };
   if (from) {
     check_resume(training, *from, record());
-    if (nothing_left(training, data, output, *from)) {
+    if (std::string why = nothing_left(training, data, output, *from); !why.empty()) {
       output.begin(true);  // a crash at the very end may have left something
-      return report_nothing(training, *from, parameters, parameters, memory);
+      return report_nothing(training, why, *from, parameters, parameters, memory);
     }
   }
   TrainingOutcome outcome = beside_forecast(memory.forecast, [&] {

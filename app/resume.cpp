@@ -62,14 +62,18 @@ void check_resume(const TrainingFlags& flags, Checkpoint& checkpoint, const RunR
   }
 }
 
-bool nothing_left(const TrainingFlags& flags, const TrainingData& data, const RunFolder& output,
-                  const Checkpoint& checkpoint) {
+std::string nothing_left(const TrainingFlags& flags, const TrainingData& data, const RunFolder& output,
+                         const Checkpoint& checkpoint) {
   const TrainState& state = checkpoint.state;
   const TrainOptions& options = flags.options;
-  bool stopped = options.early_stop > 0 && state.evaluations_since_best >= options.early_stop;
-  bool all = state.result.steps >= options.total_steps(rows_of(data), &state) || stopped;
   bool evaluated = !data.eval || state.evaluated == state.result.steps;
-  return output.found() == EarlierOutput::finished && all && evaluated;
+  if (output.found() != EarlierOutput::finished || !evaluated) return "";
+  std::int64_t done = state.result.steps, total = options.total_steps(rows_of(data), &state);
+  if (done >= total) return fmt::format("{} has all {} steps", path_text(flags.output), grouped(done));
+  if (options.early_stop > 0 && state.evaluations_since_best >= options.early_stop)
+    return fmt::format("{} stopped early after {} of {} steps; a larger --early-stop goes on", path_text(flags.output),
+                       grouped(done), grouped(total));
+  return "";
 }
 
 }  // namespace loragrad

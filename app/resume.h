@@ -20,8 +20,8 @@ RunRecord run_record(const TrainingFlags& flags, const DataFlags& data_flags, co
 /// and then a warning. What may differ is noted.
 void check_resume(const TrainingFlags& flags, Checkpoint& checkpoint, const RunRecord& now);
 
-/// Whether a finished output has all steps that are asked for.
-bool nothing_left(const TrainingFlags& flags, const TrainingData& data, const RunFolder& output,
-                  const Checkpoint& checkpoint);
+/// Why a finished output has no step left to take of those that are asked for; "" where it has.
+std::string nothing_left(const TrainingFlags& flags, const TrainingData& data, const RunFolder& output,
+                         const Checkpoint& checkpoint);
 
 }  // namespace loragrad

@@ -39,9 +39,9 @@ int run_plan(const Flags& flags, TrainFlags& train, TrainingPlan& plan, RunFolde
   auto record = [&] { return record_of(train, plan, *model, hash); };
   if (from) {
     check_resume(train.training, *from, record());
-    if (nothing_left(train.training, plan.data, output, *from)) {
+    if (std::string why = nothing_left(train.training, plan.data, output, *from); !why.empty()) {
       output.begin(true);  // a crash at the very end may have left something
-      return report_nothing(train.training, *from, plan.trainable, plan.parameters, plan.memory,
+      return report_nothing(train.training, why, *from, plan.trainable, plan.parameters, plan.memory,
                             output.has_best() ? train.training.output + "/best" : "");
     }
   }
@@ -107,7 +107,7 @@ int run_train(const Words& words) {
   bool is_timed = train.profile == "time";
   RunFolder output(train.training.output, train.training.overwrite, train.training.save.resume);
   std::optional<Checkpoint> from = find_checkpoint(train.training, output);
-  TrainingPlan plan = is_timed ? plan_training(train, timed) : plan_training(train);
+  TrainingPlan plan = is_timed ? plan_training(train, from.has_value(), timed) : plan_training(train, from.has_value());
   return beside_forecast(plan.memory.forecast, [&] {
     return run_plan(flags, train, plan, output, from ? &*from : nullptr, is_timed ? &times : nullptr);
   });

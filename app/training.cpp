@@ -176,13 +176,13 @@ void report_data(const TrainingFlags& flags, const TrainingData& data) {
 }
 
 MemoryPlan plan_within_limit(const TrainingFlags& flags, const Dataset& data, const DevicePtr& device,
-                             const Forecaster& forecast) {
+                             const Forecaster& forecast, bool goes_on) {
   std::size_t longest = 0;
   for (const Row& row : data.rows) longest = std::max(longest, row.input_ids.size());
   auto tokens = static_cast<std::int64_t>(longest);
   bool own_memory = !device->shares_host_memory();
   std::size_t limit = own_memory ? available_on(*device) : flags.max_memory.value_or(0);
-  MemoryPlan plan = flags.max_memory ? plan_memory(flags.options, limit, tokens, forecast, flags.save.resume)
+  MemoryPlan plan = flags.max_memory ? plan_memory(flags.options, limit, tokens, forecast, goes_on)
                                      : MemoryPlan{flags.options, forecast.real(flags.options), 0};
   plan.available = own_memory ? limit : available_bytes();
   if (auto of_process = memory_limit(); !own_memory && of_process && of_process->left <= plan.available)
@@ -359,10 +359,9 @@ int report_result(const TrainingFlags& flags, const TrainingOutcome& outcome, st
   return interrupted ? 128 + interrupted_by() : 0;
 }
 
-int report_nothing(const TrainingFlags& flags, const Checkpoint& done, std::int64_t trainable, std::int64_t parameters,
-                   const MemoryPlan& memory, const std::string& best_folder) {
-  note(fmt::format("nothing left to do: {} has all {} steps", path_text(flags.output),
-                   grouped(done.state.result.steps)));
+int report_nothing(const TrainingFlags& flags, const std::string& why, const Checkpoint& done, std::int64_t trainable,
+                   std::int64_t parameters, const MemoryPlan& memory, const std::string& best_folder) {
+  note("nothing left to do: " + why);
   if (!flags.json) return 0;
   return report_result(flags, {done.state.result, {}}, trainable, parameters, memory, best_folder);
 }

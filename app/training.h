@@ -59,9 +59,9 @@ void report_data(const TrainingFlags& flags, const TrainingData& data);
 /// The options of a run on `device` (which was opened with the limit) as --max-memory needs them, with their forecast;
 /// without the flag as they are.
 /// OutOfMemory when no way to run is within the limit. Where the forecast is above what is available it is too, on a
-/// device with memory of its own, and else a warning.
+/// device with memory of its own, and else a warning. `goes_on`: from a checkpoint, so that rows stay as they were cut.
 MemoryPlan plan_within_limit(const TrainingFlags& flags, const Dataset& data, const DevicePtr& device,
-                             const Forecaster& forecast);
+                             const Forecaster& forecast, bool goes_on);
 /// The plan's lines about memory.
 void report_memory(const TrainingFlags& flags, const MemoryPlan& plan);
 /// {"predicted_peak_bytes", "predicted": {part: bytes}, "checkpoint_activations", "rows_at_once"}; of a device with
@@ -108,8 +108,8 @@ int report_result(const TrainingFlags& flags, const TrainingOutcome& outcome, st
                   std::int64_t parameters, const MemoryPlan& memory, const std::string& best_folder = "",
                   const Json& profile = {});
 
-/// The same of a run that had no step left to take.
-int report_nothing(const TrainingFlags& flags, const Checkpoint& done, std::int64_t trainable, std::int64_t parameters,
-                   const MemoryPlan& memory, const std::string& best_folder = "");
+/// The same of a run that had no step left to take, and why.
+int report_nothing(const TrainingFlags& flags, const std::string& why, const Checkpoint& done, std::int64_t trainable,
+                   std::int64_t parameters, const MemoryPlan& memory, const std::string& best_folder = "");
 
 }  // namespace loragrad

@@ -18,7 +18,7 @@ class Resume(CliTest):
         """The adapter or model, and the steps' losses."""
         folder = self.folder / output
         files = {p.name: p.read_bytes() for p in folder.iterdir() if p.suffix in (".safetensors", ".json")}
-        return files, [{k: row[k] for k in ("step", "loss", "lr", "grad_norm", "tokens")} for row in self.metrics(folder)]
+        return files, [{k: row[k] for k in ("step", "loss", "lr", "grad_norm", "tokens", "supervised_tokens")} for row in self.metrics(folder)]
 
     def crashed(self, source, step, output="out"):
         """What a run that was killed right after the checkpoint of `step` has left, metrics further than it."""
@@ -264,6 +264,13 @@ class Resume(CliTest):
         result = self.json(*self.words("out", "--resume", **flags))
         self.assertEqual(whole["memory"]["rows_at_once"], result["memory"]["rows_at_once"])
         self.assertEqual(self.bytes("whole"), self.bytes())
+
+        # With nothing to go on from it is a run as any other, whose blocks are not checkpointed to keep its rows together.
+        first = self.json(*self.words("first", "--resume", save_every=2, **limited))
+        for key in ("rows_at_once", "checkpoint_activations"):
+            self.assertEqual(whole["memory"][key], first["memory"][key])
+            for found in ([], ["--resume"]): self.assertEqual(whole["memory"][key], self.json("check", *self.words("new", *found, **limited)[1:])[key])
+        self.assertFalse((self.folder / "new").exists())
 
     def test_a_loss_that_is_no_number_ends_the_run_and_is_never_saved(self):
         done = run(*self.words(lr=1e30, save_every=1, keep=9, schedule="constant"))
