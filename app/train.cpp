@@ -14,7 +14,6 @@
 #include "models/write_model.h"
 
 namespace loragrad {
-
 namespace {
 
 RunRecord record_of(const TrainFlags& train, const TrainingPlan& plan, const CausalLm& model, const std::string& base) {
@@ -26,6 +25,20 @@ RunRecord record_of(const TrainFlags& train, const TrainingPlan& plan, const Cau
   record.options.emplace_back("full", train.lora.full ? "yes" : "no");
   if (plan.adapter) record.add(plan.adapter->config);
   return record;
+}
+
+/// Where the adapter of the best evaluation is; "" where it was not kept.
+std::string best_place(const TrainFlags& train, const RunFolder& output, const TrainResult& result) {
+  return output.has_best(result.best) ? train.training.output + "/" + best_folder : "";
+}
+
+void write_best_card(CardFacts facts, const Adapter* adapter, const RunFolder& output) {
+  facts.which = CardFacts::Which::best;
+  try {
+    write_file(output.file("best/README.md"), model_card(facts, adapter));
+  } catch (const std::exception& error) {
+    warn(std::string(error.what()) + "; the best adapter has no card");
+  }
 }
 
 int run_plan(const Flags& flags, TrainFlags& train, TrainingPlan& plan, RunFolder& output, Checkpoint* from,
@@ -42,7 +55,7 @@ int run_plan(const Flags& flags, TrainFlags& train, TrainingPlan& plan, RunFolde
     if (std::string why = nothing_left(train.training, plan.data, output, *from); !why.empty()) {
       output.begin(true);  // a crash at the very end may have left something
       return report_nothing(train.training, why, *from, plan.trainable, plan.parameters, plan.memory,
-                            output.has_best() ? train.training.output + "/best" : "");
+                            best_place(train, output, from->state.result));
     }
   }
   warn_of_bad_weights(*model);
@@ -60,16 +73,8 @@ int run_plan(const Flags& flags, TrainFlags& train, TrainingPlan& plan, RunFolde
   facts.base_hash = hash;
   facts.trainable = plan.trainable;
   facts.parameters = plan.parameters;
-  bool has_best = output.has_best();
-  if (has_best) {
-    facts.which = CardFacts::Which::best;
-    try {
-      write_file(output.file("best/README.md"), model_card(facts, adapter));
-    } catch (const IoError& error) {
-      warn(std::string(error.what()) + "; the best adapter has no card");
-    }
-    facts.which = CardFacts::Which::last;
-  }
+  std::string best = best_place(train, output, outcome.result);
+  if (!best.empty()) facts.which = CardFacts::Which::last;
   output.save([&](const std::string& folder) {
     if (adapter)
       save_adapter(*adapter, folder);
@@ -77,6 +82,7 @@ int run_plan(const Flags& flags, TrainFlags& train, TrainingPlan& plan, RunFolde
       write_model(*model, train.model_folder, folder);
     write_file(folder + "/README.md", model_card(facts, adapter));
   });
+  if (!best.empty()) write_best_card(facts, adapter, output);
   Json profile;
   if (times) {
     profile = time_profile_json(times->report());
@@ -84,8 +90,7 @@ int run_plan(const Flags& flags, TrainFlags& train, TrainingPlan& plan, RunFolde
   } else if (train.profile == "memory") {
     profile = memory_profile_json(plan.memory.forecast);
   }
-  return report_result(train.training, outcome, plan.trainable, plan.parameters, plan.memory,
-                       has_best ? train.training.output + "/best" : "", profile);
+  return report_result(train.training, outcome, plan.trainable, plan.parameters, plan.memory, best, profile);
 }
 
 }  // namespace

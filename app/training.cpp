@@ -225,12 +225,14 @@ TrainingOutcome run_training(const CausalLm& model, const Adapter* adapter, cons
   progress.total_steps = flags.options.total_steps(static_cast<std::int64_t>(data.train.rows.size()), from);
   Samples samples(model, adapter, run.tokenizer, data.samples);
   Saver saver(flags.save, run.output.checkpoints(), adapter, run.record, metrics_path);
+  // Where an earlier part of the run kept one it is kept up.
+  bool keeps_best = adapter && (flags.options.eval_every > 0 || (from && run.output.has_best(from->result.best)));
   bool begun = false;
   // Of a run that fails before its first step nothing is to be seen.
   auto begin = [&] {
     if (std::exchange(begun, true)) return;
     run.output.begin(from != nullptr);
-    if (from && !from->result.best) run.output.forget_best();
+    if (from) run.output.keep_best(from->result.best);
     metrics.open(metrics_path, before);
     try {
       write_file(run.output.file(run_file), run.config);
@@ -253,13 +255,16 @@ TrainingOutcome run_training(const CausalLm& model, const Adapter* adapter, cons
     if (!report.not_finite.empty()) warn(report.not_finite);
     samples.write(step);
   };
-  observer.on_best = [&](std::int64_t) {
-    if (!adapter || flags.options.eval_every == 0) return;
+  observer.on_best = [&](const TrainResult::Best& best) {
+    if (!keeps_best) return;
     begin();
     try {
-      run.output.save_best(*adapter);
-    } catch (const IoError& error) {
-      warn(std::string(error.what()) + "; the best adapter is not kept, and the run goes on");
+      run.output.save_best(*adapter, best);
+    } catch (const NumericError&) {
+      throw;
+    } catch (const std::exception& error) {
+      warn(fmt::format("{}; {}the run goes on", error.what(),
+                       run.output.has_best(best) ? "" : "the best adapter is not kept, and "));
     }
   };
   observer.after_step = [&](const TrainPoint& point) { saver.after_step(point); };
@@ -351,7 +356,7 @@ int report_result(const TrainingFlags& flags, const TrainingOutcome& outcome, st
           (result.eval ? fmt::format(", {:.4f} on the evaluation data", result.eval->loss) : ""));
     if (result.early_stopped)
       say(fmt::format("stopped early: {} evaluations without a lower loss", flags.options.early_stop));
-    if (result.best && flags.options.eval_every > 0) say(best_text(result, best_folder));
+    if (result.best && (flags.options.eval_every > 0 || !best_folder.empty())) say(best_text(result, best_folder));
     say(fmt::format("{}wrote {}{}", interrupted ? "interrupted; " : "", flags.output,
                     interrupted && outcome.not_saved.empty() ? "; --resume goes on with it" : ""));
   }

@@ -77,7 +77,7 @@ void AtomicFolder::commit() {
   std::error_code error;
   sync_folder(staging_);
   for (fs::recursive_directory_iterator at(staging_, error), end; !error && at != end; at.increment(error))
-    if (at->is_directory() && !at->is_symlink()) sync_folder(at->path().string());
+    if (at->is_directory(error) && !at->is_symlink(error)) sync_folder(at->path().string());
   if (error) fail(staging_, error.value());
 
   std::string old;

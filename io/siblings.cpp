@@ -4,8 +4,6 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <filesystem>
-#include <vector>
 
 #include "engine/error.h"
 #include "io/mapped_file.h"
@@ -74,6 +72,15 @@ bool is_any_left_over(const std::string& name) {
   for (std::size_t dot = name.find('.', 1); dot != std::string::npos; dot = name.find('.', dot + 1))
     if (dot > 1 && is_left_over(name.substr(1, dot - 1), name)) return true;
   return false;
+}
+
+std::vector<fs::directory_entry> entries_of(const std::string& folder) {
+  std::vector<fs::directory_entry> entries;
+  std::error_code error;
+  for (fs::directory_iterator at(folder, error), end; !error && at != end; at.increment(error))
+    if (!is_any_left_over(at->path().filename().string())) entries.push_back(*at);
+  if (error) throw IoError(system_message(folder, "read", error.value()));
+  return entries;
 }
 
 void clear_folder(const std::string& folder) {

@@ -1,6 +1,8 @@
 #pragma once
+#include <filesystem>
 #include <functional>
 #include <string>
+#include <vector>
 
 namespace loragrad {
 
@@ -25,6 +27,9 @@ bool is_left_over(const std::string& path, const std::string& name);
 
 /// The same of a sibling of any path.
 bool is_any_left_over(const std::string& name);
+
+/// What is in a folder, but for what is_any_left_over. IoError where it cannot be read.
+std::vector<std::filesystem::directory_entry> entries_of(const std::string& folder);
 
 /// Removes from a folder what is_any_left_over, for who alone writes in it. What cannot be removed stays.
 void clear_folder(const std::string& folder);

@@ -25,16 +25,6 @@ namespace fs = std::filesystem;
 constexpr std::array ours{"adapter_config.json", "adapter_model.safetensors", "README.md", "config.json",
                           "adapters.safetensors"};
 
-/// What is in a folder, but for what dead processes left.
-std::vector<fs::directory_entry> entries_of(const fs::path& folder) {
-  std::vector<fs::directory_entry> entries;
-  std::error_code error;
-  for (fs::directory_iterator at(folder, error), end; !error && at != end; at.increment(error))
-    if (!is_any_left_over(at->path().filename().string())) entries.push_back(*at);
-  if (error) throw IoError(system_message(folder.string(), "read", error.value()));
-  return entries;
-}
-
 std::string name_of(const fs::directory_entry& entry) { return entry.path().filename().string(); }
 
 bool is_folder(const fs::directory_entry& entry) {
@@ -44,13 +34,15 @@ bool is_folder(const fs::directory_entry& entry) {
 
 /// The first entry that is no file of ours; "" where there is none.
 std::string strange_file(const fs::path& folder, bool (*is_ours)(const std::string& name)) {
-  for (const fs::directory_entry& entry : entries_of(folder))
+  for (const fs::directory_entry& entry : entries_of(folder.string()))
     if (is_folder(entry) || !is_ours(name_of(entry))) return name_of(entry);
   return "";
 }
 
+bool is_best_file(const std::string& name) { return name == evaluation_file || is_output_file(name); }
+
 std::string strange_checkpoint(const fs::path& folder) {
-  for (const fs::directory_entry& entry : entries_of(folder)) {
+  for (const fs::directory_entry& entry : entries_of(folder.string())) {
     if (!is_folder(entry) || !is_checkpoint_name(name_of(entry))) return name_of(entry);
     if (std::string strange = strange_file(entry.path(), is_checkpoint_file); !strange.empty())
       return name_of(entry) + "/" + strange;
@@ -60,14 +52,14 @@ std::string strange_checkpoint(const fs::path& folder) {
 
 /// What no run leaves in its folder; "" where there is none.
 std::string strange_part(const fs::path& folder) {
-  for (const fs::directory_entry& entry : entries_of(folder)) {
+  for (const fs::directory_entry& entry : entries_of(folder.string())) {
     std::string name = name_of(entry), strange;
     if (!is_folder(entry)) {
       if (name != metrics_file && name != run_file && !is_output_file(name)) return name;
       continue;
     }
     if (name != best_folder && name != checkpoints_folder) return name;
-    strange = name == best_folder ? strange_file(entry.path(), is_output_file) : strange_checkpoint(entry.path());
+    strange = name == best_folder ? strange_file(entry.path(), is_best_file) : strange_checkpoint(entry.path());
     if (!strange.empty()) return name + "/" + strange;
   }
   return "";

@@ -17,6 +17,8 @@ EarlierOutput earlier_output(const std::string& path);
 /// Names within a run's folder.
 inline constexpr const char *best_folder = "best", *checkpoints_folder = "checkpoints", *metrics_file = "metrics.jsonl",
                             *run_file = "run.yaml";
+/// In best/, beside its adapter: the evaluation that it had.
+inline constexpr const char* evaluation_file = "evaluation.json";
 /// The files of a finished output without which it is none: of an adapter, or of a model.
 inline constexpr const char* output_marks[] = {"adapter_config.json", "config.json"};
 

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <cmath>
 #include <filesystem>
 #include <sstream>
 
@@ -93,6 +94,24 @@ std::string which_text(const CardFacts& facts) {
   return fmt::format("This is the adapter after the last step. `best/` has the one that had {}.\n\n", loss);
 }
 
+std::string best_results(const CardFacts& facts) {
+  double loss = facts.result.best->loss;
+  return fmt::format("Loss on {}: {:.4f} (perplexity {:.2f}).\n", code(last_name(facts.eval_data)), loss,
+                     std::exp(loss));
+}
+
+std::string last_results(const CardFacts& facts) {
+  const TrainResult& r = facts.result;
+  std::string out =
+      r.loss ? fmt::format("Training loss of the last step: {:.4f}.\n", *r.loss) : "No step had a loss.\n";
+  if (!r.eval) return out;
+  std::string on = fmt::format("Loss on {}: ", code(last_name(facts.eval_data)));
+  if (!r.eval->not_finite.empty()) return out + on + "not finite.\n";
+  return out + on +
+         fmt::format("{:.4f} (perplexity {:.2f}, {} supervised tokens).\n", r.eval->loss, r.eval->perplexity,
+                     r.eval->supervised_tokens);
+}
+
 /// The front matter and the title.
 std::string head(const std::string& base_model, const std::string& base_hash, bool adapter) {
   std::string out = fmt::format("---\nbase_model: {}\nlibrary_name: {}\npipeline_tag: text-generation\ntags:\n",
@@ -166,20 +185,17 @@ std::string model_card(const CardFacts& facts, const Adapter* adapter) {
   const TrainResult& r = facts.result;
   std::string out = head(facts.base_model, facts.base_hash, adapter != nullptr);
 
-  out += fmt::format("Trained with loragrad on {} ({} rows, {} supervised tokens): {} steps{}, {} tokens, {}.\n",
-                     code(last_name(facts.data)), facts.rows, facts.supervised_tokens, r.steps,
-                     r.stopped         ? " (interrupted)"
-                     : r.early_stopped ? " (stopped early, as evaluations did not get better)"
-                                       : "",
-                     r.tokens, duration_text(r.seconds));
+  bool is_best = facts.which == CardFacts::Which::best;
+  std::string end = fmt::format("{} steps{}, {} tokens, {}", r.steps,
+                                r.stopped         ? " (interrupted)"
+                                : r.early_stopped ? " (stopped early, as evaluations did not get better)"
+                                                  : "",
+                                r.tokens, duration_text(r.seconds));
+  out += fmt::format("Trained with loragrad on {} ({} rows, {} supervised tokens): {}.\n", code(last_name(facts.data)),
+                     facts.rows, facts.supervised_tokens, is_best ? fmt::format("{} steps", r.best->step) : end);
   out += fmt::format("{} of {} parameters were trained.\n\n## Results\n\n", facts.trainable, facts.parameters);
   if (facts.which != CardFacts::Which::only) out += which_text(facts);
-  out += r.loss ? fmt::format("Training loss of the last step: {:.4f}.\n", *r.loss) : "No step had a loss.\n";
-  if (r.eval && !r.eval->not_finite.empty())
-    out += fmt::format("Loss on {}: not finite.\n", code(last_name(facts.eval_data)));
-  else if (r.eval)
-    out += fmt::format("Loss on {}: {:.4f} (perplexity {:.2f}, {} supervised tokens).\n",
-                       code(last_name(facts.eval_data)), r.eval->loss, r.eval->perplexity, r.eval->supervised_tokens);
+  out += is_best ? best_results(facts) : last_results(facts);
   out += "\n## Hyper-parameters\n\n" + hyper_parameters(facts, adapter) + "\n## How to use it\n\n" +
          usage(facts.base_model, adapter != nullptr);
   return out;

@@ -5,11 +5,14 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <exception>
 #include <filesystem>
+#include <limits>
 #include <set>
 #include <vector>
 
 #include "engine/error.h"
+#include "io/json.h"
 #include "io/mapped_file.h"
 #include "io/message.h"
 #include "io/siblings.h"
@@ -86,39 +89,60 @@ void RunFolder::begin(bool resumes) {
   sync_folder(parent_of(path_));
 }
 
-void RunFolder::save_best(const Adapter& adapter) const {
-  std::string folder = file(best_folder);
-  std::error_code error;
-  if (fs::create_directory(folder, error)) sync_folder(path_);
-  if (error) throw IoError(system_message(folder, "create", error.value()));
-  save_adapter(adapter, folder);
+void RunFolder::save_best(const Adapter& adapter, const TrainResult::Best& evaluation) const {
+  AtomicFolder folder(file(best_folder), AtomicFolder::Existing::replace);
+  save_adapter(adapter, folder.staging());
+  Json json = Json::Object{{"step", evaluation.step}, {"loss", evaluation.loss}};
+  write_file((fs::path(folder.staging()) / evaluation_file).string(), json.dump() + "\n");
+  folder.commit();
 }
 
-bool RunFolder::has_best() const { return fs::exists(fs::path(file(best_folder)) / "adapter_config.json"); }
+bool RunFolder::has_best(const Evaluation& evaluation) const {
+  if (!evaluation) return false;
+  try {
+    std::string path = (fs::path(file(best_folder)) / evaluation_file).string();
+    const Json json = read_json_file(path);
+    JsonRef found(json, path);
+    return found.at("step").integer(0, std::numeric_limits<std::int64_t>::max()) == evaluation->step &&
+           found.at("loss").number(-std::numeric_limits<double>::max(), std::numeric_limits<double>::max()) ==
+               evaluation->loss;
+  } catch (const std::exception&) {
+    return false;
+  }
+}
 
-void RunFolder::forget_best() const { remove_whole(file(best_folder)); }
+void RunFolder::keep_best(const Evaluation& evaluation) const {
+  if (!has_best(evaluation)) return remove_whole(file(best_folder));
+  ::unlink((fs::path(file(best_folder)) / "README.md").c_str());
+}
 
 void RunFolder::save(const Write& write) {
   begun_ = true;
   try {
     return save_here(write);
-  } catch (const IoError& error) {
-    std::string name = fs::path(path_).filename().string();
-    for (const fs::path& place : other_places()) {
-      std::string folder;
-      try {
-        folder = (place / (name + ".saved-" + std::to_string(::getpid()))).string();
-        if (::mkdir(folder.c_str(), 0777) != 0) continue;
-        write(folder);
-      } catch (const IoError&) {
-        std::error_code ignored;
-        fs::remove_all(folder, ignored);
-        continue;
-      }
-      throw IoError(std::string(error.what()) + "; what was trained is in " + path_text(folder));
-    }
-    throw;
+  } catch (const NumericError&) {
+    throw;  // no place is better for it
+  } catch (const std::exception& error) {
+    std::string place = save_elsewhere(write);
+    if (place.empty()) throw;
+    throw IoError(std::string(error.what()) + "; what was trained is in " + path_text(place));
   }
+}
+
+std::string RunFolder::save_elsewhere(const Write& write) const {
+  std::string name = fs::path(path_).filename().string() + ".saved-" + std::to_string(::getpid());
+  for (const fs::path& place : other_places()) {
+    std::string folder = (place / name).string();
+    if (::mkdir(folder.c_str(), 0777) != 0) continue;
+    try {
+      write(folder);
+      return folder;
+    } catch (const std::exception&) {
+      std::error_code ignored;
+      fs::remove_all(folder, ignored);
+    }
+  }
+  return "";
 }
 
 void RunFolder::save_here(const Write& write) {
@@ -145,8 +169,8 @@ void RunFolder::save_here(const Write& write) {
 
 void RunFolder::install(const std::string& staging) {
   std::set<std::string> names, old;
-  for (const auto& entry : fs::directory_iterator(staging)) names.insert(entry.path().filename().string());
-  for (const auto& entry : fs::directory_iterator(path_))
+  for (const fs::directory_entry& entry : entries_of(staging)) names.insert(entry.path().filename().string());
+  for (const fs::directory_entry& entry : entries_of(path_))
     if (std::string name = entry.path().filename().string(); is_output_file(name)) old.insert(name);
   // From here on and until the new mark is there the folder is unfinished: files of two outputs never pass for one.
   for (const char* mark : output_marks)

@@ -5,6 +5,7 @@
 #include "io/atomic.h"
 #include "lora/adapter.h"
 #include "train/earlier_output.h"
+#include "train/train_state.h"
 
 namespace loragrad {
 
@@ -30,20 +31,27 @@ class RunFolder {
   /// The first step has been taken: what an earlier run left goes, but for its output, and what it kept for resuming
   /// where that is what this run does.
   void begin(bool resumes);
-  /// The adapter as it is now, in best/, in place of one that was saved there before; its card is written by whoever
-  /// knows the whole run.
-  void save_best(const Adapter& adapter) const;
-  bool has_best() const;
-  void forget_best() const;
+  using Evaluation = std::optional<TrainResult::Best>;
+  /// The adapter as it is now, and the evaluation that it had, in best/: whole, in place of what was there, or not at
+  /// all. Its card is written by whoever knows the whole run.
+  void save_best(const Adapter& adapter, const TrainResult::Best& evaluation) const;
+  /// Whether best/ has the adapter of this evaluation: after a failure, a crash or a checkpoint of before, it may have
+  /// another. False too where that cannot be found out.
+  bool has_best(const Evaluation& evaluation) const;
+  /// Of a run that goes on from where this was the best: best/ stays where it is that one's, without its card, which told
+  /// of an end that is none; else it goes.
+  void keep_best(const Evaluation& evaluation) const;
 
   /// Writes files into a folder that is given.
   using Write = std::function<void(const std::string& folder)>;
-  /// The run's output: written within the folder, then renamed into their places.  Where the folder takes them no more,
-  /// they are written where there is room, and the IoError says where.
+  /// The run's output: written within the folder, then renamed into their places. Where the folder takes them no more,
+  /// for whatever reason, they are written where there is room, and the IoError says where.
   void save(const Write& write);
 
  private:
   void save_here(const Write& write);
+  /// Where it was saved; "" where there is no room anywhere.
+  std::string save_elsewhere(const Write& write) const;
   void install(const std::string& staging);
 
   std::string path_;

@@ -25,6 +25,7 @@ struct TrainResult {
   struct Best {
     std::int64_t step = 0;
     double loss = 0;
+    bool operator==(const Best&) const = default;
   };
   std::optional<Best> best;
   bool early_stopped = false;  ///< by options.early_stop

@@ -239,7 +239,7 @@ class Run {
     if (report.not_finite.empty() && (!result_.best || report.loss < result_.best->loss)) {
       result_.best = {result_.steps, report.loss};
       evaluations_since_best_ = 0;
-      if (observer_.on_best) observer_.on_best(result_.steps);
+      if (observer_.on_best) observer_.on_best(*result_.best);
     } else {
       ++evaluations_since_best_;
     }

@@ -79,7 +79,7 @@ struct TrainObserver {
   PhaseObserver on_phase = {};  ///< forward and backward of each micro-batch, and the update
   std::function<void(std::int64_t step, const EvalReport&)> on_eval = {};
   /// After on_eval, where no evaluation before had so low a loss: what is trained now is the best so far.
-  std::function<void(std::int64_t step)> on_best = {};
+  std::function<void(const TrainResult::Best&)> on_best = {};
   std::function<bool()> stop = {};  ///< polled after each step and while evaluating; true ends the run
   /// After each step and its evaluation, the last thing that is called of it.
   std::function<void(const TrainPoint&)> after_step = {};

@@ -1,5 +1,6 @@
 // With it the C library's headers call open open64, and both are defined here.
 #undef _FILE_OFFSET_BITS
+#include <dirent.h>
 #include <dlfcn.h>
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -13,7 +14,7 @@
 #include <mutex>
 #include <string>
 
-/// To be loaded before the program: what it does to the files below DISK_ROOT is written down, one line of DISK_JOURNAL a
+/// To be loaded before the program: what it does to the files below DISK_ROOT, looking at them too, is written down, one line of DISK_JOURNAL a
 /// call, for tests/cli/disk.py to play again up to any of them; and call number DISK_FAIL_AT (from 1) ends with
 /// DISK_ERRNO, or with DISK_SHORT writes a part. With DISK_FOREVER all that would need room fails from there on.
 namespace {
@@ -81,10 +82,23 @@ unsigned long inode(int fd) {
   return fstat(fd, &status) == 0 ? status.st_ino : 0;
 }
 
+/// A call on one name.
+template <class Call>
+int on_name(const std::string& path, const char* word, bool takes_room, Call call) {
+  if (!disk().has(path)) return call();
+  std::lock_guard lock(mutex);
+  if (disk().fails(takes_room)) return -1;
+  int result = call();
+  disk().line("%s\t%s", result >= 0 ? word : "none", path.c_str());
+  return result;
+}
+
 int open_file(int folder, const char* path, int flags, mode_t mode) {
   static const auto call = real<int (*)(int, const char*, int, ...)>("openat");
   std::string name = absolute(folder, path);
-  if (!disk().has(name) || (flags & O_ACCMODE) == O_RDONLY) return call(folder, path, flags, mode);
+  if (!disk().has(name)) return call(folder, path, flags, mode);
+  if ((flags & O_ACCMODE) == O_RDONLY)
+    return on_name(name, "look", false, [&] { return call(folder, path, flags, mode); });
   std::lock_guard lock(mutex);
   bool is_new = access(name.c_str(), F_OK) != 0;
   if (disk().fails(true)) return -1;
@@ -125,17 +139,6 @@ int cut_file(int fd, off_t size) {
   return result;
 }
 
-/// A call on one name.
-template <class Call>
-int on_name(const std::string& path, const char* word, bool takes_room, Call call) {
-  if (!disk().has(path)) return call();
-  std::lock_guard lock(mutex);
-  if (disk().fails(takes_room)) return -1;
-  int result = call();
-  if (result == 0) disk().line("%s\t%s", word, path.c_str());
-  return result;
-}
-
 int move(int from_folder, const char* from, int to_folder, const char* to, unsigned flags) {
   static const auto call = real<int (*)(int, const char*, int, const char*, unsigned)>("renameat2");
   std::string old = absolute(from_folder, from), fresh = absolute(to_folder, to);
@@ -146,6 +149,12 @@ int move(int from_folder, const char* from, int to_folder, const char* to, unsig
   if (result == 0)
     disk().line("%s\t%s\t%s", flags & RENAME_EXCHANGE ? "exchange" : "rename", old.c_str(), fresh.c_str());
   return result;
+}
+
+template <class Status>
+int look(const char* name, const char* path, Status* status) {
+  auto call = real<int (*)(const char*, Status*)>(name);
+  return on_name(absolute(AT_FDCWD, path), "look", false, [&] { return call(path, status); });
 }
 
 }  // namespace
@@ -160,6 +169,25 @@ int open(const char* path, int flags, ...) {
   return open_file(AT_FDCWD, path, flags, mode);
 }
 int open64(const char* path, int flags, ...) __attribute__((alias("open")));
+int openat(int folder, const char* path, int flags, ...) {
+  va_list list;
+  va_start(list, flags);
+  mode_t mode = flags & O_CREAT ? va_arg(list, mode_t) : 0;
+  va_end(list);
+  return open_file(folder, path, flags, mode);
+}
+int openat64(int folder, const char* path, int flags, ...) __attribute__((alias("openat")));
+DIR* opendir(const char* path) {
+  static const auto call = real<DIR* (*)(const char*)>("opendir");
+  DIR* folder = nullptr;
+  on_name(absolute(AT_FDCWD, path), "look", false, [&] { return (folder = call(path)) ? 0 : -1; });
+  return folder;
+}
+
+int stat(const char* path, struct stat* status) noexcept { return look("stat", path, status); }
+int stat64(const char* path, struct stat64* status) noexcept { return look("stat64", path, status); }
+int lstat(const char* path, struct stat* status) noexcept { return look("lstat", path, status); }
+int lstat64(const char* path, struct stat64* status) noexcept { return look("lstat64", path, status); }
 
 ssize_t write(int fd, const void* data, size_t size) { return write_file(fd, data, size, -1); }
 ssize_t pwrite(int fd, const void* data, size_t size, off_t at) { return write_file(fd, data, size, at); }
@@ -216,7 +244,8 @@ int rmdir(const char* path) noexcept {
   return on_name(absolute(AT_FDCWD, path), "rmdir", false, [&] { return call(path); });
 }
 int remove(const char* path) noexcept {
+  static const auto call = real<int (*)(const char*, struct stat*)>("lstat");
   struct stat status {};
-  return lstat(path, &status) == 0 && S_ISDIR(status.st_mode) ? rmdir(path) : unlink(path);
+  return call(path, &status) == 0 && S_ISDIR(status.st_mode) ? rmdir(path) : unlink(path);
 }
 }

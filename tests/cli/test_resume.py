@@ -247,7 +247,26 @@ class Resume(CliTest):
         stop = {**flags, "early_stop": 2, "steps": 40}
         whole = self.json(*self.words("stopped", save_every=100, **stop))
         self.assertTrue(whole["early_stopped"])
-        self.assertIn("nothing left to do", run(*self.words("stopped", "--resume", **stop)).stderr)
+        self.assertIn(f"nothing left to do: {self.folder}/stopped stopped early after {whole['steps']} of 40 steps; a larger --early-stop goes on\n", run(*self.words("stopped", "--resume", **stop)).stderr)
+        more = self.json(*self.words("stopped", "--resume", **{**stop, "early_stop": 4}))
+        self.assertEqual((True, whole["steps"] + 4), (more["early_stopped"], more["steps"]))
+        # What is in best/ is of steps that were given up.
+        self.crashed("saved", 4)
+        evaluation = self.folder / "out/best/evaluation.json"
+        self.assertEqual(resumed["best"]["loss"], json.loads(evaluation.read_text())["loss"])
+        evaluation.write_text(json.dumps({"step": 10, "loss": 0.5}))
+        self.assertRegex(self.ok(*self.words("out", "--resume", **flags)), r"best evaluation: loss \d\.\d+ after step 2, not kept\n")
+        self.assertFalse(evaluation.parent.exists())
+
+    def test_a_best_adapter_that_was_kept_is_kept_up(self):
+        flags = {"eval_data": self.data, "schedule": "constant", "dropout": 0, "lr": 5e-3, "batch_size": 9}
+        first = self.json(*self.words("out", save_every=4, steps=4, eval_every=2, **flags))
+        self.assertEqual(4, first["best"]["step"])
+        self.assertTrue((self.folder / "out/best/README.md").exists())
+        done = self.json(*self.words("out", "--resume", steps=8, **flags))
+        self.assertEqual((8, str(self.folder / "out/best")), (done["best"]["step"], done["best"]["folder"]))
+        self.assertEqual(*((self.folder / name / "adapter_model.safetensors").read_bytes() for name in ("out", "out/best")))
+        self.assertEqual({k: done["best"][k] for k in ("step", "loss")}, json.loads((self.folder / "out/best/evaluation.json").read_text()))
 
     def test_a_limit_of_memory_splits_as_before(self):
         wide = {**json.loads((self.samples / "config.json").read_text()), "intermediate_size": 2048, "num_hidden_layers": 1, "max_position_embeddings": 512}

@@ -1,7 +1,7 @@
 """Early stop, the best adapter, samples, and micro-batches by tokens."""
-import json
+import contextlib, json, os, signal, subprocess, tempfile
 
-from support import CliTest, read_safetensors, floats, run, write_rows
+from support import BINARY, CliTest, floats, on_processor, read_safetensors, run, write_rows
 
 
 class WhileTraining(CliTest):
@@ -20,12 +20,16 @@ class WhileTraining(CliTest):
         result = self.json(*self.words(data=other, eval_every=2, lr=3e-2, schedule="constant"))
         out = self.folder / "out"
         self.assertEqual({"step": 2, "folder": str(out / "best")}, {k: result["best"][k] for k in ("step", "folder")})
-        self.assertEqual(["README.md", "adapter_config.json", "adapter_model.safetensors"], sorted(p.name for p in (out / "best").iterdir()))
+        self.assertEqual(["README.md", "adapter_config.json", "adapter_model.safetensors", "evaluation.json"], sorted(p.name for p in (out / "best").iterdir()))
         self.assertAlmostEqual(result["best"]["loss"], self.loss("--model", self.model, "--adapter", out / "best"), places=4)
         self.assertAlmostEqual(result["eval"]["loss"], self.loss("--model", self.model, "--adapter", out), places=4)
         self.assertLess(result["best"]["loss"], result["eval"]["loss"] - 0.01)
         self.assertIn("`best/` has the one that had the lowest loss of all evaluations", (out / "README.md").read_text())
-        self.assertIn("The folder around it has the one after the last step, 6.", (out / "best/README.md").read_text())
+        card = (out / "best/README.md").read_text()
+        self.assertIn("The folder around it has the one after the last step, 6.", card)
+        self.assertIn(f": 2 steps.\n", card)
+        self.assertIn(f": {result['best']['loss']:.4f} (perplexity ", card)
+        for last in (result["loss"], result["eval"]["loss"]): self.assertNotIn(f"{last:.4f}", card)
         text = self.ok(*self.words(data=other, eval_every=2, lr=3e-2, schedule="constant"), "--overwrite")
         self.assertIn(f"after step 2, kept in {out}/best; the adapter around it is the last, of step 6\n", text)
         (out / "best" / "notes.txt").write_text("mine")
@@ -39,6 +43,32 @@ class WhileTraining(CliTest):
         self.assertIn("This adapter, the last, had the lowest loss", (out / "README.md").read_text())
         self.ok(*self.words("once"))
         self.assertFalse((self.folder / "once" / "best").exists())
+
+    def test_a_best_adapter_that_cannot_be_kept(self):
+        """The first evaluation's is kept, then something is in the way. What was trained is there all the same."""
+        def lock(out):
+            if not (out / ".best.lock").is_dir(): os.mkdir(out / ".best.lock")
+        def link(out):
+            if (out / "best").is_symlink(): return
+            os.rename(out / "best", tempfile.mkdtemp(dir=self.folder))
+            os.symlink("best", out / "best")
+        for name, stand_in_the_way in (("lock", lock), ("link", link)):
+            with self.subTest(name):
+                out = self.folder / name
+                words = self.words(name, eval_every=10, lr=1e-3, schedule="constant", steps=1000000)
+                process = subprocess.Popen([BINARY, *on_processor(words)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+                self.addCleanup(process.kill)
+                for line in process.stderr:
+                    if "the best adapter is not kept, and the run goes on" in line: break
+                    # Again, where the program was just writing.
+                    if (out / "best/adapter_config.json").exists():
+                        with contextlib.suppress(OSError): stand_in_the_way(out)
+                process.send_signal(signal.SIGINT)
+                text, error = process.communicate(timeout=60)
+                self.assertEqual(130, process.returncode, error)
+                self.assertRegex(text, r"best evaluation: loss \d\.\d+ after step \d+, not kept\n")
+                self.ok("eval", "--model", self.model, "--adapter", out, "--data", self.data)
+                self.assertNotIn("best/", (out / "README.md").read_text())
 
     def test_early_stop(self):
         other = write_rows(self.folder / "other.jsonl", [{"text": "zzzz qqqq xxxx"}] * 8)

@@ -170,3 +170,20 @@ TEST_CASE("a card of ours is known by its tag") {
        {"", "---", "- loragrad\n", "---\ntags:\n- other\n---\n\n- loragrad\n", "text\n---\n- loragrad\n---\n"})
     CHECK_FALSE(is_our_card(text));
 }
+
+TEST_CASE("the card of the best evaluation's adapter has that one's numbers alone") {
+  CardFacts f = facts();
+  f.result.best = TrainResult::Best{4, 1.5};
+  f.result.early_stopped = true;
+  f.which = CardFacts::Which::last;
+  std::string last = model_card(f, nullptr);
+  CHECK(contains(last, "9 steps (stopped early, as evaluations did not get better), 900 tokens, "));
+  CHECK(contains(last, "`best/` has the one that had the lowest loss of all evaluations, 1.5000 after step 4."));
+  CHECK(contains(last, "Loss on `valid`: 2.0000 (perplexity 7.39, 50 supervised tokens)."));
+  f.which = CardFacts::Which::best;
+  std::string best = model_card(f, nullptr);
+  CHECK(contains(best, "Trained with loragrad on `rows.jsonl` (13 rows, 77 supervised tokens): 4 steps.\n"));
+  CHECK(contains(best, "Loss on `valid`: 1.5000 (perplexity 4.48).\n"));
+  for (const char* others : {"900 tokens", "9 steps", "1.2346", "2.0000", "stopped early"})
+    CHECK_FALSE(contains(best, others));
+}

@@ -1,5 +1,8 @@
 #include "train/run_folder.h"
 
+#include <unistd.h>
+
+#include "lora/adapter_file.h"
 #include "tests/train/support.h"
 #include "train/metrics.h"
 
@@ -134,4 +137,74 @@ TEST_CASE("what finds no room in the folder is written elsewhere, and that is sa
   CHECK(get(place + "/adapter_config.json") == "new");
   fs::remove_all(place);
   CHECK(fs::is_empty(path));
+}
+
+TEST_CASE("whatever goes wrong in the folder, what was trained is written elsewhere; NaN is not") {
+  TempFolder folder;
+  std::string path = folder / "out", place;
+  RunFolder run(path, false, false);
+  auto save = [&](const std::function<void()>& fail) {
+    return [&, fail] {
+      run.save([&](const std::string& to) {
+        if (to.starts_with(path)) fail();
+        write_adapter_files(place = to, "new");
+      });
+    };
+  };
+  std::string message = message_of<IoError>(
+      save([] { throw fs::filesystem_error("cannot look", "x", std::make_error_code(std::errc::io_error)); }));
+  CHECK(message.ends_with("; what was trained is in " + place));
+  CHECK(get(place + "/adapter_config.json") == "new");
+  fs::remove_all(place);
+  // The files are written, and their folder is gone when they are to be moved.
+  message = message_of<IoError>([&] {
+    run.save([&](const std::string& to) {
+      write_adapter_files(place = to, "new");
+      if (to.starts_with(path)) fs::remove_all(to);
+    });
+  });
+  CHECK(message == path + ": cannot read: No such file or directory; what was trained is in " + place);
+  fs::remove_all(place);
+  CHECK_THROWS_AS(save([] { throw NumericError("NaN"); })(), NumericError);
+  CHECK(fs::is_empty(path));
+}
+
+TEST_CASE("best/ says which evaluation it is of, and what it cannot say is not claimed") {
+  TempFolder folder;
+  std::string path = folder / "out", best = path + "/best";
+  Adapter adapter = make_adapter(test_device(1), {.target_modules = {"q_proj"}}, {{"model.q_proj", 3, 3}}, 1);
+  const TrainResult::Best fifth{5, 2.951471328735351}, tenth{10, 2.5};
+  RunFolder run(path, false, false);
+  run.begin(false);
+  CHECK_FALSE(run.has_best({}));
+  CHECK_FALSE(run.has_best(fifth));
+  run.save_best(adapter, fifth);
+  CHECK(get(best + "/evaluation.json") == "{\"step\": 5, \"loss\": 2.951471328735351}\n");
+  CHECK(run.has_best(fifth));
+  for (const TrainResult::Best& other :
+       {tenth, TrainResult::Best{5, 2.9514713287353514}, TrainResult::Best{6, fifth.loss}})
+    CHECK_FALSE(run.has_best(other));
+  CHECK(earlier_output(path) == EarlierOutput::unfinished);
+
+  // Goes on from where the fifth was the best: its adapter stays, the card of an end does not.
+  put(best + "/README.md", card);
+  run.keep_best(fifth);
+  CHECK(run.has_best(fifth));
+  CHECK_FALSE(fs::exists(best + "/README.md"));
+  // One that cannot be written leaves the one before.
+  fs::create_directory(path + "/.best.lock");
+  CHECK_THROWS_AS(run.save_best(adapter, tenth), IoError);
+  CHECK(run.has_best(fifth));
+  CHECK_FALSE(run.has_best(tenth));
+  fs::remove(path + "/.best.lock");
+  put(best + "/README.md", card);
+  run.save_best(adapter, tenth);
+  CHECK(run.has_best(tenth));
+  CHECK_FALSE(fs::exists(best + "/README.md"));
+  // Of a step that the run has gone back from.
+  run.keep_best(fifth);
+  CHECK_FALSE(fs::exists(best));
+  fs::create_symlink("best", best);
+  CHECK_FALSE(run.has_best(fifth));
+  CHECK_THROWS_AS(run.save_best(adapter, fifth), IoError);
 }
