@@ -10,6 +10,7 @@
 
 #include "app/console.h"
 #include "app/end_tokens.h"
+#include "app/interrupt.h"
 #include "engine/error.h"
 #include "io/hub_cache.h"
 #include "io/siblings.h"
@@ -65,7 +66,8 @@ Dataset DataFlags::open(const std::string& path, const std::string& split, const
                          .vocab_size = config.vocab_size,
                          .max_positions = config.max_position_embeddings,
                          .adapters = adapters,
-                         .last_turn_only = last_turn_only};
+                         .last_turn_only = last_turn_only,
+                         .begins_row = stop_if_interrupted};
   if (tokenizer) options.chat = [&] { return chat.open(folder, *tokenizer); };
   if (!tokenizer) options.no_tokenizer = Tokenizer::lack(folder).value_or("");
   if (std::vector<TokenId> ends = end_tokens(config, tokenizer); !no_eos && !ends.empty()) options.eos = ends.front();

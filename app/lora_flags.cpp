@@ -6,6 +6,7 @@
 #include <set>
 
 #include "app/console.h"
+#include "app/interrupt.h"
 #include "app/lora_values.h"
 #include "engine/error.h"
 #include "io/message.h"
@@ -156,7 +157,7 @@ void LoraFlags::choose_modules(LoraConfig& config, const std::vector<LinearShape
 Adapter LoraFlags::adapter(const LoraConfig& config, const DevicePtr& device, const Base& base,
                            std::uint64_t seed) const {
   if (init_adapter) return open_adapter(*init_adapter, base, device, true);
-  Adapter adapter = make_adapter(device, config, base.model.adaptable_shapes(), seed);
+  Adapter adapter = make_adapter(device, config, base.model.adaptable_shapes(), seed, DType::f32, stop_if_interrupted);
   adapter.parameters_of_base = parameters_to_train(base.model, config, adapter.modules);
   adapter.rows_of_base = rows_to_train(base.model, config, adapter.modules);
   return adapter;

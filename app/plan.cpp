@@ -4,6 +4,7 @@
 
 #include "app/adapters.h"
 #include "app/console.h"
+#include "app/interrupt.h"
 #include "app/profile_text.h"
 #include "engine/error.h"
 #include "io/hub_cache.h"
@@ -68,8 +69,7 @@ std::map<std::string, std::int64_t> TrainingPlan::modules() const {
 
 namespace {
 
-TrainingPlan make_plan(const TrainFlags& flags, bool goes_on,
-                       const std::function<DevicePtr(const DevicePtr&)>& wrap) {
+TrainingPlan make_plan(const TrainFlags& flags, bool goes_on, const std::function<DevicePtr(const DevicePtr&)>& wrap) {
   TrainingPlan plan;
   ChosenDevice chosen = flags.compute.device.open(flags.training.max_memory);
   plan.load = flags.compute.load_options();
@@ -87,6 +87,7 @@ TrainingPlan make_plan(const TrainFlags& flags, bool goes_on,
                                  flags.model_folder, adapter_names(flags.adapters));
   if (plan.data.eval) warn_of_unused_adapters(flags.adapters, chosen_adapters(*plan.data.eval));
   auto forecast = [&](const TrainOptions& options, const DevicePtr& like) {
+    stop_if_interrupted();
     return forecast_training(flags.model_folder, plan.load, lora ? &*lora : nullptr, options, plan.data.train, like,
                              pointer(plan.data.eval), [&](const CausalLm& model) {
                                return outline_adapters(flags.adapters, {model, flags.model_folder});

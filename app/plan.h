@@ -40,7 +40,8 @@ struct TrainingPlan {
 };
 
 /// Opens and checks everything that a run needs but the weights, and forecasts its memory. The run's device is what
-/// `wrap`, where given, makes of the one that the flags choose. `goes_on`: from a checkpoint.
+/// `wrap`, where given, makes of the one that the flags choose. `goes_on`: from a checkpoint. Interrupted where a signal
+/// has been caught.
 TrainingPlan plan_training(const TrainFlags& flags, bool goes_on,
                            const std::function<DevicePtr(const DevicePtr&)>& wrap = {});
 

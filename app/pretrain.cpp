@@ -101,6 +101,7 @@ int run_pretrain(const Words& words) {
   std::optional<Checkpoint> from = find_checkpoint(training, output);
   TrainingData data = open_training_data(training, data_flags, &folder.tokenizer(), config, "", std::nullopt);
   auto forecast = [&](const TrainOptions& options, const DevicePtr& like) {
+    stop_if_interrupted();
     return forecast_pretraining(config_file, options, data.train, like, pointer(data.eval));
   };
   std::int64_t parameters = outline->parameter_count();
@@ -128,7 +129,9 @@ int run_pretrain(const Words& words) {
     }
   }
   TrainingOutcome outcome = beside_forecast(memory.forecast, [&] {
+    stop_if_interrupted();
     std::unique_ptr<CausalLm> model = new_model(config_file, chosen.device(), training.options.seed);
+    stop_if_interrupted();
     TrainingOutcome outcome = run_training(*model, nullptr, data, training,
                                            {.options = memory.options,
                                             .output = output,

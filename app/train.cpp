@@ -43,8 +43,11 @@ void write_best_card(CardFacts facts, const Adapter* adapter, const RunFolder& o
 
 int run_plan(const Flags& flags, TrainFlags& train, TrainingPlan& plan, RunFolder& output, Checkpoint* from,
              TimeProfile* times) {
+  // Nothing is trained yet: a signal is obeyed at once.
+  stop_if_interrupted();
   report_training(train, plan);
   std::unique_ptr<CausalLm> model = load_model(train.model_folder, plan.device, plan.load);
+  stop_if_interrupted();
   const Adapter* adapter = plan.adapter ? &*plan.adapter : nullptr;
   // Of the base as it is now: whatever becomes of the folder during a long run.
   std::string hash = base_hash(*model, BaseTensors(*model, train.model_folder));
@@ -60,6 +63,7 @@ int run_plan(const Flags& flags, TrainFlags& train, TrainingPlan& plan, RunFolde
   }
   warn_of_bad_weights(*model);
   if (adapter) warn_of_untrained_ends(*model, *adapter, plan.data.train, pointer(plan.tokenizer));
+  stop_if_interrupted();
   TrainingOutcome outcome = run_training(*model, adapter, plan.data, train.training,
                                          {.options = plan.memory.options,
                                           .output = output,

@@ -142,7 +142,9 @@ TrainingData open_training_data(const TrainingFlags& flags, const DataFlags& dat
                                 const ModelConfig& config, const std::string& folder,
                                 const std::optional<std::vector<std::string>>& adapters) {
   TrainingData sets{data.open(flags.data, "train", tokenizer, config, folder, std::nullopt), std::nullopt};
+  stop_if_interrupted();
   if (flags.eval_data) sets.eval = data.open(*flags.eval_data, "valid", tokenizer, config, folder, adapters);
+  stop_if_interrupted();
   check_rates(flags.options, static_cast<std::int64_t>(sets.train.rows.size()));
   if (!data.no_eos) warn_of_end_tokens(config, tokenizer, sets.train);
   warn_of_rows(sets.train);

@@ -19,6 +19,7 @@ namespace {
 void read_rows(std::string_view text, const Tokenizer* tokenizer, const DatasetOptions& options, Dataset& data) {
   RowReader reader(tokenizer, options);
   for_each_line(text, data.path, [&](const JsonRef& json, std::string_view) {
+    if (options.begins_row) options.begins_row();
     Row row = reader.read(json);
     std::size_t limit = static_cast<std::size_t>(options.seq_len);
     bool teaches = supervised_tokens(row) > 0;

@@ -34,7 +34,8 @@ struct DatasetOptions {
   std::optional<std::vector<std::string>> adapters = {};
   /// The chat template, opened when the first conversation is read; null: there can be none.
   std::function<ChatTemplate()> chat = {};
-  bool last_turn_only = false;  ///< of a conversation, the last turn of the assistant alone is supervised
+  bool last_turn_only = false;            ///< of a conversation, the last turn of the assistant alone is supervised
+  std::function<void()> begins_row = {};  ///< called before each row of a .jsonl file, and may give up by throwing
 };
 
 struct Dataset {

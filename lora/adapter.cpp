@@ -46,6 +46,11 @@ std::vector<std::pair<std::string, Tensor>> Adapter::tensors() const {
 
 Adapter make_adapter(const DevicePtr& device, const LoraConfig& config, const std::vector<LinearShape>& all,
                      std::uint64_t seed, DType dtype) {
+  return make_adapter(device, config, all, seed, dtype, [] {});
+}
+
+Adapter make_adapter(const DevicePtr& device, const LoraConfig& config, const std::vector<LinearShape>& all,
+                     std::uint64_t seed, DType dtype, const std::function<void()>& begins) {
   config.check();
   if (dtype != DType::f32 && dtype != DType::f64)
     throw UsageError("adapter: expected f32 or f64 for trained matrices, found " + std::string(name_of(dtype)));
@@ -53,6 +58,7 @@ Adapter make_adapter(const DevicePtr& device, const LoraConfig& config, const st
   Adapter adapter;
   adapter.config = config;
   for (const LinearShape& shape : match_targets(config.target_modules, all)) {
+    begins();
     double scale = ranks.scale(shape.name);
     const LoraVariant& variant = variant_of(config, shape);
     LoraModule module{.name = shape.name, .scale = scale, .layout = shape.layout, .variant = &variant};

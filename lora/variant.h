@@ -83,4 +83,9 @@ class LoraVariant {
                            DType dtype) const = 0;
 };
 
+/// make_adapter, which calls `begins` before each module: a start from a large base takes long, and may be given up by
+/// throwing.
+Adapter make_adapter(const DevicePtr& device, const LoraConfig& config, const std::vector<LinearShape>& all,
+                     std::uint64_t seed, DType dtype, const std::function<void()>& begins);
+
 }  // namespace loragrad

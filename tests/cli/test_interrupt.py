@@ -27,6 +27,39 @@ class Interrupt(CliTest):
                 self.assertEqual([self.folder / "out"], list(self.folder.iterdir()))
                 self.ok("eval", "--model", self.model, "--adapter", self.folder / "out", "--data", self.data)
 
+    def interrupted_before_training(self, words, when):
+        """Ends at once, and leaves nothing."""
+        before = sorted(self.folder.iterdir())
+        process = subprocess.Popen([BINARY, *on_processor([*words, "--output", self.folder / "out", "--data", self.rows, "--steps", 1, "--json"])],
+                                   stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        self.addCleanup(process.kill)
+        when(process)
+        process.send_signal(signal.SIGINT)
+        out, error = process.communicate(timeout=120)
+        self.assertEqual((130, ""), (process.returncode, out), error)
+        self.assertTrue(error.endswith("error: interrupted\n"), error)
+        self.assertNotIn("step 1/1", error)
+        self.assertEqual(before, sorted(self.folder.iterdir()))
+
+    def until_planned(self, process):
+        for line in process.stderr:
+            if line.startswith("predicted peak memory"): return
+        self.fail("it never planned")
+
+    def until_there(self, process):
+        while process.poll() is None and not (self.folder / "out").exists(): time.sleep(0.002)
+
+    def test_a_signal_before_the_first_step_ends_at_once(self):
+        config = self.folder / "config.json"
+        config.write_text(json.dumps({**CONFIG, "hidden_size": 768, "intermediate_size": 1024, "num_hidden_layers": 2}))
+        self.rows = write_rows(self.folder / "few.jsonl", [{"text": "abc"}])
+        self.ok("pretrain", "--config-json", config, "--data", self.rows, "--output", self.folder / "wide", "--steps", 1)
+        # Decomposing the weights takes seconds.
+        self.interrupted_before_training(["train", "--model", self.folder / "wide", "--init", "pissa", "--target", "all-linear", "--rank", 64], self.until_planned)
+        self.rows = write_rows(self.folder / "many.jsonl", [{"text": "abc " * 20}] * 40000)
+        self.interrupted_before_training(["train", "--model", self.model], self.until_there)
+        self.interrupted_before_training(["pretrain", "--config-json", config], self.until_there)
+
     def test_an_evaluation_that_is_interrupted_leaves_no_logits(self):
         rows = write_rows(self.folder / "rows.jsonl", [{"input_ids": [3 + i % 200, *range(5, 95)]} for i in range(20000)])
         file = self.folder / "logits"
