@@ -7,7 +7,6 @@
 #include "app/inputs.h"
 #include "app/interrupt.h"
 #include "app/paths.h"
-#include "app/training.h"
 #include "engine/error.h"
 #include "io/hub_cache.h"
 #include "lora/adapter_file.h"

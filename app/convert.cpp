@@ -8,7 +8,6 @@
 #include "app/inputs.h"
 #include "app/interrupt.h"
 #include "app/paths.h"
-#include "app/training.h"
 #include "engine/error.h"
 #include "io/atomic.h"
 #include "io/gguf.h"

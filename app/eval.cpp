@@ -12,7 +12,7 @@
 #include "app/interrupt.h"
 #include "app/learnable.h"
 #include "app/model_to_load.h"
-#include "app/training.h"
+#include "app/training_report.h"
 #include "engine/error.h"
 #include "engine/weight.h"
 #include "io/atomic.h"

@@ -8,7 +8,6 @@
 #include "app/interrupt.h"
 #include "app/lora_flags.h"
 #include "app/paths.h"
-#include "app/training.h"
 #include "models/extracted_adapter.h"
 #include "ops/meta_device.h"
 #include "train/model_card.h"

@@ -7,7 +7,6 @@
 #include "app/interrupt.h"
 #include "app/model_to_load.h"
 #include "app/paths.h"
-#include "app/training.h"
 #include "engine/error.h"
 #include "io/atomic.h"
 #include "io/hub_cache.h"

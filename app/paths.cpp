@@ -9,6 +9,7 @@
 #include <optional>
 #include <set>
 
+#include "app/console.h"
 #include "engine/error.h"
 #include "io/json.h"
 #include "io/siblings.h"
@@ -178,5 +179,12 @@ std::string folder_path(const std::string& path) {
 }
 
 bool same_path(const std::string& a, const std::string& b) { return Place(a).is(Place(b)); }
+
+void commit_output(OutputFolder& folder, std::string& output) {
+  std::string place = folder.commit();
+  if (place != output)
+    warn(output + ": something came into this folder meanwhile, which stays; the new output is " + place);
+  output = place;
+}
 
 }  // namespace loragrad

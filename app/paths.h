@@ -2,6 +2,8 @@
 #include <string>
 #include <vector>
 
+#include "train/output.h"
+
 namespace loragrad {
 
 /// A file or folder that a command reads, by the flag that names it ("model").
@@ -29,5 +31,8 @@ std::string folder_path(const std::string& path);
 
 /// Whether both mean one file, or would, once it is there.
 bool same_path(const std::string& a, const std::string& b);
+
+/// Puts the output in place, and where it could not go to --output any more, warns and says so in `output`.
+void commit_output(OutputFolder& folder, std::string& output);
 
 }  // namespace loragrad

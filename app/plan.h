@@ -6,7 +6,7 @@
 
 #include "app/inputs.h"
 #include "app/lora_flags.h"
-#include "app/training.h"
+#include "app/training_plan.h"
 
 namespace loragrad {
 

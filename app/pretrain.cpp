@@ -9,7 +9,9 @@
 #include "app/interrupt.h"
 #include "app/resume.h"
 #include "app/run_config.h"
-#include "app/training.h"
+#include "app/training_plan.h"
+#include "app/training_report.h"
+#include "app/training_run.h"
 #include "engine/error.h"
 #include "io/atomic.h"
 #include "models/write_model.h"
@@ -125,7 +127,7 @@ int run_pretrain(const Words& words) {
     check_resume(training, *from, record());
     if (std::string why = nothing_left(training, data, output, *from); !why.empty()) {
       output.begin(true);  // a crash at the very end may have left something
-      return report_nothing(training, why, *from, parameters, parameters, memory);
+      return report_nothing(training, why, *from, {parameters, parameters, memory});
     }
   }
   TrainingOutcome outcome = beside_forecast(memory.forecast, [&] {
@@ -148,7 +150,7 @@ int run_pretrain(const Words& words) {
     });
     return outcome;
   });
-  return report_result(training, outcome, parameters, parameters, memory);
+  return report_result(training, outcome, {parameters, parameters, memory});
 }
 
 }  // namespace loragrad

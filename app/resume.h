@@ -2,7 +2,8 @@
 #include <optional>
 
 #include "app/inputs.h"
-#include "app/training.h"
+#include "app/training_data.h"
+#include "app/training_flags.h"
 #include "train/checkpoint.h"
 #include "train/run_folder.h"
 

@@ -7,6 +7,8 @@
 #include "app/profile_text.h"
 #include "app/resume.h"
 #include "app/run_config.h"
+#include "app/training_report.h"
+#include "app/training_run.h"
 #include "io/atomic.h"
 #include "io/hub_cache.h"
 #include "lora/adapter_file.h"
@@ -57,8 +59,9 @@ int run_plan(const Flags& flags, TrainFlags& train, TrainingPlan& plan, RunFolde
     check_resume(train.training, *from, record());
     if (std::string why = nothing_left(train.training, plan.data, output, *from); !why.empty()) {
       output.begin(true);  // a crash at the very end may have left something
-      return report_nothing(train.training, why, *from, plan.trainable, plan.parameters, plan.memory,
-                            best_place(train, output, from->state.result));
+      return report_nothing(
+          train.training, why, *from,
+          {plan.trainable, plan.parameters, plan.memory, best_place(train, output, from->state.result)});
     }
   }
   warn_of_bad_weights(*model);
@@ -94,7 +97,7 @@ int run_plan(const Flags& flags, TrainFlags& train, TrainingPlan& plan, RunFolde
   } else if (train.profile == "memory") {
     profile = memory_profile_json(plan.memory.forecast);
   }
-  return report_result(train.training, outcome, plan.trainable, plan.parameters, plan.memory, best, profile);
+  return report_result(train.training, outcome, {plan.trainable, plan.parameters, plan.memory, best, profile});
 }
 
 }  // namespace
