@@ -7,8 +7,11 @@ void clip_gradients(const std::vector<Tensor>& parameters, double max_norm, Tens
   for (const Tensor& parameter : parameters)
     if (parameter.grad().defined()) matrices.push_back(parameter.grad().matrix());
   Device& device = *norm_and_factor.device();
-  auto* norm = norm_and_factor.mutable_data<double>();
-  device.kernels().l2_norm(device, {.x = matrices, .max_norm = max_norm, .norm = norm, .clip = norm + 1});
+  Tensor norm = norm_and_factor.cols(0, 1), factor = norm_and_factor.cols(1, 1);
+  device.kernels().l2_norm(device, {.x = matrices,
+                                    .max_norm = max_norm,
+                                    .norm = norm.mutable_data<double>(),
+                                    .clip = factor.mutable_data<double>()});
 }
 
 }  // namespace loragrad

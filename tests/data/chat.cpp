@@ -238,7 +238,8 @@ TEST_CASE("published templates: what is supervised lies within what TRL marks") 
     for (const JsonRef& row : each.at("cases").elements()) {
       auto marks = row.find("spans");
       if (!marks || marks->size() == 0) continue;
-      CAPTURE(name);
+      const std::string& family = name;  // as clang 14 wants it for CAPTURE
+      CAPTURE(family);
       CAPTURE(row.json().dump());
       SupervisedText text;
       try {

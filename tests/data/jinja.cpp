@@ -85,7 +85,8 @@ TEST_CASE("published templates give what transformers renders from them") {
   for (const auto& [name, each] : JsonRef(file, "golden.json").members()) {
     jinja::Template source(get(shared("data/chat-templates/" + name + ".jinja")), name);
     for (const JsonRef& chat : each.at("cases").elements()) {
-      CAPTURE(name);
+      const std::string& family = name;  // as clang 14 wants it for CAPTURE
+      CAPTURE(family);
       CAPTURE(chat.json().dump());
       Json::Object names{{"messages", chat.at("messages").json()},
                          {"add_generation_prompt", chat.at("add_generation_prompt").json()},

@@ -44,7 +44,7 @@ std::string one(std::int64_t offset, const std::vector<std::int64_t>& shape, con
 
 std::vector<float> floats(const StoredTensor& tensor) {
   std::vector<float> out(tensor.byte_count / sizeof(float));
-  std::memcpy(out.data(), tensor.bytes, tensor.byte_count);
+  if (!out.empty()) std::memcpy(out.data(), tensor.bytes, tensor.byte_count);
   return out;
 }
 

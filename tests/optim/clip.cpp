@@ -5,6 +5,7 @@
 #include <cmath>
 #include <limits>
 
+#include "ops/meta_device.h"
 #include "tests/device/test_device.h"
 
 using namespace loragrad;
@@ -32,6 +33,15 @@ TEST_CASE("the norm is over all gradients together") {
   CHECK(gradient_norm({with_gradient(3e30f, 4e30f)}) == doctest::Approx(5e30).epsilon(1e-6));
   CHECK(std::isnan(gradient_norm({with_gradient(1, std::numeric_limits<float>::quiet_NaN())})));
   CHECK(std::isinf(gradient_norm({with_gradient(1, std::numeric_limits<float>::infinity())})));
+}
+
+TEST_CASE("an outline has no memory to point into") {
+  DevicePtr device = meta_device(test_device(1));
+  Tensor t = Tensor::empty(device, {1, 2}, DType::f32), found = Tensor::empty(device, {1, 2}, DType::f64);
+  t.set_trainable();
+  t.impl()->grad = Tensor::empty(device, {1, 2}, DType::f32);
+  clip_gradients({t}, 1, found);
+  CHECK(found.data<double>() == nullptr);
 }
 
 TEST_CASE("clipping only ever shrinks, and zero turns it off") {
