@@ -3,8 +3,11 @@
 
     run_all.py BUILD [NAME ...]                  the programs named, or all; the last line is "N passed, N failed"
     run_all.py BUILD --device cuda [NAME ...]    the suites on the GPU; "skipped: ..." and 77 where none may be used
+    run_all.py BUILD --sanitize address|thread [NAME ...]    those of a build with sanitizers, with their options
 """
 import argparse, concurrent.futures, json, os, pathlib, re, subprocess, sys, time
+
+from sanitizers import sanitized
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 DOCTEST = re.compile(r"test cases:\s*(\d+)\s*\|\s*(\d+) passed\s*\|\s*(\d+) failed")
@@ -14,14 +17,14 @@ SKIPPED = re.compile(r"SKIPPED: .*|skipped=\d+|\.\.\. skipped .*")
 
 # The suites that run on a GPU, and what is left out there as it is about the processor, whatever the device.
 SUITES = ["ops", "train", "models", "lora", "engine", "optim", "device"]
-NOT_THERE = {"ops": ["--source-file-exclude=*/arena.cpp,*/gemm*.cpp,*/threads.cpp"]}
+NOT_THERE = {"ops": ["--source-file-exclude=*/arena.cpp,*/gemm*.cpp"]}
 GPU = {"LORAGRAD_TEST_DEVICE": "cuda"}
 NO_GPU = 77  # the exit status of a test that is skipped
 
 # The ops in a machine that is slow, emulated or checked: without cases about the cut of work and about the library, and
 # without the largest.
 SMALL_OPS = ["-tce=" + ",".join([
-    "*number of threads*", "threads that cannot*", "*limit of memory*", "under a limit*",
+    "*number of threads*", "*limit of memory*", "under a limit*",
     "products against f64*", "a row that the library says*", "what one row or column too many*",
     "products of all small shapes*", "products of a few rows*", "logits stay*", "attention is its definition", "head and loss against*"])]
 QUICK = {"LORAGRAD_QUICK_OPS": "1"}
@@ -99,15 +102,23 @@ def run_on_gpu(build, wanted=(), seconds=600):
     return run_all(build, tests, min(len(tests), os.cpu_count() or 1))
 
 
+def introspect(build, what):
+    return json.loads(subprocess.run(["meson", "introspect", f"--{what}", build], check=True, capture_output=True, text=True).stdout)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("build")
     parser.add_argument("names", nargs="*", metavar="NAME")
     parser.add_argument("--device", choices=["cuda"])
+    parser.add_argument("--sanitize", choices=list(sanitized.SUITES))
     args = parser.parse_intermixed_args()
     if args.device: return run_on_gpu(args.build, args.names)
-    found = subprocess.run(["meson", "introspect", "--tests", args.build], check=True, capture_output=True, text=True).stdout
-    tests = named(json.loads(found), args.names)
+    tests = named(introspect(args.build, "tests"), args.names or sanitized.SUITES.get(args.sanitize, []))
+    if args.sanitize:
+        built = next(option["value"] for option in introspect(args.build, "buildoptions") if option["name"] == "b_sanitize")
+        if args.sanitize not in built.split(","): sys.exit(f"error: {args.build}: b_sanitize: expected {args.sanitize}, found {built} (./run test --sanitize {args.sanitize} builds it)")
+        tests = sanitized.with_options(tests, args.sanitize, args.names)
     # The program's tests, which mostly wait for it, take as long as all others together: they run beside them.
     tests.sort(key=lambda t: t["name"] != "cli")
     return run_all(args.build, tests, min(2, os.cpu_count() or 1))

@@ -7,6 +7,9 @@ EMULATED = os.environ.get("LORAGRAD_EMULATED", str(pathlib.Path(BINARY).parents[
 SHARED = pathlib.Path(os.environ.get("LORAGRAD_SHARED", pathlib.Path(__file__).parents[2] / ".." / "shared"))
 PYTHON = os.environ.get("LORAGRAD_PYTHON")
 needs_python = unittest.skipUnless(PYTHON, "SKIPPED: LORAGRAD_PYTHON names no Python with torch, transformers and peft")
+# A sanitizer keeps addresses and memory for itself: what a test says of them is not the program's.
+SANITIZED = "LORAGRAD_SANITIZED" in os.environ
+needs_own_memory = unittest.skipIf(SANITIZED, "SKIPPED: a sanitizer takes addresses and memory of its own")
 CONFIG = {"model_type": "llama", "vocab_size": 260, "hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2,
           "num_attention_heads": 4, "num_key_value_heads": 2, "max_position_embeddings": 96, "tie_word_embeddings": True}
 TEXTS = [f"{who} {did} the {what}." for who in ("Ann", "Zoë", "Kim") for did in ("saw", "lost") for what in ("cat", "hat", "bat")]

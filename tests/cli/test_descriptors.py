@@ -1,7 +1,7 @@
 """Descriptors that are closed, full or left, and signals: what a run does about them."""
 import json, os, pty, signal, subprocess
 
-from support import BINARY, SHARED, CliTest, on_processor
+from support import BINARY, SHARED, CliTest, needs_own_memory, on_processor
 
 STRESS = SHARED / "faults" / "stress"
 
@@ -148,6 +148,7 @@ class Stress(CliTest):
         done = subprocess.run(["bash", str(STRESS / name)], cwd=self.folder, capture_output=True, text=True, timeout=300, env={**os.environ, "LG": BINARY, "SHARED": str(SHARED.resolve())})
         return done.stdout + done.stderr
 
+    @needs_own_memory
     def test_threads(self):
         text = self.script("0-threads-abort.sh")
         self.assertRegex(text, r"\Aerror: threads: expected 400 that can be started, found \d+: Resource temporarily unavailable( \(\d+ MiB left of ulimit -v \d+ MiB\))?\n\Z")

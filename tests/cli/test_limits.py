@@ -1,7 +1,7 @@
 """Limits of the system: file sizes, threads, memory, files that shrink."""
 import json, os, resource, signal, struct, subprocess
 
-from support import BINARY, CONFIG, CliTest, on_processor, run, write_rows
+from support import BINARY, CONFIG, CliTest, needs_own_memory, on_processor, run, write_rows
 
 
 class Limits(CliTest):
@@ -50,6 +50,7 @@ class Limits(CliTest):
             done = subprocess.run(self.train(), stdout=log, stderr=subprocess.PIPE, text=True, preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (8000, 8000)))
         self.assertEqual(0, done.returncode, done.stderr)
 
+    @needs_own_memory
     def test_threads_that_cannot_be_started(self):
         for words in (self.train("--threads", 4000), [BINARY, *on_processor(["eval", "--model", self.model, "--data", self.data, "--threads", 4000])]):
             done = self.limited(resource.RLIMIT_AS, 3 << 30, list(map(str, words)))

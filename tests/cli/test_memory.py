@@ -1,11 +1,12 @@
 """Peaks of resident memory: what is written tensor by tensor is in memory tensor by tensor."""
 import json, os, subprocess
 
-from support import BINARY, CONFIG, CliTest, on_processor, write_rows
+from support import BINARY, CONFIG, CliTest, needs_own_memory, on_processor, write_rows
 
 MIB = 1 << 20
 
 
+@needs_own_memory
 class Memory(CliTest):
     def peak(self, *words):
         """Of a command that succeeds."""

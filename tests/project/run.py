@@ -26,6 +26,13 @@ class Run(unittest.TestCase):
                 self.assertEqual((2, ""), (done.returncode, done.stdout))
                 self.assertRegex(done.stderr, r"^error: fresh: expected a suite such as trixie, found \".*\"\n$")
 
+    def test_sanitizers_are_those_of_memory_or_of_threads(self):
+        for words in ([], ["memory"], [""]):
+            with self.subTest(words):
+                done = run("test", "--sanitize", *words)
+                self.assertEqual((2, ""), (done.returncode, done.stdout))
+                self.assertRegex(done.stderr, r"^error: --sanitize: expected address or thread, found \".*\"\n$")
+
     def test_packages_come_from_where_the_machine_has_them(self):
         for file in ("run", "tests/project/fresh_root.sh"): self.assertNotIn("://", (ROOT / file).read_text())
 

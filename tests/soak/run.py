@@ -1,34 +1,50 @@
 #!/usr/bin/env python3
 """What ./run test tries a few times, tried to the end: kills at random moments, a crash of the disk before each of its calls,
-and each of these calls failing in each way. Ends with what was survived.
+each of these calls failing in each way, broken files for every reader, and the tests once more with sanitizers. Ends with
+what was survived.
 
-    run.py BUILD [--kills 100]
+    run.py BUILD [--kills 100] [--fuzz SECONDS] [PART ...]      all parts, or those named: kills crashes faults fuzz address thread
 """
 import argparse, os, pathlib, re, subprocess, sys, time
 
-ROOT = pathlib.Path(__file__).parents[2]
-SUITES = (("kills", "test_killed_at_random_moments"), ("crashes", "test_the_power_goes_at_any_call"), ("faults", "test_a_call_fails"))
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+DISK = {"kills": "test_killed_at_random_moments", "crashes": "test_the_power_goes_at_any_call", "faults": "test_a_call_fails"}
+
+
+def parts(build, kills, seconds):
+    """{name: (command, environment, what its figures look like)}"""
+    shim = {"LORAGRAD_SOAK": str(kills), "LORAGRAD_DISK_SHIM": str(build / "tests/cli/libdisk_shim.so")}
+    own = {"LORAGRAD_BUILD": None}  # they build elsewhere
+    tests = lambda kind: ([ROOT / "run", "test", "--sanitize", kind], own, r"^(\d+ passed, \d+ failed)$")
+    return {**{name: ([sys.executable, ROOT / "tests/cli/run.py", build / "app/loragrad", "-k", test], shim, rf"{name}: ([^\n]*)")
+               for name, test in DISK.items()},
+            "fuzz": ([ROOT / "run", "fuzz", str(seconds)], own, r"^([\d,]+ inputs, \d+ findings)$"),
+            "address": tests("address"), "thread": tests("thread")}
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("build")
+    parser.add_argument("parts", nargs="*", metavar="PART")
     parser.add_argument("--kills", type=int, default=100)
-    args = parser.parse_args()
-    build = pathlib.Path(args.build).resolve()
-    env = {**os.environ, "LORAGRAD_SOAK": str(args.kills), "LORAGRAD_DISK_SHIM": str(build / "tests/cli/libdisk_shim.so")}
+    parser.add_argument("--fuzz", type=int, default=600, metavar="SECONDS")
+    args = parser.parse_intermixed_args()
+    known = parts(pathlib.Path(args.build).resolve(), args.kills, args.fuzz)
+    if unknown := set(args.parts) - set(known): sys.exit(f"no such part: {', '.join(sorted(unknown))}; there are: {', '.join(known)}")
     figures, failed = [], 0
-    for name, test in SUITES:
+    for name in args.parts or known:
+        command, env, pattern = known[name]
         started = time.monotonic()
-        done = subprocess.run([sys.executable, ROOT / "tests/cli/run.py", build / "app/loragrad", "-k", test], env=env, capture_output=True, text=True)
+        env = {key: value for key, value in {**os.environ, **env}.items() if value is not None}
+        done = subprocess.run(command, env=env, capture_output=True, text=True)
         text = done.stdout + done.stderr
-        found = re.search(rf"^.*?({name}: [^\n]*)", text, re.MULTILINE)
-        figures.append(f"{found[1] if found else f'{name}: none'} ({time.monotonic() - started:.0f} s)")
+        found = re.search(pattern, text, re.MULTILINE)
+        figures.append(f"{name}: {found[1] if found else 'none'} ({time.monotonic() - started:.0f} s)")
         print(figures[-1], flush=True)
-        if done.returncode != 0 or not found or "skipped" in text:
+        if done.returncode != 0 or not found or name in DISK and "skipped" in text:
             failed += 1
             print(text, flush=True)
-    print(f"soak: {len(SUITES) - failed} passed, {failed} failed; " + "; ".join(figures))
+    print(f"soak: {len(figures) - failed} passed, {failed} failed; " + "; ".join(figures))
     return 1 if failed else 0
 
 

@@ -3,6 +3,7 @@
 #include <chrono>
 
 #include "ops/timed_device.h"
+#include "tests/sanitizers/sanitizers.h"
 #include "tests/train/support.h"
 #include "train/process_memory.h"
 
@@ -230,6 +231,10 @@ TEST_CASE("a device that is timed is forecast with its own threads") {
 }
 
 TEST_CASE("a forecast of a model of real size is quick") {
+  if (is_sanitized) {
+    MESSAGE("SKIPPED: nothing is quick with a sanitizer");
+    return;
+  }
   TinyModel folder;
   put(folder / "config.json", R"({"model_type": "opt", "vocab_size": 8000, "hidden_size": 768, "ffn_dim": 3072,
     "num_hidden_layers": 12, "num_attention_heads": 12, "max_position_embeddings": 2048})");
