@@ -1,43 +1,46 @@
 #include "engine/memory_limit.h"
 
+#include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <fstream>
+#include <cstdlib>
 
 #include "engine/error.h"
 
 namespace loragrad {
 namespace {
 
-struct Used {
-  std::size_t addresses = 0, data = 0;
-};
-
-Used used() {
-  std::ifstream statm("/proc/self/statm");
-  std::size_t size = 0, resident = 0, shared = 0, text = 0, library = 0, data = 0;
-  statm >> size >> resident >> shared >> text >> library >> data;
-  auto page = static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
-  return {size * page, data * page};
-}
-
 std::string mebibytes(std::size_t bytes) { return std::to_string(bytes >> 20) + " MiB"; }
 
 }  // namespace
 
+MemoryUsed memory_used() noexcept {
+  char text[256];
+  int file = ::open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
+  ssize_t size = file < 0 ? 0 : ::read(file, text, sizeof text - 1);
+  if (file >= 0) ::close(file);
+  text[std::max<ssize_t>(size, 0)] = '\0';
+  std::size_t bytes[6] = {};  // all, resident, shared, of code, 0, of data
+  char* at = text;
+  for (std::size_t& field : bytes)
+    field = std::strtoull(at, &at, 10) * static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
+  return {bytes[0], bytes[1], bytes[5]};
+}
+
 std::optional<MemoryLimit> memory_limit() {
   std::optional<MemoryLimit> least;
-  auto consider = [&](auto resource, const char* name, std::size_t Used::*taken) {
+  MemoryUsed used = memory_used();
+  auto consider = [&](auto resource, const char* name, std::size_t taken) {
     rlimit limit{};
     if (::getrlimit(resource, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY) return;
-    std::size_t bytes = limit.rlim_cur, left = bytes - std::min(bytes, used().*taken);
+    std::size_t bytes = limit.rlim_cur, left = bytes - std::min(bytes, taken);
     if (!least || left < least->left) least = {name, bytes, left};
   };
-  consider(RLIMIT_AS, "ulimit -v", &Used::addresses);
-  consider(RLIMIT_DATA, "ulimit -d", &Used::data);
+  consider(RLIMIT_AS, "ulimit -v", used.addresses);
+  consider(RLIMIT_DATA, "ulimit -d", used.data);
   return least;
 }
 

@@ -6,6 +6,13 @@
 
 namespace loragrad {
 
+/// Bytes that the process has mapped: all, those in memory, and those that it writes to. Zeros where /proc cannot be read.
+/// Takes no memory, which may be what is short.
+struct MemoryUsed {
+  std::size_t addresses, resident, data;
+};
+MemoryUsed memory_used() noexcept;
+
 /// A limit that the process has on the memory it may map (setrlimit): one on all addresses, or one on those that it
 /// writes to. Whoever started it set it, and what would go beyond is refused by the system.
 struct MemoryLimit {

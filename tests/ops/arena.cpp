@@ -6,7 +6,6 @@
 #include <unistd.h>
 
 #include <cstring>
-#include <fstream>
 #include <string>
 
 #include "engine/error.h"
@@ -19,18 +18,11 @@ namespace {
 
 constexpr std::size_t mebi = std::size_t{1} << 20;
 
-std::size_t taken(int field) {
-  std::ifstream statm("/proc/self/statm");
-  std::size_t pages = 0;
-  for (int i = 0; i <= field; ++i) statm >> pages;
-  return pages * static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
-}
-
 /// work() in a process that may take so many bytes more; the line where it fails, 0 where it does not.
 int within(std::size_t more, int (*work)()) {
   pid_t child = ::fork();
   if (child == 0) {
-    rlim_t limit = taken(0) + more;
+    rlim_t limit = memory_used().addresses + more;
     rlimit both{.rlim_cur = limit, .rlim_max = limit};
     ::setrlimit(RLIMIT_AS, &both);
     ::_exit(work());
@@ -63,7 +55,7 @@ TEST_CASE("a limit of memory, and what is left of it") {
           EXPECT(limit->left > 90 * mebi && limit->left <= 100 * mebi);
           EXPECT(limit_text().ends_with(" MiB left of ulimit -v " + std::to_string(limit->bytes >> 20) + " MiB)"));
           EXPECT(has_room(90 * mebi) && !has_room(101 * mebi));
-          rlimit data{.rlim_cur = taken(5) + 50 * mebi, .rlim_max = RLIM_INFINITY};
+          rlimit data{.rlim_cur = memory_used().data + 50 * mebi, .rlim_max = RLIM_INFINITY};
           ::setrlimit(RLIMIT_DATA, &data);
           limit = memory_limit();
           EXPECT(limit && std::string(limit->name) == "ulimit -d");
