@@ -123,8 +123,8 @@ class Advice {
     bool high = flags_.lora.full ? lr >= usual * far : lr > usual * far;
     if (lr == 0 || (lr > usual / far && !high)) return;
     found_.push_back(
-        fmt::format("--lr {} is {} what {} wants on most models, some {}: try that first{}", lr,
-                    lr < usual ? "ten times or more below" : "ten times or more above", of, usual,
+        fmt::format("--lr {} is ten times or more {} what {} wants on most models, some {}: try that first{}", lr,
+                    lr < usual ? "below" : "above", of, usual,
                     !flags_.lora.full && lr < usual ? " (rates of full fine-tuning are ten times lower)" : ""));
   }
 

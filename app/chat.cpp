@@ -41,14 +41,15 @@ void show_answer(ChatSession& session, const std::string& line) {
 
 /// False for /quit. What is wrong with a line, or with the files that it names, is said, and the conversation is as it was.
 bool take(ChatSession& session, const std::string& line) {
+  bool is_command = line.starts_with('/');
   std::string shown;
   try {
-    if (!line.starts_with('/')) return show_answer(session, line), true;
-    if (!session.command(line, [&](const std::string& text) { shown += text; })) return false;
-  } catch (const IoError& error) {
-    if (!line.starts_with('/')) throw;  // of the output
-    note("error: " + line_text(error.what()));
+    if (!is_command)
+      show_answer(session, line);
+    else if (!session.command(line, [&](const std::string& text) { shown += text; }))
+      return false;
   } catch (const Error& error) {
+    if (!is_command && error.kind() == ErrorKind::io) throw;  // the output's
     note("error: " + line_text(error.what()));
   }
   show_at_once(shown);

@@ -72,7 +72,6 @@ void ChatSession::answer(const std::string& text, const Show& show) {
     return interrupted_by() == 0;
   });
   give(stream.finish());
-  forget_interrupt();
   conversation_ = std::move(asked);
   conversation_.messages.push_back(message("assistant", said));
 }

@@ -37,7 +37,7 @@ std::string best_place(const TrainFlags& train, const RunFolder& output, const T
 void write_best_card(CardFacts facts, const Adapter* adapter, const RunFolder& output) {
   facts.which = CardFacts::Which::best;
   try {
-    write_file(output.file("best/README.md"), model_card(facts, adapter));
+    write_file(output.file(best_folder) + "/README.md", model_card(facts, adapter));
   } catch (const std::exception& error) {
     warn(std::string(error.what()) + "; the best adapter has no card");
   }
@@ -113,13 +113,15 @@ int run_train(const Words& words) {
   catch_interrupts();
   // What can be checked is checked, and the forecast made, before a weight is touched.
   TimeProfile times;
-  auto timed = [&times](const DevicePtr& device) {
-    return timed_device(device, [&times](const KernelCall& call) { times.kernel_called(call); });
-  };
   bool is_timed = train.profile == "time";
+  std::function<DevicePtr(const DevicePtr&)> timed;
+  if (is_timed)
+    timed = [&times](const DevicePtr& device) {
+      return timed_device(device, [&times](const KernelCall& call) { times.kernel_called(call); });
+    };
   RunFolder output(train.training.output, train.training.overwrite, train.training.save.resume);
   std::optional<Checkpoint> from = find_checkpoint(train.training, output);
-  TrainingPlan plan = is_timed ? plan_training(train, from.has_value(), timed) : plan_training(train, from.has_value());
+  TrainingPlan plan = plan_training(train, from.has_value(), timed);
   return beside_forecast(plan.memory.forecast, [&] {
     return run_plan(flags, train, plan, output, from ? &*from : nullptr, is_timed ? &times : nullptr);
   });

@@ -39,7 +39,7 @@ ROWS = [
     Row("opt-bf16", "OPT-125M bf16", OPT_BF16, 2.0, 0.28),
     Row("smollm2-f32", "SmolLM2-135M f32", SMOLLM2_F32, 3.0, 0.35),
     Row("smollm2-bf16", "SmolLM2-135M bf16", SMOLLM2_BF16, 2.0, 0.30),
-    Row("gemma3-f32", "Gemma 3 270M f32", GEMMA3_F32, 5.0, 0.30),
+    Row("gemma3-f32", "Gemma 3 270M f32", GEMMA3_F32, 5.0, 0.28),
     Row("gemma3-bf16", "Gemma 3 270M bf16", GEMMA3_BF16, 2.0, 0.21),
     Row("tinyllama-bf16", "TinyLlama-1.1B bf16", TINYLLAMA_BF16, 2.0, 0.65, batch=2),
     Row("opt-all-linear", "OPT-125M f32, all-linear", OPT_F32, 3.0, 0.28, targets="all-linear"),

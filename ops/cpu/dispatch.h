@@ -96,16 +96,27 @@ void store(const Block<C>& values, double beta, const Matrix& m, std::int64_t ro
   store(values.data(), beta, m, row, col, n);
 }
 
+/// Calls f(column, n) for the blocks of one row.
+template <class F>
+void for_row_blocks(std::int64_t cols, F f) {
+  for (std::int64_t col = 0; col < cols; col += block_size) f(col, std::min(block_size, cols - col));
+}
+
 /// to = from + beta to, on the calling thread.
 template <class C>
 void copy_here(const ConstMatrix& from, double beta, const Matrix& to) {
   Block<C> values;
   for (std::int64_t row = 0; row < from.rows; ++row)
-    for (std::int64_t col = 0; col < from.cols; col += block_size) {
-      std::int64_t n = std::min(block_size, from.cols - col);
+    for_row_blocks(from.cols, [&](std::int64_t col, std::int64_t n) {
       load(from, row, col, n, values);
       store(values, beta, to, row, col, n);
-    }
+    });
+}
+
+/// Under a soft cap: cap tanh(values / cap).
+template <class C>
+void cap_softly(Block<C>& values, C cap) {
+  values = (values * (1 / cap)).tanh() * cap;
 }
 
 /// Calls f(first, last) for tiles of rows, in parallel; a tile has about 32,768 elements.

@@ -58,7 +58,7 @@ void soft_cap(Device& device, const SoftCapArgs& args, void*) {
     for_blocks(device, y.rows, y.cols, [&](std::int64_t row, std::int64_t col, std::int64_t n) {
       Block<C> values;
       load(y, row, col, n, values);
-      values = (values * (1 / cap)).tanh() * cap;
+      cap_softly(values, cap);
       store(values, 0, y, row, col, n);
     });
   });

@@ -16,6 +16,7 @@ inline DType operand_type(const HeadLossArgs& args) {
 /// times parts of the vocabulary, for threads to share; and a part in panels, one after the other.
 class HeadCut {
  public:
+  static constexpr std::int64_t most_parts = 16;
   explicit HeadCut(const HeadLossArgs& args) {
     auto size = [](DType type) { return static_cast<Index>(size_of(type)); };
     DType type = operand_type(args);
@@ -40,7 +41,8 @@ class HeadCut {
   using Index = std::int64_t;
   // The logits of a strip for a panel stay in a thread's cache; in lower strips the products mostly wait for the head
   // (docs/design/007).
-  static constexpr Index panel_width = 512, lowest_strip = 128, tallest_strip = 256, enough_items = 16;
+  static constexpr Index panel_width = 512, lowest_strip = 128, tallest_strip = 256,
+                         enough_items = most_parts;  // strips times parts
   static constexpr Index bytes_of_sums = 44 << 20, bytes_of_weights = 54 << 20;
   Index sums_, tallest_, group_;  // tokens; of sums, times parts
 };

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <numeric>
 
@@ -96,7 +97,7 @@ class Group {
       multiply_here(logits(strip, slot.z, head), slot.scratch.rest());
       Matrix weights = wanted(args_.dhead) ? row_range(kept(p), first, rows) : slot.weights;
       for (Index r = 0; r < rows; ++r) {
-        C factor = weigh(p, first + r, row_range(slot.z, r, 1), row_range(weights, r, 1), softmax[r]);
+        C factor = weigh(p, first + r, slot.z, weights, r, softmax[r]);
         if (factor != 1 && wanted(args_.dx) && p > begin) Map<C>(row_of(sums, r), sums.cols) *= factor;
       }
       if (wanted(args_.dhead))
@@ -108,14 +109,14 @@ class Group {
 
   static C* row_of(const Matrix& m, Index row) { return static_cast<C*>(row_range(m, row, 1).data); }
 
-  /// A token's logits for a panel to weights, into its softmax, and what its sums so far are to be multiplied by.
-  C weigh(Index p, Index token, const Matrix& z, const Matrix& weights, RunningSoftmax<C>& softmax) const {
+  /// A token's logits for a panel, a row of z, to weights, into its softmax, and what its sums so far are to be multiplied by.
+  C weigh(Index p, Index token, const Matrix& z, const Matrix& weights, Index row, RunningSoftmax<C>& softmax) const {
     C soft_cap = static_cast<C>(args_.soft_cap);
     Index target = args_.ids[begin_ + token] - panels_.begin(p);
-    if (soft_cap > 0) cap_row(z, 0, soft_cap);
-    if (target >= 0 && target < z.cols) load(z, 0, target, 1, target_ + token);
-    C factor = softmax.raise(largest_of_row<C>(z, 0));
-    softmax.others += weigh_row(z, 0, softmax.shift, target, soft_cap, weights);
+    if (soft_cap > 0) cap_row(z, row, soft_cap);
+    if (target >= 0 && target < z.cols) load(z, row, target, 1, target_ + token);
+    C factor = softmax.raise(largest_of_row<C>(z, row));
+    softmax.others += weigh_row(z, row, softmax.shift, target, soft_cap, weights);
     return factor;
   }
 
@@ -123,9 +124,11 @@ class Group {
   void join(Index t) const {
     RunningSoftmax<C> all;
     for (Index p = 0; p < parts_; ++p) all.raise(softmax_[p * count_ + t].shift);
+    std::array<C, HeadCut::most_parts> scales;
     for (Index p = 0; p < parts_; ++p) {
       const RunningSoftmax<C>& part = softmax_[p * count_ + t];
-      all.others += part.others * static_cast<double>(std::exp(part.shift - all.shift));
+      scales[static_cast<std::size_t>(p)] = std::exp(part.shift - all.shift);
+      all.others += part.others * static_cast<double>(scales[static_cast<std::size_t>(p)]);
     }
     double z = static_cast<double>(target_[t]), shift = static_cast<double>(all.shift),
            total = all.others + std::exp(z - shift);
@@ -133,23 +136,23 @@ class Group {
     double slope = args_.soft_cap > 0 ? 1 - (z / args_.soft_cap) * (z / args_.soft_cap) : 1;
     double factor = 1 / (total * args_.denominator);
     gradient_[t] = {all.shift, static_cast<C>(factor), static_cast<C>(-all.others * slope * factor)};
-    if (wanted(args_.dx)) write_dx(t);
+    if (wanted(args_.dx)) write_dx(t, scales.data());
   }
 
-  void write_dx(Index t) const {
+  /// `scales` are what the sums of each part are to be multiplied by, for one shift of all.
+  void write_dx(Index t, const C* scales) const {
     const LogitGradient<C>& gradient = gradient_[t];
     Block<C> sum, values;
-    for (Index col = 0; col < x_.cols; col += block_size) {
-      Index n = std::min(block_size, x_.cols - col);
+    for_row_blocks(x_.cols, [&](Index col, Index n) {
       sum.setZero();
       for (Index p = 0; p < parts_; ++p) {
         load(sums_, p * count_ + t, col, n, values);
-        sum += values * (std::exp(softmax_[p * count_ + t].shift - gradient.shift) * gradient.factor);
+        sum += values * (scales[p] * gradient.factor);
       }
       load(args_.head, args_.ids[begin_ + t], col, n, values);
       sum += values * gradient.target;
       store(sum, 0, args_.dx, args_.tokens[begin_ + t], col, n);
-    }
+    });
   }
 
   /// Weights of a panel to dz, in their place, and dhead += dzᵀ x.
@@ -159,13 +162,12 @@ class Group {
       C factor = std::exp(kept_shifts_[p * count_ + t] - gradient_[t].shift) * gradient_[t].factor;
       Index target = args_.ids[begin_ + t] - panels_.begin(p);
       Block<C> values;
-      for (Index col = 0; col < dz.cols; col += block_size) {
-        Index n = std::min(block_size, dz.cols - col);
+      for_row_blocks(dz.cols, [&](Index col, Index n) {
         load(dz, t, col, n, values);
         values *= factor;
         if (target >= col && target < col + n) values[target - col] = gradient_[t].target;
         store(values, 0, dz, t, col, n);
-      }
+      });
     }
     Scratch scratch(memory);
     GemmArgs g = head_gradient(p, scratch);

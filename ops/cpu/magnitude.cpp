@@ -21,10 +21,10 @@ void add_squares(const WeightView& w, bool in_out, std::int64_t first, std::int6
   }
   for (std::int64_t j = 0; j < n; ++j) {
     Block<double> values, sum = Block<double>::Zero();
-    for (std::int64_t col = 0; col < w.cols; col += block_size) {
-      load(w, first + j, col, std::min(block_size, w.cols - col), values);
+    for_row_blocks(w.cols, [&](std::int64_t col, std::int64_t count) {
+      load(w, first + j, col, count, values);
       sum += values * values;
-    }
+    });
     squares[j] += ordered_sum<double>(block_size, [&](std::int64_t i) { return sum[i]; });
   }
 }

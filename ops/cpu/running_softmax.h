@@ -24,26 +24,24 @@ struct RunningSoftmax {
   }
 };
 
-/// z becomes soft_cap tanh(z / soft_cap).
+/// z becomes what it is under a soft cap.
 template <class C>
 void cap_row(const Matrix& z, std::int64_t row, C soft_cap) {
   Block<C> values;
-  for (std::int64_t col = 0; col < z.cols; col += block_size) {
-    std::int64_t n = std::min(block_size, z.cols - col);
+  for_row_blocks(z.cols, [&](std::int64_t col, std::int64_t n) {
     load(z, row, col, n, values);
-    values = (values * (1 / soft_cap)).tanh() * soft_cap;
+    cap_softly(values, soft_cap);
     store(values, 0, z, row, col, n);
-  }
+  });
 }
 
 template <class C>
 C largest_of_row(const ConstMatrix& z, std::int64_t row) {
   Block<C> values, best = Block<C>::Constant(std::numeric_limits<C>::lowest());
-  for (std::int64_t col = 0; col < z.cols; col += block_size) {
-    std::int64_t n = std::min(block_size, z.cols - col);
+  for_row_blocks(z.cols, [&](std::int64_t col, std::int64_t n) {
     load(z, row, col, n, values.data());
     for (std::int64_t i = 0; i < n; ++i) best[i] = values[i] > best[i] ? values[i] : best[i];
-  }
+  });
   return best.maxCoeff();
 }
 
@@ -54,8 +52,7 @@ double weigh_row(const ConstMatrix& z, std::int64_t row, C shift, std::int64_t t
   constexpr std::int64_t lanes = 16;
   Eigen::Array<double, lanes, 1> sum = Eigen::Array<double, lanes, 1>::Zero();
   Block<C> values, weights;
-  for (std::int64_t col = 0; col < z.cols; col += block_size) {
-    std::int64_t n = std::min(block_size, z.cols - col);
+  for_row_blocks(z.cols, [&](std::int64_t col, std::int64_t n) {
     load(z, row, col, n, values);
     weights = (values - shift).exp();
     if (n < block_size) weights.tail(block_size - n).setZero();
@@ -64,7 +61,7 @@ double weigh_row(const ConstMatrix& z, std::int64_t row, C shift, std::int64_t t
       sum += weights.template segment<lanes>(i).template cast<double>();
     if (soft_cap > 0) weights *= C(1) - (values * (1 / soft_cap)).square();
     store(weights, 0, to, row, col, n);
-  }
+  });
   return ordered_sum<double>(lanes, [&](std::int64_t i) { return sum[i]; });
 }
 

@@ -168,47 +168,48 @@ TEST_CASE("head and loss are the same bits for any number of threads") {
   }
 }
 
+namespace {
+
+/// One token whose target is word 0, divided by 1.
+Outcome of_one_token(const Tensor& x, const Tensor& head, bool with_dx) {
+  const DevicePtr& device = x.device();
+  Tensor zero = Setting{device, DType::f32, 1}.integers({1, 1}, {0}), sum = Tensor::zeros(device, {1, 1}, DType::f64),
+         loss = Tensor::empty(device, {1, 1}, DType::f32), dx = Tensor::empty(device, x.shape(), x.dtype());
+  HeadLossArgs args{.x = x.matrix(),
+                    .head = head.matrix(),
+                    .tokens = zero.data<std::int32_t>(),
+                    .ids = zero.data<std::int32_t>(),
+                    .count = 1,
+                    .sum = sum.mutable_data<double>(),
+                    .loss = loss.mutable_matrix(),
+                    .dx = {},
+                    .dhead = {}};
+  if (with_dx) args.dx = dx.mutable_matrix();
+  device->kernels().head_loss(*device, args);
+  return {sum.item(), loss.item(), with_dx ? read_values(dx) : std::vector<double>(), {}};
+}
+
+}  // namespace
+
 // In bf16 as well: 1 minus a probability near 1 would have no digit left.
 TEST_CASE("a token that is nearly certain has a gradient as exact as any") {
   for (DType dtype : {DType::f32, DType::bf16}) {
     DevicePtr device = test_device(1);
-    // Logits 0 and 12 for every other row: the target's probability is 1 - 6.1e-6.
-    Tensor x = make_tensor(device, {1, 2}, dtype, {3, 0}), head = make_tensor(device, {2, 2}, dtype, {4, 0.5, 0, 1});
-    Setting s{device, DType::f32, 1};
-    Tensor zero = s.integers({1, 1}, {0}), sum = Tensor::empty(device, {1, 1}, DType::f64),
-           loss = Tensor::empty(device, {1, 1}, DType::f32), dx = Tensor::empty(device, {1, 2}, dtype);
-    device->kernels().head_loss(*device, {.x = x.matrix(),
-                                          .head = head.matrix(),
-                                          .tokens = zero.data<std::int32_t>(),
-                                          .ids = zero.data<std::int32_t>(),
-                                          .count = 1,
-                                          .sum = sum.mutable_data<double>(),
-                                          .loss = loss.mutable_matrix(),
-                                          .dx = dx.mutable_matrix(),
-                                          .dhead = {}});
+    // Logits of 12 and 0: the target's probability is 1 - 6.1e-6.
+    Outcome found = of_one_token(make_tensor(device, {1, 2}, dtype, {3, 0}),
+                                 make_tensor(device, {2, 2}, dtype, {4, 0.5, 0, 1}), true);
     double q = 1 / (1 + std::exp(12.0));
     double tolerance = dtype == DType::f32 ? 1e-5 : 1e-2;  // of the values, which are small
-    CHECK(std::abs(sum.item() / std::log1p(std::exp(-12.0)) - 1) < 1e-5);
-    CHECK(std::abs(read_values(dx)[0] / (-4 * q) - 1) < tolerance);
-    CHECK(std::abs(read_values(dx)[1] / (0.5 * q) - 1) < tolerance);
+    CHECK(std::abs(found.sum / std::log1p(std::exp(-12.0)) - 1) < 1e-5);
+    CHECK(std::abs(found.dx[0] / (-4 * q) - 1) < tolerance);
+    CHECK(std::abs(found.dx[1] / (0.5 * q) - 1) < tolerance);
   }
 }
 
 TEST_CASE("a NaN in x is a NaN in the loss") {
   DevicePtr device = test_device(1);
-  Tensor sum = Tensor::zeros(device, {1, 1}, DType::f64), zero = Setting{device, DType::f32, 1}.integers({1, 1}, {0});
-  Tensor x = make_tensor(device, {1, 2}, DType::f32, {1, std::numeric_limits<double>::quiet_NaN()});
-  Tensor head = make_tensor(device, {3, 2}, DType::f32, {1, 2, 3, 4, 5, 6});
-  Tensor loss = Tensor::empty(device, {1, 1}, DType::f32);
-  device->kernels().head_loss(*device, {.x = x.matrix(),
-                                        .head = head.matrix(),
-                                        .tokens = zero.data<std::int32_t>(),
-                                        .ids = zero.data<std::int32_t>(),
-                                        .count = 1,
-                                        .sum = sum.mutable_data<double>(),
-                                        .loss = loss.mutable_matrix(),
-                                        .dx = {},
-                                        .dhead = {}});
-  CHECK(std::isnan(sum.item()));
-  CHECK(std::isnan(loss.item()));
+  Outcome found = of_one_token(make_tensor(device, {1, 2}, DType::f32, {1, std::numeric_limits<double>::quiet_NaN()}),
+                               make_tensor(device, {3, 2}, DType::f32, {1, 2, 3, 4, 5, 6}), false);
+  CHECK(std::isnan(found.sum));
+  CHECK(std::isnan(found.loss));
 }
