@@ -11,63 +11,17 @@
 #include "engine/error.h"
 #include "lora/adapter_file.h"
 #include "models/generate.h"
-#include "tests/device/bf16_device.h"
-#include "tests/device/test_device.h"
-#include "tests/models/full_adapter.h"
-#include "tests/models/golden_case.h"
+#include "tests/models/decoding.h"
 
 using namespace loragrad;
 using namespace loragrad::test;
 
 namespace {
 
-using Ids = std::vector<std::int32_t>;
-
 const std::vector<std::string> names = {"", "a", "b", "a", "", "b", "b", "a"};
 
-Ids ids_of(std::size_t row, std::int64_t count, std::int64_t vocab) {
-  Random random(3, row);
-  Ids ids;
-  for (std::int64_t i = 0; i < count; ++i)
-    ids.push_back(static_cast<std::int32_t>(random.below(static_cast<std::uint64_t>(vocab))));
-  return ids;
-}
 Ids prompt_of(std::size_t row, const CausalLm& model) {
   return ids_of(row, 1 + static_cast<std::int64_t>(row * 5 % 13), model.config().vocab_size);
-}
-
-struct Loaded {
-  Loaded(const std::string& folder, Precision precision)
-      : model(load_model(folder + "/model", bf16_device(test_device(2)), {.precision = precision})),
-        adapters(model->activate({{full_adapter(*model, 0, 1), 1, "a"}, {full_adapter(*model, 0, 2), -0.5, "b"}})) {}
-  /// Bits do not depend on a row's company.
-  bool exact() const { return model->device()->name() != "cuda"; }
-  std::unique_ptr<CausalLm> model;
-  ActiveAdapters adapters;
-};
-
-/// Logits of the last token of rows that go through the model together.
-std::vector<std::vector<float>> logits_of(const Loaded& loaded, KeyValueCache& cache, const std::vector<BatchRow>& rows,
-                                          const std::vector<std::string>& adapters, bool decoding) {
-  const CausalLm& model = *loaded.model;
-  Batch batch = make_batch(model.device(), rows, model.config().vocab_size, 0, &cache);
-  Tensor hidden = model.hidden({.batch = batch,
-                                .adapters = loaded.adapters.for_rows(adapters),
-                                .record = false,
-                                .rows_alone = decoding,
-                                .cache = &cache});
-  auto count = static_cast<std::int64_t>(rows.size());
-  Tensor logits = model.logits(hidden.rows(hidden.rows() - count, count), true);
-  std::vector<std::vector<float>> all;
-  for (std::int64_t i = 0; i < count; ++i) all.push_back(logits.rows(i, 1).values<float>());
-  return all;
-}
-
-double distance(const std::vector<float>& a, const std::vector<float>& b) {
-  double worst = 0;
-  for (std::size_t i = 0; i < a.size(); ++i)
-    if (double d = std::abs(double{a[i]} - double{b[i]}); !(d <= worst)) worst = d;
-  return worst;
 }
 
 /// All rows' tokens.
@@ -78,12 +32,11 @@ std::map<std::int64_t, Ids> run(BatchDecoder& decoder) {
   return found;
 }
 
-const std::string llama = "tests/models/golden/llama";
-
-/// All models; on a GPU, which promises rounding alone and is slow in emulation, two.
-std::vector<std::string> folders() {
-  if (test_device(1)->name() != "cuda") return golden_folders();
-  return {"tests/models/golden/gpt2", llama};
+double distance(const std::vector<float>& a, const std::vector<float>& b) {
+  double worst = 0;
+  for (std::size_t i = 0; i < a.size(); ++i)
+    if (double d = std::abs(double{a[i]} - double{b[i]}); !(d <= worst)) worst = d;
+  return worst;
 }
 
 }  // namespace
@@ -186,132 +139,6 @@ TEST_CASE("a row that outgrows its rotation has transformers' text, whatever is 
   std::map<std::int64_t, Ids> together = run(decoder);
   for (std::size_t row = 0; row < texts.size(); ++row)
     CHECK(together[static_cast<std::int64_t>(row)] == texts[row].second);
-}
-
-namespace {
-
-/// What a conversation's turns are to the decoder: what was said before, and some more.
-struct Talk {
-  explicit Talk(const CausalLm& of) : model(of) {}
-  Ids turn(std::size_t number, std::int64_t more) {
-    Ids added = ids_of(70 + number, more, model.config().vocab_size);
-    said.insert(said.end(), added.begin(), added.end());
-    return said;
-  }
-  void answer(const Ids& tokens) { said.insert(said.end(), tokens.begin(), tokens.end()); }
-  const CausalLm& model;
-  Ids said;
-};
-
-/// A row's tokens are its likeliest ones, but for rounding, by a pass over all that is before each.
-void check_likeliest(const Loaded& loaded, const Ids& prompt, const Ids& tokens, const std::string& adapter) {
-  double tolerance = loaded.exact() ? 1e-5 : 1e-3;
-  Ids ids = prompt;
-  for (std::int32_t token : tokens) {
-    KeyValueCache cache = loaded.model->make_cache(static_cast<std::int64_t>(ids.size()));
-    std::vector<float> z = logits_of(loaded, cache, {{.ids = ids, .labels = {}, .place = 0}}, {adapter}, false)[0];
-    CHECK(z[static_cast<std::size_t>(token)] >= *std::max_element(z.begin(), z.end()) - tolerance);
-    ids.push_back(token);
-  }
-}
-
-}  // namespace
-
-TEST_CASE("a row that begins as the one before it reads the rest alone, and is the same but for rounding") {
-  for (const std::string& folder : folders()) {
-    CAPTURE(folder);
-    Loaded loaded(folder, Precision::f32);
-    const CausalLm& model = *loaded.model;
-    GenerateOptions options{.max_tokens = 3, .end_tokens = {99}, .adapter = "a", .reuse_keys = true};
-    BatchDecoder kept(model, 1, 6, loaded.adapters);
-    Talk talk(model);
-    std::int64_t held = 0, read = 0;
-    for (std::size_t number = 0; number < 3; ++number) {
-      Ids prompt = talk.turn(number, 4 - static_cast<std::int64_t>(number));
-      auto size = static_cast<std::int64_t>(prompt.size());
-      kept.reserve(most_tokens(model, size, options));
-      Ids tokens = generate(kept, prompt, options);
-      // Dynamic rotations leave keys as they were when the row was shorter.
-      bool grows = folder.ends_with("dynamic");
-      check_likeliest(loaded, prompt, grows ? Ids{tokens[0]} : tokens, "a");
-      if (loaded.exact()) CHECK(tokens == generate(model, loaded.adapters, prompt, options));
-      if (model.config().positions_turned_alike == 0) CHECK(kept.prompt_tokens() - read == size - held);
-      read = kept.prompt_tokens();
-      held = size + 2;  // the last token has not gone in
-      talk.answer(tokens);
-    }
-  }
-}
-
-TEST_CASE("what a row has in common with the one before it, and with the same adapters alone") {
-  Loaded loaded(llama, Precision::f32);
-  GenerateOptions options{.max_tokens = 2, .end_tokens = {99}, .adapter = "a", .reuse_keys = true};
-  BatchDecoder decoder(*loaded.model, 1, 30, loaded.adapters);
-  auto reads = [&](const Ids& prompt, const GenerateOptions& with) {
-    std::int64_t before = decoder.prompt_tokens();
-    Ids tokens = generate(decoder, prompt, with);
-    std::int64_t count = decoder.prompt_tokens() - before;
-    check_likeliest(loaded, prompt, tokens, with.adapter);
-    return count;
-  };
-  GenerateOptions other = options, anew = options;
-  other.adapter = "b";
-  anew.reuse_keys = false;
-  CHECK(reads({1, 2, 3, 4, 5}, options) == 5);
-  CHECK(reads({1, 2, 3, 4, 5}, options) == 1);  // whose logits are wanted
-  CHECK(reads({1, 2, 3, 9, 8, 7}, options) == 3);
-  CHECK(reads({1, 2}, options) == 1);  // a shorter one
-  CHECK(reads({1, 2, 3, 9}, options) == 2);
-  CHECK(reads({5, 2, 3, 9}, options) == 4);
-  CHECK(reads({5, 2, 3, 9}, other) == 4);
-  CHECK(reads({5, 2, 3, 9}, other) == 1);
-  CHECK(reads({5, 2, 3, 9}, anew) == 4);
-  CHECK(reads({5, 2, 3, 9}, options) == 1);
-  decoder.reserve(40);
-  CHECK(reads({5, 2, 3, 9, 4}, options) == 1);
-  decoder.use(loaded.adapters);
-  CHECK(reads({5, 2, 3, 9, 4}, options) == 5);
-  // Of a row that ended early what it had is there, and of one that was decoded with other adapters nothing.
-  decoder.add(0, {5, 2, 3, 9, 4, 6, 7}, options);
-  decoder.step();
-  decoder.cancel(0);
-  CHECK(reads({5, 2, 3, 9, 4, 6, 7}, options) == 1);
-  decoder.add(0, {5, 2, 3}, options);
-  decoder.step();
-  decoder.use(loaded.adapters);
-  decoder.step();
-  CHECK(decoder.done());
-  CHECK(reads({5, 2, 3, 9}, options) == 4);
-}
-
-TEST_CASE("keys that were turned otherwise are not another row's") {
-  // A Phi-3 turns rows of more than 12 tokens otherwise, all of their keys alike; dynamic turns depend on the length.
-  for (const char* name : {"phi3-longrope", "llama-dynamic"}) {
-    CAPTURE(name);
-    Loaded loaded(std::string("tests/models/golden/") + name, Precision::f32);
-    const ModelConfig& config = loaded.model->config();
-    bool alike_beyond = config.original_max_position_embeddings > 0;
-    std::int64_t limit = config.positions_turned_alike;
-    REQUIRE(limit > 0);
-    GenerateOptions options{.max_tokens = 1, .end_tokens = {99}, .adapter = "b", .reuse_keys = true};
-    BatchDecoder decoder(*loaded.model, 1, limit + 9, loaded.adapters);
-    auto reads = [&](std::int64_t size) {
-      std::int64_t before = decoder.prompt_tokens();
-      Ids prompt = ids_of(5, size, config.vocab_size);
-      Ids tokens = generate(decoder, prompt, options);
-      check_likeliest(loaded, prompt, {tokens[0]}, "b");
-      if (loaded.exact()) CHECK(tokens == generate(*loaded.model, loaded.adapters, prompt, options));
-      return decoder.prompt_tokens() - before;
-    };
-    CHECK(reads(limit - 1) == limit - 1);
-    CHECK(reads(limit) == 1);
-    CHECK(reads(limit + 1) == limit + 1);
-    CHECK(reads(limit + 4) == (alike_beyond ? 3 : limit + 4));
-    CHECK(reads(limit) == limit);
-    options.max_tokens = 3;  // grows beyond it
-    CHECK(reads(limit - 1) == (alike_beyond ? 1 + limit + 1 : 1));
-    CHECK(reads(limit + 1) == (alike_beyond ? 2 : limit + 1));
-  }
 }
 
 TEST_CASE("draws differ by row and seed, and equal rows of one number draw alike") {
