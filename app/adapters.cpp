@@ -4,11 +4,11 @@
 
 #include <optional>
 
-#include "app/console.h"
 #include "app/inputs.h"
+#include "app/terminal/console.h"
 #include "io/hub_cache.h"
-#include "lora/adapter_file.h"
-#include "models/base_hash.h"
+#include "lora/files/adapter_file.h"
+#include "models/files/base_hash.h"
 #include "models/trained_parameters.h"
 #include "train/model_card.h"
 

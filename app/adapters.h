@@ -4,7 +4,7 @@
 #include <vector>
 
 #include "data/dataset.h"
-#include "models/merged_model.h"
+#include "models/files/merged_model.h"
 #include "models/model.h"
 
 namespace loragrad {
@@ -34,7 +34,7 @@ void warn_of_unused_adapters(const std::vector<std::string>& arguments, const st
 /// What a data set's rows have chosen.
 std::set<std::string> chosen_adapters(const Dataset& data);
 
-/// Why an adapter's folder was made for another base than this: the hash in its card differs (models/base_hash.h), or
+/// Why an adapter's folder was made for another base than this: the hash in its card differs (models/files/base_hash.h), or
 /// without one, the names of the hub that both have. "" where nothing speaks against it.
 std::string other_base_text(const std::string& adapter_folder, const std::string& base_name, const Base& base);
 

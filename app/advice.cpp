@@ -7,8 +7,8 @@
 #include <set>
 
 #include "app/end_tokens.h"
-#include "app/learnable.h"
-#include "app/word_wrap.h"
+#include "app/terminal/word_wrap.h"
+#include "app/training/learnable.h"
 #include "engine/error.h"
 #include "io/json.h"
 #include "io/message.h"

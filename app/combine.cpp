@@ -1,16 +1,16 @@
-#include "lora/combine.h"
+#include "lora/merge/combine.h"
 
 #include <fmt/format.h>
 
 #include "app/commands.h"
-#include "app/console.h"
 #include "app/inputs.h"
-#include "app/interrupt.h"
 #include "app/paths.h"
+#include "app/terminal/console.h"
+#include "app/terminal/interrupt.h"
 #include "engine/error.h"
 #include "io/hub_cache.h"
-#include "lora/adapter_file.h"
-#include "lora/adapter_outline.h"
+#include "lora/files/adapter_file.h"
+#include "lora/files/adapter_outline.h"
 #include "train/model_card.h"
 #include "train/output.h"
 

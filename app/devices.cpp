@@ -4,7 +4,7 @@
 
 #include <algorithm>
 
-#include "app/console.h"
+#include "app/terminal/console.h"
 #include "ops/cpu/cpu_device.h"
 #include "ops/cuda/cuda_device.h"
 

@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "app/flags.h"
+#include "app/flags/flags.h"
 #include "engine/device.h"
 #include "engine/error.h"
 

@@ -4,7 +4,7 @@
 
 #include <algorithm>
 
-#include "app/console.h"
+#include "app/terminal/console.h"
 #include "io/json.h"
 
 namespace loragrad {

@@ -2,7 +2,7 @@
 #include <vector>
 
 #include "data/dataset.h"
-#include "data/tokenizer.h"
+#include "data/tokenizer/tokenizer.h"
 #include "models/config.h"
 
 namespace loragrad {

@@ -3,12 +3,12 @@
 #include <algorithm>
 
 #include "app/commands.h"
-#include "app/console.h"
+#include "app/flags/lora_flags.h"
 #include "app/inputs.h"
-#include "app/interrupt.h"
-#include "app/lora_flags.h"
 #include "app/paths.h"
-#include "models/extracted_adapter.h"
+#include "app/terminal/console.h"
+#include "app/terminal/interrupt.h"
+#include "models/files/extracted_adapter.h"
 #include "ops/meta_device.h"
 #include "train/model_card.h"
 #include "train/output.h"

@@ -2,12 +2,12 @@
 
 #include <filesystem>
 
-#include "data/byte_level.h"
+#include "data/tokenizer/byte_level.h"
 #include "engine/error.h"
 #include "io/atomic.h"
 #include "io/fnv.h"
 #include "io/mapped_file.h"
-#include "models/family.h"
+#include "models/families/family.h"
 
 namespace loragrad {
 namespace {

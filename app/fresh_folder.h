@@ -3,7 +3,7 @@
 #include <utility>
 #include <vector>
 
-#include "data/tokenizer.h"
+#include "data/tokenizer/tokenizer.h"
 #include "io/json.h"
 
 namespace loragrad {

@@ -1,4 +1,4 @@
-#include "models/generate.h"
+#include "models/generate/generate.h"
 
 #include <fmt/format.h>
 
@@ -8,16 +8,16 @@
 #include <set>
 
 #include "app/adapters.h"
-#include "app/chat_flags.h"
 #include "app/commands.h"
-#include "app/console.h"
 #include "app/end_tokens.h"
+#include "app/flags/chat_flags.h"
+#include "app/flags/generation_flags.h"
 #include "app/generate_rows.h"
-#include "app/generation_flags.h"
 #include "app/inputs.h"
-#include "app/interrupt.h"
 #include "app/model_to_load.h"
-#include "app/text_stream.h"
+#include "app/terminal/console.h"
+#include "app/terminal/interrupt.h"
+#include "app/terminal/text_stream.h"
 #include "engine/error.h"
 #include "train/use_forecast.h"
 

@@ -2,9 +2,9 @@
 
 #include <algorithm>
 
-#include "app/console.h"
-#include "app/interrupt.h"
-#include "app/text_stream.h"
+#include "app/terminal/console.h"
+#include "app/terminal/interrupt.h"
+#include "app/terminal/text_stream.h"
 #include "engine/error.h"
 
 namespace loragrad {

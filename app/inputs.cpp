@@ -8,9 +8,9 @@
 #include <filesystem>
 #include <limits>
 
-#include "app/console.h"
 #include "app/end_tokens.h"
-#include "app/interrupt.h"
+#include "app/terminal/console.h"
+#include "app/terminal/interrupt.h"
 #include "engine/error.h"
 #include "io/hub_cache.h"
 #include "io/siblings.h"

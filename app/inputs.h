@@ -5,12 +5,12 @@
 #include <string>
 #include <vector>
 
-#include "app/chat_flags.h"
 #include "app/devices.h"
-#include "app/flags.h"
+#include "app/flags/chat_flags.h"
+#include "app/flags/flags.h"
 #include "app/paths.h"
 #include "data/dataset.h"
-#include "data/tokenizer.h"
+#include "data/tokenizer/tokenizer.h"
 #include "io/needed_folder.h"
 #include "models/model.h"
 #include "ops/cpu/cpu_device.h"

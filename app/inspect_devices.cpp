@@ -2,8 +2,8 @@
 
 #include <fstream>
 
-#include "app/console.h"
 #include "app/devices.h"
+#include "app/terminal/console.h"
 #include "ops/cpu/cpu_device.h"
 #include "train/process_memory.h"
 

@@ -5,10 +5,10 @@
 #include <new>
 
 #include "app/commands.h"
-#include "app/console.h"
-#include "app/flags.h"
-#include "app/interrupt.h"
+#include "app/flags/flags.h"
 #include "app/process.h"
+#include "app/terminal/console.h"
+#include "app/terminal/interrupt.h"
 #include "engine/error.h"
 #include "engine/memory_limit.h"
 #include "io/json.h"

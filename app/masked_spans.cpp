@@ -4,7 +4,7 @@
 
 #include <algorithm>
 
-#include "app/text_stream.h"
+#include "app/terminal/text_stream.h"
 #include "data/unicode.h"
 #include "io/utf8.h"
 

@@ -2,11 +2,11 @@
 
 #include "app/adapters.h"
 #include "app/commands.h"
-#include "app/console.h"
 #include "app/inputs.h"
-#include "app/interrupt.h"
 #include "app/model_to_load.h"
 #include "app/paths.h"
+#include "app/terminal/console.h"
+#include "app/terminal/interrupt.h"
 #include "engine/error.h"
 #include "io/atomic.h"
 #include "io/hub_cache.h"

@@ -1,7 +1,7 @@
 #include "app/model_to_load.h"
 
 #include "app/adapters.h"
-#include "app/console.h"
+#include "app/terminal/console.h"
 #include "ops/meta_device.h"
 
 namespace loragrad {

@@ -9,11 +9,11 @@
 #include <optional>
 #include <set>
 
-#include "app/console.h"
+#include "app/terminal/console.h"
 #include "engine/error.h"
 #include "io/json.h"
 #include "io/siblings.h"
-#include "models/model_files.h"
+#include "models/files/model_files.h"
 
 namespace loragrad {
 namespace {

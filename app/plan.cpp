@@ -3,9 +3,9 @@
 #include <fmt/format.h>
 
 #include "app/adapters.h"
-#include "app/console.h"
-#include "app/interrupt.h"
 #include "app/profile_text.h"
+#include "app/terminal/console.h"
+#include "app/terminal/interrupt.h"
 #include "engine/error.h"
 #include "io/hub_cache.h"
 #include "models/trained_parameters.h"

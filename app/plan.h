@@ -4,9 +4,9 @@
 #include <optional>
 #include <string>
 
+#include "app/flags/lora_flags.h"
 #include "app/inputs.h"
-#include "app/lora_flags.h"
-#include "app/training_plan.h"
+#include "app/training/training_plan.h"
 
 namespace loragrad {
 

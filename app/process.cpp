@@ -9,7 +9,7 @@
 #include <cerrno>
 #include <cstring>
 
-#include "app/console.h"
+#include "app/terminal/console.h"
 #include "engine/error.h"
 #include "engine/memory_limit.h"
 #include "io/mapped_file.h"

@@ -7,7 +7,7 @@
 
 #include "data/jsonl.h"
 #include "data/row_adapter.h"
-#include "data/unknown_id.h"
+#include "data/tokenizer/unknown_id.h"
 #include "engine/error.h"
 
 namespace loragrad {

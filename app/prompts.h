@@ -4,8 +4,8 @@
 #include <string>
 #include <vector>
 
-#include "data/chat_template.h"
-#include "data/tokenizer.h"
+#include "data/chat/chat_template.h"
+#include "data/tokenizer/tokenizer.h"
 #include "models/config.h"
 
 namespace loragrad {

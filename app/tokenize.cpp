@@ -4,11 +4,11 @@
 #include <functional>
 #include <iostream>
 
-#include "app/chat_flags.h"
 #include "app/commands.h"
-#include "app/console.h"
-#include "app/flags.h"
+#include "app/flags/chat_flags.h"
+#include "app/flags/flags.h"
 #include "app/inputs.h"
+#include "app/terminal/console.h"
 #include "engine/error.h"
 #include "io/file_content.h"
 #include "io/utf8.h"

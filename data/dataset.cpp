@@ -9,7 +9,7 @@
 #include "data/data_files.h"
 #include "data/dataset_rows.h"
 #include "data/jsonl.h"
-#include "data/unknown_id.h"
+#include "data/tokenizer/unknown_id.h"
 #include "engine/error.h"
 
 namespace loragrad {

@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "data/data_files.h"
-#include "data/tokenizer.h"
+#include "data/tokenizer/tokenizer.h"
 
 namespace loragrad {
 

@@ -5,7 +5,7 @@
 #include <algorithm>
 
 #include "data/row_adapter.h"
-#include "data/unknown_id.h"
+#include "data/tokenizer/unknown_id.h"
 #include "engine/error.h"
 
 namespace loragrad {

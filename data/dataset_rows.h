@@ -5,7 +5,7 @@
 #include <string_view>
 #include <vector>
 
-#include "data/chat_template.h"
+#include "data/chat/chat_template.h"
 #include "data/dataset.h"
 #include "io/json.h"
 

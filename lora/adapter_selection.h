@@ -2,8 +2,8 @@
 #include <string>
 #include <vector>
 
-#include "lora/adapter_config_json.h"
-#include "lora/adapter_tensors.h"
+#include "lora/files/adapter_config_json.h"
+#include "lora/files/adapter_tensors.h"
 #include "lora/layers.h"
 #include "lora/variant.h"
 

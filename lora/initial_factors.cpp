@@ -6,7 +6,7 @@
 
 #include "engine/error.h"
 #include "engine/random.h"
-#include "lora/svd.h"
+#include "lora/merge/svd.h"
 
 namespace loragrad {
 namespace {

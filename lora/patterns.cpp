@@ -8,7 +8,7 @@
 
 #include "engine/error.h"
 #include "io/json.h"
-#include "lora/python_regex.h"
+#include "lora/python_regex/python_regex.h"
 
 namespace loragrad {
 namespace {

@@ -11,7 +11,7 @@
 
 namespace loragrad {
 
-/// A regular expression for module names, as Python's re reads it (lora/python_regex.h), run by PCRE2. Immutable.
+/// A regular expression for module names, as Python's re reads it (lora/python_regex/python_regex.h), run by PCRE2. Immutable.
 class NamePattern {
  public:
   /// re.fullmatch, or re.match, which the start of a name is enough for.

@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "engine/tensor.h"
-#include "models/key_value_cache.h"
+#include "models/generate/key_value_cache.h"
 #include "ops/attention.h"
 #include "ops/cross_entropy.h"
 

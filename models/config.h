@@ -12,7 +12,7 @@
 namespace loragrad {
 
 /// What a config.json says that code for all families reads, in transformers' words. What only a family's own file
-/// reads stays there (models/family.h).
+/// reads stays there (models/families/family.h).
 struct ModelConfig {
   std::string model_type;  ///< "opt", "gpt2", "llama", ...
   std::int64_t vocab_size = 0, hidden_size = 0, intermediate_size = 0, num_hidden_layers = 0;
@@ -30,7 +30,7 @@ struct ModelConfig {
   bool tie_word_embeddings = true;
   double final_logit_softcapping = 0;  ///< logits z are cap tanh(z / cap); 0: as they are
   /// What else the family read that decides what is computed, by name, in its order (a flag is 0 or 1): bases that
-  /// differ in it are different ones (models/base_hash.h).
+  /// differ in it are different ones (models/files/base_hash.h).
   std::vector<std::pair<std::string, std::vector<double>>> details;
   /// generation_config.json's, or, where it has none (null, []), config.json's. All are below vocab_size.
   std::vector<std::int32_t> eos_token_ids;

@@ -4,7 +4,7 @@
 #include <vector>
 
 #include "models/blocks.h"
-#include "models/family.h"
+#include "models/families/family.h"
 
 namespace loragrad {
 

@@ -8,7 +8,7 @@
 #include "engine/modes.h"
 #include "lora/active_adapters.h"
 #include "models/batch.h"
-#include "models/key_value_cache.h"
+#include "models/generate/key_value_cache.h"
 
 namespace loragrad {
 

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "models/rope_reader.h"
+#include "models/rope/rope_reader.h"
 #include "ops/elementwise.h"
 
 namespace loragrad {

@@ -1,6 +1,6 @@
 #pragma once
 #include "models/decoder.h"
-#include "models/rope.h"
+#include "models/rope/rope.h"
 
 namespace loragrad {
 

@@ -4,7 +4,7 @@
 #include <array>
 
 #include "models/config_reader.h"
-#include "models/family.h"
+#include "models/families/family.h"
 
 namespace loragrad {
 namespace {

@@ -6,7 +6,7 @@
 #include "engine/error.h"
 #include "io/json.h"
 #include "lora/saved_modules.h"
-#include "models/base_tensors.h"
+#include "models/files/base_tensors.h"
 #include "models/trained_rows.h"
 
 namespace loragrad {

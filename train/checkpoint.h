@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "lora/adapter_to_write.h"
+#include "lora/files/adapter_to_write.h"
 #include "train/run_record.h"
 #include "train/train_state.h"
 

@@ -12,7 +12,7 @@
 #include "io/message.h"
 #include "io/sharded_writer.h"
 #include "io/siblings.h"
-#include "models/model_files.h"
+#include "models/files/model_files.h"
 #include "train/checkpoint.h"
 #include "train/metrics.h"
 #include "train/model_card.h"

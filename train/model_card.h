@@ -12,7 +12,7 @@ namespace loragrad {
 /// What a model card tells of a run.
 struct CardFacts {
   std::string base_model;       ///< as adapter_config.json has it
-  std::string base_hash;        ///< models/base_hash.h; may be empty
+  std::string base_hash;        ///< models/files/base_hash.h; may be empty
   std::string data, eval_data;  ///< names of the data sets; eval_data may be empty
   std::int64_t rows = 0, supervised_tokens = 0, seq_len = 0;
   std::int64_t trainable = 0, parameters = 0;  ///< of parameters, what was trained

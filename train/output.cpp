@@ -7,7 +7,7 @@
 #include "engine/error.h"
 #include "io/message.h"
 #include "io/siblings.h"
-#include "lora/adapter_file.h"
+#include "lora/files/adapter_file.h"
 #include "train/earlier_output.h"
 
 namespace loragrad {

@@ -16,7 +16,7 @@
 #include "io/mapped_file.h"
 #include "io/message.h"
 #include "io/siblings.h"
-#include "lora/adapter_file.h"
+#include "lora/files/adapter_file.h"
 #include "train/checkpoint.h"
 
 namespace loragrad {

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "lora/merge.h"
+#include "lora/merge/merge.h"
 #include "ops/argmax.h"
 
 namespace loragrad {

@@ -6,15 +6,15 @@
 #include <cmath>
 #include <filesystem>
 
-#include "app/console.h"
 #include "app/demo/corpus.h"
 #include "app/demo/progress.h"
 #include "app/demo/tasks.h"
 #include "app/fresh_folder.h"
-#include "data/byte_level.h"
+#include "app/terminal/console.h"
+#include "data/tokenizer/byte_level.h"
 #include "engine/error.h"
 #include "io/atomic.h"
-#include "models/write_model.h"
+#include "models/files/write_model.h"
 #include "train/output.h"
 
 namespace loragrad {

@@ -4,7 +4,7 @@
 
 #include "app/demo/progress.h"
 #include "app/demo/tasks.h"
-#include "data/tokenizer.h"
+#include "data/tokenizer/tokenizer.h"
 #include "models/model.h"
 
 namespace loragrad {

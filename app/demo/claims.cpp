@@ -4,10 +4,10 @@
 
 #include <filesystem>
 
-#include "app/console.h"
 #include "app/demo/measure.h"
 #include "app/demo/progress.h"
-#include "lora/adapter_file.h"
+#include "app/terminal/console.h"
+#include "lora/files/adapter_file.h"
 #include "ops/cpu/cpu_device.h"
 
 namespace loragrad {

@@ -1,8 +1,8 @@
 #include <fmt/format.h>
 
-#include "app/console.h"
 #include "app/demo/claims.h"
 #include "app/demo/measure.h"
+#include "app/terminal/console.h"
 
 namespace loragrad {
 namespace {

@@ -1,10 +1,10 @@
 #include <fmt/format.h>
 
 #include "app/commands.h"
-#include "app/console.h"
 #include "app/demo/claims.h"
-#include "app/flags.h"
-#include "app/interrupt.h"
+#include "app/flags/flags.h"
+#include "app/terminal/console.h"
+#include "app/terminal/interrupt.h"
 #include "ops/cpu/cpu_device.h"
 #include "train/process_memory.h"
 

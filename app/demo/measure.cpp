@@ -4,8 +4,8 @@
 #include <cmath>
 
 #include "app/demo/progress.h"
-#include "app/interrupt.h"
-#include "models/generate.h"
+#include "app/terminal/interrupt.h"
+#include "models/generate/generate.h"
 #include "ops/cpu/cpu_device.h"
 #include "optim/clip.h"
 #include "train/step.h"

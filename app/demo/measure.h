@@ -4,7 +4,7 @@
 #include <vector>
 
 #include "data/dataset.h"
-#include "data/tokenizer.h"
+#include "data/tokenizer/tokenizer.h"
 #include "models/model.h"
 #include "optim/adamw.h"
 

@@ -3,8 +3,8 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
-#include "app/console.h"
-#include "app/interrupt.h"
+#include "app/terminal/console.h"
+#include "app/terminal/interrupt.h"
 
 namespace loragrad {
 

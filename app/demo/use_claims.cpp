@@ -4,12 +4,12 @@
 #include <cmath>
 #include <filesystem>
 
-#include "app/console.h"
 #include "app/demo/claims.h"
 #include "app/demo/measure.h"
 #include "app/demo/progress.h"
-#include "lora/adapter_file.h"
-#include "models/merged_model.h"
+#include "app/terminal/console.h"
+#include "lora/files/adapter_file.h"
+#include "models/files/merged_model.h"
 
 namespace loragrad {
 namespace {

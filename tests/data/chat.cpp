@@ -1,5 +1,5 @@
 // Conversations as text, and what of it is supervised.
-#include "data/chat_template.h"
+#include "data/chat/chat_template.h"
 #include "data/dataset.h"
 #include "io/json.h"
 #include "tests/io/support.h"

@@ -1,7 +1,7 @@
 // A tokenizer file whose steps make a text longer and longer is stopped.
-#include "data/growth_limit.h"
+#include "data/tokenizer/growth_limit.h"
 
-#include "data/tokenizer.h"
+#include "data/tokenizer/tokenizer.h"
 #include "tests/io/support.h"
 
 using namespace loragrad;

@@ -1,7 +1,7 @@
 // Unicode, splitting and byte spelling: the small parts below the tokenizer.
-#include "data/byte_level.h"
-#include "data/normal_form.h"
-#include "data/split.h"
+#include "data/tokenizer/byte_level.h"
+#include "data/tokenizer/normal_form.h"
+#include "data/tokenizer/split.h"
 #include "data/unicode.h"
 #include "tests/io/support.h"
 

@@ -1,5 +1,5 @@
 // What a tokenizer's files may say, and how they are refused.
-#include "data/tokenizer.h"
+#include "data/tokenizer/tokenizer.h"
 
 #include <fmt/format.h>
 

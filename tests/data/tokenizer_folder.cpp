@@ -1,5 +1,5 @@
 // Folders whose files name tokens in many ways: what transformers makes of them (make_tokenizer_files_golden.py).
-#include "data/tokenizer.h"
+#include "data/tokenizer/tokenizer.h"
 #include "io/json.h"
 #include "tests/io/support.h"
 

@@ -1,10 +1,10 @@
 // What of a text each token stands for.
-#include "data/traced_text.h"
+#include "data/tokenizer/traced_text.h"
 
 #include <ctime>
 
-#include "data/normal_form.h"
-#include "data/tokenizer.h"
+#include "data/tokenizer/normal_form.h"
+#include "data/tokenizer/tokenizer.h"
 #include "data/unicode.h"
 #include "io/json.h"
 #include "tests/io/support.h"

@@ -1,5 +1,5 @@
 // adapter_model.safetensors beside a config that fits it.
-#include "lora/adapter_file.h"
+#include "lora/files/adapter_file.h"
 #include "ops/cpu/cpu_device.h"
 #include "tests/fuzz/target.h"
 

@@ -1,7 +1,7 @@
 // adapter_config.json beside tensors that some configs fit, and which of a model's modules it adapts.
 #include <cstring>
 
-#include "lora/adapter_file.h"
+#include "lora/files/adapter_file.h"
 #include "ops/cpu/cpu_device.h"
 #include "tests/fuzz/target.h"
 

@@ -1,5 +1,5 @@
 // A .jsonl file of any of the shapes.
-#include "data/chat_template.h"
+#include "data/chat/chat_template.h"
 #include "data/dataset.h"
 #include "tests/fuzz/target.h"
 

@@ -1,5 +1,5 @@
 // tokenizer.json, and a text with it.
-#include "data/tokenizer.h"
+#include "data/tokenizer/tokenizer.h"
 #include "tests/fuzz/target.h"
 
 void loragrad::fuzz::read(std::string_view input) {

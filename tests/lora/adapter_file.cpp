@@ -1,4 +1,4 @@
-#include "lora/adapter_file.h"
+#include "lora/files/adapter_file.h"
 
 #include <filesystem>
 #include <limits>

@@ -1,10 +1,10 @@
-#include "lora/adapter_tensors.h"
+#include "lora/files/adapter_tensors.h"
 
 #include <set>
 
 #include "engine/error.h"
 #include "engine/half.h"
-#include "lora/adapter_file.h"
+#include "lora/files/adapter_file.h"
 #include "lora/layers.h"
 #include "tests/lora/support.h"
 

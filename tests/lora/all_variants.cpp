@@ -5,9 +5,9 @@
 
 #include "engine/backward.h"
 #include "engine/place.h"
-#include "lora/adapter_file.h"
+#include "lora/files/adapter_file.h"
 #include "lora/lora_embedding.h"
-#include "lora/merge.h"
+#include "lora/merge/merge.h"
 #include "tests/lora/support.h"
 #include "tests/ops/all_ops.h"
 

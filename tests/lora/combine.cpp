@@ -1,11 +1,11 @@
-#include "lora/combine.h"
+#include "lora/merge/combine.h"
 
 #include <algorithm>
 
-#include "lora/adapter_file.h"
-#include "lora/adapter_outline.h"
-#include "lora/merge_values.h"
-#include "lora/svd.h"
+#include "lora/files/adapter_file.h"
+#include "lora/files/adapter_outline.h"
+#include "lora/merge/merge_values.h"
+#include "lora/merge/svd.h"
 #include "lora/variant.h"
 #include "tests/lora/support.h"
 

@@ -4,7 +4,7 @@
 #include "engine/place.h"
 #include "io/json.h"
 #include "lora/active_adapters.h"
-#include "lora/adapter_file.h"
+#include "lora/files/adapter_file.h"
 #include "lora/magnitude.h"
 #include "tests/lora/magnitudes.h"
 #include "tests/lora/support.h"

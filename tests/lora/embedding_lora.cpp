@@ -1,6 +1,6 @@
 #include "io/json.h"
-#include "lora/adapter_file.h"
-#include "lora/adapter_outline.h"
+#include "lora/files/adapter_file.h"
+#include "lora/files/adapter_outline.h"
 #include "lora/lora_embedding.h"
 #include "lora/matching.h"
 #include "tests/lora/all_variants.h"

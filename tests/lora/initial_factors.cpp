@@ -3,9 +3,9 @@
 #include <cstring>
 
 #include "engine/backward.h"
-#include "lora/adapter_file.h"
-#include "lora/merge.h"
-#include "lora/on_original_base.h"
+#include "lora/files/adapter_file.h"
+#include "lora/merge/merge.h"
+#include "lora/merge/on_original_base.h"
 #include "ops/linear.h"
 #include "tests/lora/support.h"
 #include "tests/ops/gradcheck.h"

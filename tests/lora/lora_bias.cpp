@@ -1,5 +1,5 @@
 #include "io/json.h"
-#include "lora/adapter_file.h"
+#include "lora/files/adapter_file.h"
 #include "tests/lora/all_variants.h"
 #include "tests/lora/support.h"
 

@@ -1,4 +1,4 @@
-#include "lora/merge.h"
+#include "lora/merge/merge.h"
 
 #include <cstring>
 #include <limits>

@@ -1,6 +1,6 @@
 // Adapters as PEFT's releases wrote them: each has the fields that it knew.
 #include "io/json.h"
-#include "lora/adapter_file.h"
+#include "lora/files/adapter_file.h"
 #include "tests/lora/support.h"
 
 using namespace loragrad;

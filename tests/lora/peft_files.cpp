@@ -1,9 +1,9 @@
 #include <algorithm>
 
 #include "io/json.h"
-#include "lora/adapter_file.h"
-#include "lora/adapter_outline.h"
-#include "lora/merge.h"
+#include "lora/files/adapter_file.h"
+#include "lora/files/adapter_outline.h"
+#include "lora/merge/merge.h"
 #include "tests/lora/support.h"
 
 using namespace loragrad;

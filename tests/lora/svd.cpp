@@ -1,4 +1,4 @@
-#include "lora/svd.h"
+#include "lora/merge/svd.h"
 
 #include <algorithm>
 

@@ -3,9 +3,9 @@
 #include <limits>
 
 #include "io/json.h"
-#include "lora/adapter_file.h"
-#include "lora/adapter_outline.h"
-#include "lora/one_scale.h"
+#include "lora/files/adapter_file.h"
+#include "lora/files/adapter_outline.h"
+#include "lora/merge/one_scale.h"
 #include "tests/lora/support.h"
 
 using namespace loragrad;

@@ -1,6 +1,6 @@
-#include "models/base_hash.h"
+#include "models/files/base_hash.h"
 
-#include "models/family.h"
+#include "models/families/family.h"
 #include "ops/meta_device.h"
 #include "tests/device/test_device.h"
 #include "tests/io/support.h"

@@ -1,5 +1,5 @@
 // Rows decoded together are the rows decoded alone.
-#include "models/batch_decoder.h"
+#include "models/generate/batch_decoder.h"
 
 #include <doctest/doctest.h>
 
@@ -9,8 +9,8 @@
 #include <map>
 
 #include "engine/error.h"
-#include "lora/adapter_file.h"
-#include "models/generate.h"
+#include "lora/files/adapter_file.h"
+#include "models/generate/generate.h"
 #include "tests/models/decoding.h"
 
 using namespace loragrad;

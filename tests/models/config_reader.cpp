@@ -6,7 +6,7 @@
 #include <algorithm>
 
 #include "engine/error.h"
-#include "models/family.h"
+#include "models/families/family.h"
 #include "ops/cpu/cpu_device.h"
 #include "ops/meta_device.h"
 #include "tests/models/config_golden.h"

@@ -3,7 +3,7 @@
 #include <string>
 #include <vector>
 
-#include "models/batch_decoder.h"
+#include "models/generate/batch_decoder.h"
 #include "tests/device/bf16_device.h"
 #include "tests/device/test_device.h"
 #include "tests/models/full_adapter.h"

@@ -1,4 +1,4 @@
-#include "models/gguf_names.h"
+#include "models/files/gguf_names.h"
 
 #include "tests/io/support.h"
 #include "tests/models/shared.h"

@@ -6,7 +6,7 @@
 
 #include <algorithm>
 #include <filesystem>
-#include "models/family.h"
+#include "models/families/family.h"
 
 #include <cmath>
 #include <fstream>

@@ -1,4 +1,4 @@
-#include "models/head_row.h"
+#include "models/generate/head_row.h"
 
 #include <doctest/doctest.h>
 

@@ -3,7 +3,7 @@
 
 #include <algorithm>
 
-#include "models/generate.h"
+#include "models/generate/generate.h"
 #include "tests/models/decoding.h"
 
 using namespace loragrad;

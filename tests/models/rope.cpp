@@ -1,11 +1,11 @@
 // Rotations that depend on the length of a row.
-#include "models/rope.h"
+#include "models/rope/rope.h"
 
 #include <doctest/doctest.h>
 
 #include <cmath>
 
-#include "models/rope_scaling.h"
+#include "models/rope/rope_scaling.h"
 #include "tests/device/test_device.h"
 
 using namespace loragrad;

@@ -9,7 +9,7 @@
 #include "engine/half.h"
 #include "io/safetensors.h"
 #include "io/stored_values.h"
-#include "models/base_hash.h"
+#include "models/files/base_hash.h"
 #include "ops/meta_device.h"
 #include "tests/device/test_device.h"
 #include "tests/io/support.h"

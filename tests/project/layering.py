@@ -20,7 +20,7 @@ MAY = {
 }
 # A header, and the only folder or files that may include it.
 ONLY = {
-    r"Eigen/|unsupported/Eigen": ["ops/cpu/", "lora/svd.cpp"],
+    r"Eigen/|unsupported/Eigen": ["ops/cpu/", "lora/merge/svd.cpp"],
     r"cblas\.h|dnnl|omp\.h": ["ops/cpu/"],
     r"benchmark/": ["bench/"],
     r"cuda|cublas": ["ops/cuda/", "tests/cuda/", "tests/cuda_emulation/"],

@@ -5,7 +5,7 @@
 #include <cmath>
 #include <limits>
 
-#include "lora/adapter_file.h"
+#include "lora/files/adapter_file.h"
 #include "models/trained_parameters.h"
 #include "models/trained_rows.h"
 #include "tests/train/support.h"

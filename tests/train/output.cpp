@@ -4,7 +4,7 @@
 
 #include "io/json.h"
 #include "io/safetensors.h"
-#include "lora/adapter_file.h"
+#include "lora/files/adapter_file.h"
 #include "tests/train/support.h"
 #include "train/metrics.h"
 #include "train/model_card.h"

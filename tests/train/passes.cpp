@@ -1,7 +1,7 @@
 // Adapters belong to a pass: what one loaded model gives to each of several.
 #include <cmath>
 
-#include "models/generate.h"
+#include "models/generate/generate.h"
 #include "optim/adamw.h"
 #include "tests/train/support.h"
 #include "train/step.h"

@@ -4,9 +4,9 @@
 #include <cmath>
 #include <filesystem>
 
-#include "lora/adapter_file.h"
-#include "models/base_tensors.h"
-#include "models/merged_model.h"
+#include "lora/files/adapter_file.h"
+#include "models/files/base_tensors.h"
+#include "models/files/merged_model.h"
 #include "models/trained_parameters.h"
 #include "tests/device/test_device.h"
 #include "tests/io/support.h"

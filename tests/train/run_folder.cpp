@@ -2,7 +2,7 @@
 
 #include <unistd.h>
 
-#include "lora/adapter_file.h"
+#include "lora/files/adapter_file.h"
 #include "tests/train/support.h"
 #include "train/metrics.h"
 

@@ -5,8 +5,8 @@
 #include <vector>
 
 #include "engine/random.h"
+#include "models/files/write_model.h"
 #include "models/model.h"
-#include "models/write_model.h"
 #include "tests/device/test_device.h"
 #include "tests/io/support.h"
 #include "train/output.h"

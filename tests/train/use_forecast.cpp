@@ -2,8 +2,8 @@
 
 #include <numeric>
 
-#include "models/generate.h"
-#include "models/merged_model.h"
+#include "models/files/merged_model.h"
+#include "models/generate/generate.h"
 #include "ops/meta_device.h"
 #include "tests/train/support.h"
 
