@@ -42,11 +42,16 @@ Opened open_any(const std::string& path, const Base& base, const DevicePtr& devi
 }
 
 /// Both other programs apply what an embedding has to a head that is tied to it, which PEFT does not: mlx-lm as its product,
-/// and llama.cpp finds it by the name of their one tensor, in shapes that a product does not take.
+/// and llama.cpp finds it by the name of their one tensor, in shapes that a product does not take. Neither has a tied head
+/// by a name of its own.
 void require_head_of_its_own(const Adapter& adapter, const CausalLm& model) {
   if (!model.is_tied() && !model.config().tie_word_embeddings) return;
   for (const LoraModule& module : adapter.modules)
-    if (module.variant->of_embedding())
+    if (module.name == head_module)
+      throw InputError("convert: " + module.name +
+                       ": expected a head of its own, found one that is tied to the embedding: mlx-lm and llama.cpp "
+                       "have no name for it");
+    else if (module.variant->of_embedding())
       throw InputError(
           "convert: " + module.name +
           ": expected a head of its own beside an adapted embedding, found one "

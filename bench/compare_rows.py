@@ -1,4 +1,5 @@
 """The rows of bench/compare's table: what is trained, and what the ratios have to be."""
+import pathlib
 from dataclasses import dataclass
 
 RANK, ALPHA, DROPOUT, LEARNING_RATE, LENGTH = 16, 32, 0.05, 2e-4, 256
@@ -26,8 +27,8 @@ class Row:
     key: str
     title: str
     model: Model
-    speed: float   # PEFT's step time / ours: at least
-    memory: float  # our peak / PEFT's: at most
+    speed: float   # PEFT's step time / ours: at least; 0 for no such demand
+    memory: float  # our peak / PEFT's: at most; 0 likewise
     batch: int = 4
     length: int = LENGTH
     targets: str = "q_proj,v_proj"
@@ -46,6 +47,13 @@ ROWS = [
     Row("opt-checkpoint", "OPT-125M f32, checkpointing", OPT_F32, 2.2, 0.34, checkpoint=True),
 ]
 
+
+def own_row(folder, dtype, batch):
+    """A row for a model folder that somebody has, with rows.jsonl (input_ids, labels) in it. Rows may be of any lengths."""
+    return Row(OWN, pathlib.Path(folder).name, Model(folder, "", dtype), speed=0, memory=0, batch=batch)
+
+
+OWN = "own"
 # Lines under the table, about loragrad alone.
 STARTUP, FULL = "start-up", "full"
 STARTUP_SECONDS = 0.3   # from the start of the process to its first step: at most

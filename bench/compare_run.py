@@ -53,6 +53,8 @@ def train_flags(row, folder, steps, threads, full=False):
              "--device", row.device]
     if row.checkpoint:
         flags.append("--checkpoint-activations")
+    if row.model.dtype == "f32":
+        flags += ["--precision", "f32"]  # whatever the file has
     if full:
         return flags + ["--full"]
     return flags + ["--rank", RANK, "--alpha", ALPHA, "--dropout", DROPOUT, "--target", row.targets]

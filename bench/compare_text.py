@@ -2,7 +2,7 @@
 import statistics, textwrap
 
 from compare_machine import machine_lines
-from compare_rows import DROPOUT, FULL, LENGTH, PREDICTION_ERROR, RANK, ROWS, STARTUP, STARTUP_SECONDS
+from compare_rows import DROPOUT, FULL, LENGTH, OWN, PREDICTION_ERROR, RANK, ROWS, STARTUP, STARTUP_SECONDS, own_row
 
 # Of the first step, which no random draw has touched: B is zero. bf16 is rounded in other places on the two sides.
 LOSS_DIFFERENCE = {"f32": 1e-3, "bf16": 3e-2}
@@ -36,7 +36,8 @@ class Figures:
 
     @property
     def name(self):
-        return f"{self.row.title} {self.row.batch}x{LENGTH}"
+        rows = f"{self.row.model.dtype}, {self.row.batch} rows" if self.row.key == OWN else f"{self.row.batch}x{LENGTH}"
+        return f"{self.row.title} {rows}"
 
 
 def verdict(good, otherwise):
@@ -46,14 +47,14 @@ def verdict(good, otherwise):
 def speed_table(figures):
     return (["", "step, s", "PEFT, s", "tokens/s", "PEFT", "ratio", "of rounds", "at least", ""],
             [[f.name, f"{f.step:.3f}", f"{f.peft_step:.3f}", f"{f.tokens / f.step:.0f}", f"{f.tokens / f.peft_step:.0f}",
-              f"{f.speed:.2f}", f"{min(f.speeds):.2f}-{max(f.speeds):.2f}", f"{f.row.speed:g}",
+              f"{f.speed:.2f}", f"{min(f.speeds):.2f}-{max(f.speeds):.2f}", f"{f.row.speed:g}" if f.row.speed else "",
               verdict(f.speed >= f.row.speed, "BELOW")] for f in figures])
 
 
 def memory_table(figures):
     return (["", "peak, MiB", "PEFT, MiB", "ratio", "at most", "", "predicted", "off by", ""],
-            [[f.name, f"{f.peak / MIB:.0f}", f"{f.peft_peak / MIB:.0f}", f"{f.memory:.3f}", f"{f.row.memory:.2f}",
-              verdict(f.memory <= f.row.memory, "ABOVE"), f"{f.predicted / MIB:.0f}", f"{100 * f.error:+.1f} %",
+            [[f.name, f"{f.peak / MIB:.0f}", f"{f.peft_peak / MIB:.0f}", f"{f.memory:.3f}", f"{f.row.memory:.2f}" if f.row.memory else "",
+              verdict(not f.row.memory or f.memory <= f.row.memory, "ABOVE"), f"{f.predicted / MIB:.0f}", f"{100 * f.error:+.1f} %",
               verdict(abs(f.error) <= PREDICTION_ERROR, "OFF")] for f in figures])
 
 
@@ -102,10 +103,11 @@ def sections(tables, figures, markdown):
 def report(results, markdown):
     """All there is to say of `results`, as bench/compare keeps them."""
     runs = results["runs"]
-    figures = [Figures(row, runs[row.key]) for row in ROWS if row.key in runs]
+    rows = [*ROWS, own_row(**results["own"])] if results.get("own") else ROWS
+    figures = [Figures(row, runs[row.key]) for row in rows if row.key in runs]
     versions = figures[0].versions if figures else {}
     ours, theirs = machine_lines(results["machine"], versions, results["threads"])
-    setting = (f"LoRA r = {RANK}, dropout {DROPOUT}, rows of {LENGTH} tokens, AdamW. Medians of {results['rounds']} rounds of "
+    setting = (f"LoRA r = {RANK}, dropout {DROPOUT}, rows of {LENGTH} tokens at most, AdamW. Medians of {results['rounds']} rounds of "
                f"{results['steps']} steps, both sides in turn, each in a process of its own, the first step dropped.")
     tables = [("Speed", "Targets are q_proj and v_proj where nothing else is said. Ratio: PEFT's step / loragrad's.", speed_table),
               ("Memory", "Peak resident memory, mapped files included. Ratio: loragrad's / PEFT's. Predicted: by `loragrad check`.", memory_table),

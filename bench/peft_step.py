@@ -5,7 +5,7 @@ JSON: the seconds and the loss of every step, the first included, and the versio
     peft_step.py --model FOLDER --data ROWS.jsonl --dtype f32|bf16 --targets NAMES|all-linear --batch N --steps N
         --length N --threads N [--checkpoint] [--device cpu|cuda] [--mode eager|liger|compile]
 
-On a GPU the seconds are those until it has done all of the step, and the most of its memory that was allocated is said too.
+Rows of a step are padded to its longest, which counts for neither side. On a GPU the seconds are those until it has done all of the step, and the most of its memory that was allocated is said too.
 """
 import argparse, importlib.metadata, json, os, platform, time, warnings
 
@@ -20,6 +20,15 @@ def arguments():
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--mode", default="eager", choices=["eager", "liger", "compile"], help="liger: with liger-kernel's; compile: by torch.compile")
     return parser.parse_args()
+
+
+def padded(rows, length, device):
+    """The ids, labels and attention mask of rows; no mask where they are of one length, as a data collator's is of ones alone."""
+    import torch
+    width = min(length, max(len(row["input_ids"]) for row in rows))
+    def column(values, fill): return torch.tensor([[*row[:width], *[fill] * (width - len(row))] for row in values], device=device)
+    mask = column([[1] * len(row["input_ids"]) for row in rows], 0)
+    return column([row["input_ids"] for row in rows], 0), column([row["labels"] for row in rows], -100), None if mask.all() else mask
 
 
 def main():
@@ -58,10 +67,10 @@ def main():
     seconds, losses = [], []
     for step in range(args.steps):
         batch = [rows[(step * args.batch + i) % len(rows)] for i in range(args.batch)]
-        ids, labels = (torch.tensor([row[key][:args.length] for row in batch], device=args.device) for key in ["input_ids", "labels"])
+        ids, labels, mask = padded(batch, args.length, args.device)
         wait()
         start = time.perf_counter()
-        loss = model(input_ids=ids, labels=labels, use_cache=False).loss
+        loss = model(input_ids=ids, labels=labels, attention_mask=mask, use_cache=False).loss
         loss.backward()
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
@@ -69,7 +78,7 @@ def main():
         seconds.append(time.perf_counter() - start)
         losses.append(loss.item())
     print(json.dumps({
-        "seconds": seconds, "losses": losses, "tokens": ids.numel(), "trained": sum(p.numel() for p in trained),
+        "seconds": seconds, "losses": losses, "tokens": sum(min(len(row["input_ids"]), args.length) for row in rows[:args.batch]), "trained": sum(p.numel() for p in trained),
         "device_peak": torch.cuda.max_memory_allocated() if on_gpu else 0,
         "versions": {**versions, "Python": platform.python_version()}}))
 

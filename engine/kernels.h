@@ -263,6 +263,11 @@ struct SoftCapArgs {
 /// denominator: dx[tokens[i]] = dz_i head, zero for other tokens;  dhead = dzᵀ x[tokens]. Either may be empty (data
 /// null, rows 0). With soft_cap > 0, z_i is soft_cap tanh(./soft_cap) of that, and dz_i times 1 - (z_i/soft_cap)². Logits
 /// never exist as a whole: beside the operands it takes at most 64 MiB on a processor, 256 MiB on a GPU.
+/// What adapters add: x[tokens[i]] headᵀ + u[tokens[i]] bᵀ, and du, db as dx, dhead are. Empty for none.
+struct HeadTermArgs {
+  ConstMatrix u, b;  // [all tokens, r] and [vocab, r], in x's type
+  Matrix du, db;     // in x's type, and f32 or f64
+};
 struct HeadLossArgs {
   ConstMatrix x;                                         // [all tokens, d]
   WeightView head;                                       // [vocab, d]
@@ -272,6 +277,7 @@ struct HeadLossArgs {
   double* sum = nullptr;
   Matrix loss;       // [1, 1], f32 or f64: sum / denominator
   Matrix dx, dhead;  // in x's type and in the head's
+  HeadTermArgs term = {};
 };
 
 /// One tensor that AdamW updates, of its one gradient.

@@ -23,6 +23,7 @@ struct LinearShape {
   bool has_bias = false;
   Weight weight = {};  ///< the base's, for adapters that start from it; on a meta device its shape alone
   bool is_embedding = false;
+  bool is_head = false;  ///< makes the logits
 };
 
 /// A [r, in] and B [out, r] of one module, and s; and the tensors that its variant has beside them.

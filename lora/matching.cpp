@@ -32,7 +32,7 @@ TargetSelection select_targets(const TargetModules& targets, const std::vector<L
   TargetSelection result;
   if (targets.kind == TargetModules::Kind::all_linear) {
     for (const LinearShape& shape : all)
-      if (!shape.is_embedding) result.modules.push_back(shape);
+      if (!shape.is_embedding && !shape.is_head) result.modules.push_back(shape);
   } else if (targets.kind == TargetModules::Kind::regex) {
     NamePattern pattern("target_modules", targets.pattern);
     for (const LinearShape& shape : all)

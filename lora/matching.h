@@ -15,7 +15,7 @@ struct TargetSelection {
 };
 
 /// A list entry selects the module of that name and those whose name ends with it after a dot; a pattern, the modules
-/// whose whole name it matches; all-linear, all but embeddings. UsageError for a pattern that is none.
+/// whose whole name it matches; all-linear, all but embeddings and the head. UsageError for a pattern that is none.
 TargetSelection select_targets(const TargetModules& targets, const std::vector<LinearShape>& all);
 
 /// What of that is left out: PEFT's exclude_modules, layers_to_transform and layers_pattern.

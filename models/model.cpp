@@ -43,6 +43,11 @@ std::vector<LinearShape> CausalLm::linear_shapes() const {
 std::vector<LinearShape> CausalLm::adaptable_shapes() const {
   std::vector<LinearShape> shapes = linear_shapes();
   shapes.insert(shapes.begin(), embedding_->shape());
+  shapes.push_back({.name = head_module,
+                    .in = head_->in_features(),
+                    .out = head_->out_features(),
+                    .weight = head_->weight(),
+                    .is_head = true});
   return shapes;
 }
 

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "lora/adapter.h"
+#include "lora/head_name.h"
 #include "models/batch.h"
 #include "models/config.h"
 #include "models/embedding_layer.h"
@@ -18,9 +19,6 @@ namespace loragrad {
 enum class Precision { automatic, f32, bf16, f64 };
 
 using NamedParameter = std::pair<std::string, ParameterSlot>;
-
-/// The head as all families name it, and its parameter, where that is not the embedding's.
-inline constexpr const char *head_module = "lm_head", *head_name = "lm_head.weight";
 
 /// A decoder-only language model. Passes do not change it. The base is frozen (its weights are the mapped file) unless
 /// it was made trainable.
@@ -42,12 +40,14 @@ class CausalLm {
   /// The same of the hidden states that the pass gave.
   CrossEntropy loss(const Tensor& hidden, const Pass& pass, double denominator) const;
   /// Logits of every token, [tokens, vocab] f32 (f64 when computing in f64); for evaluation only, no tape.
-  /// rows_alone as in a Pass.
-  Tensor logits(const Tensor& hidden, bool rows_alone = false) const;
+  Tensor logits(const Pass& pass) const { return logits(hidden(pass), pass, pass.rows_alone); }
+  /// The same of hidden states that the pass gave: all, or those of its last tokens. rows_alone as in a Pass, whose own
+  /// does not count.
+  Tensor logits(const Tensor& hidden, const Pass& pass, bool rows_alone = false) const;
 
   /// The linear maps an adapter may target, in the order of the forward pass; the head is not among them.
   std::vector<LinearShape> linear_shapes() const;
-  /// All that an adapter may target: the embedding, and these.
+  /// All that an adapter may target: the embedding, these, and the head, which is one of its own where they are tied.
   std::vector<LinearShape> adaptable_shapes() const;
   /// Adapters for a pass. InputError where one has a module that is none of them.
   ActiveAdapters activate(const std::vector<WeightedAdapter>& adapters) const;
@@ -80,6 +80,8 @@ class CausalLm {
   virtual Tensor forward(const Pass& pass) const = 0;
   /// The same, after which a cache has the batch's tokens. UsageError for a batch that was not made for it as it is.
   Tensor run(const Pass& pass) const;
+  /// The head with the pass's adapters, for its last `tokens`.
+  LoraMap head_map(const Pass& pass, std::int64_t tokens) const;
 
   friend class ModelAssembly;
   ModelConfig config_;

@@ -61,8 +61,9 @@ void check_apart(const CausalLm& model, const Entry& entry, const LoraConfig& co
     if (is_saved_module(config.modules_to_save, part))
       throw InputError(
           fmt::format("{}: expected {} not to be trained whole too, found it in modules_to_save", field, part));
-  if (names_of(modules).count(entry.module))
-    throw InputError(fmt::format("{}: expected {} not to be adapted too, found an adapter of it", field, entry.module));
+  for (const std::string& part : parts)
+    if (names_of(modules).count(part))
+      throw InputError(fmt::format("{}: expected {} not to be adapted too, found an adapter of it", field, part));
 }
 
 const Weight& table_of(const CausalLm& model, const std::string& module) {

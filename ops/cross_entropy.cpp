@@ -11,22 +11,93 @@
 namespace loragrad {
 namespace {
 
-/// dx and dW were computed with the loss; backward multiplies them by dy, a scalar.
+/// What all terms add is u Bᵀ, for all tokens: u has s h of each, side by side and zero where the term is not, and b
+/// their B.
+struct JoinedTerms {
+  JoinedTerms(const Tensor& x, std::int64_t vocab, const std::vector<HeadTerm>& terms) {
+    std::int64_t width = 0;
+    for (const HeadTerm& term : terms) width += term.b.cols();
+    if (width == 0) return;
+    const DevicePtr& device = x.device();
+    u = Tensor::zeros(device, {x.rows(), width}, x.dtype());
+    b = Tensor::empty(device, {vocab, width}, x.dtype());
+    std::int64_t begin = 0;
+    for (const HeadTerm& term : terms) {
+      std::int64_t rank = term.b.cols();
+      Matrix own = row_range(column_range(u.mutable_matrix(), begin, rank), term.tokens.begin, term.h.rows());
+      device->kernels().accumulate(*device, {term.h.matrix(), term.scale, own, 0});
+      device->kernels().accumulate(*device, {term.b.matrix(), 1, column_range(b.mutable_matrix(), begin, rank), 0});
+      begin += rank;
+      needs_du = needs_du || term.h.needs_grad();
+      needs_db = needs_db || term.b.needs_grad();
+    }
+  }
+  Tensor u, b;
+  bool needs_du = false, needs_db = false;
+};
+
+/// The gradients that were computed with the loss; backward multiplies them by dy, a scalar.
+struct Gradients {
+  Tensor dx, dhead, du, db;  // undefined where they are not needed
+};
+
 struct CrossEntropyNode final : Node {
-  CrossEntropyNode(const Tensor& x, const Tensor& head, const Tensor& dx, const Tensor& dw) {
-    set_inputs({x, head});
-    for (const Tensor& kept : {dx, dw}) save(kept);
+  CrossEntropyNode(const Tensor& x, const Tensor& head, const std::vector<HeadTerm>& terms, const Gradients& made)
+      : has_du_(made.du.defined()), has_db_(made.db.defined()) {
+    std::vector<Tensor> inputs{x, head};
+    for (const HeadTerm& term : terms) {
+      inputs.insert(inputs.end(), {term.h, term.b});
+      terms_.push_back({term.tokens.begin, term.h.rows(), term.b.cols(), term.scale});
+    }
+    set_inputs(inputs);
+    for (const Tensor& kept : {made.dx, made.dhead, made.du, made.db}) save(kept);
   }
   std::string_view name() const override { return "cross_entropy"; }
   void backward(const Tensor& dy, GradSink& sink) override {
-    for (std::size_t i : {0u, 1u}) {
-      if (!sink.needs(i)) continue;
-      Tensor gradient = saved(i);
-      dy.device()->kernels().scale(*dy.device(), {gradient.mutable_matrix(), dy.matrix()});
-      sink.pass(i, gradient);
+    for (std::size_t i : {0u, 1u})
+      if (sink.needs(i)) sink.pass(i, times(dy, i));
+    Tensor du = has_du_ ? times(dy, 2) : Tensor(), db = has_db_ ? times(dy, 3) : Tensor();
+    Device& device = *dy.device();
+    std::int64_t begin = 0;
+    for (std::size_t i = 0; i < terms_.size(); ++i) {
+      const Term& term = terms_[i];
+      if (sink.needs(2 + 2 * i)) {  // dh = s du
+        auto dh = sink.into(2 + 2 * i);
+        ConstMatrix own = row_range(column_range(du.matrix(), begin, term.rank), term.first, term.count);
+        device.kernels().accumulate(device, {own, term.scale, dh.matrix, dh.beta});
+      }
+      if (sink.needs(3 + 2 * i)) {
+        auto into = sink.into(3 + 2 * i);
+        device.kernels().accumulate(device, {column_range(db.matrix(), begin, term.rank), 1, into.matrix, into.beta});
+      }
+      begin += term.rank;
     }
   }
+
+ private:
+  struct Term {
+    std::int64_t first, count, rank;
+    double scale;
+  };
+
+  Tensor times(const Tensor& dy, std::size_t i) {
+    Tensor gradient = saved(i);
+    dy.device()->kernels().scale(*dy.device(), {gradient.mutable_matrix(), dy.matrix()});
+    return gradient;
+  }
+
+  std::vector<Term> terms_;
+  bool has_du_, has_db_;
 };
+
+void check_term(const Tensor& x, const Parameter& head, const HeadTerm& term) {
+  std::int64_t count = term.tokens.end - term.tokens.begin;
+  if (term.h.cols() != term.b.cols() || term.b.rows() != head.shape().rows || term.h.rows() != count ||
+      term.tokens.begin < 0 || count < 0 || term.tokens.end > x.rows())
+    throw ShapeError("cross_entropy: h " + term.h.shape().text() + " and B " + term.b.shape().text() +
+                     " do not fit x " + x.shape().text() + " and the head " + head.shape().text());
+  for (const Tensor* t : {&term.h, &term.b}) check_one_device("cross_entropy", x.device(), t->device());
+}
 
 void check(const Tensor& x, const Parameter& head, const Targets& targets) {
   if (head.empty() || head.layout() != WeightLayout::out_in)
@@ -61,14 +132,16 @@ Targets make_targets(const DevicePtr& device, std::span<const std::int32_t> ids)
 }
 
 CrossEntropy cross_entropy(const Tensor& x, const Parameter& head, const Targets& targets, double denominator,
-                           double soft_cap) {
+                           double soft_cap, const std::vector<HeadTerm>& terms) {
   check(x, head, targets);
+  for (const HeadTerm& term : terms) check_term(x, head, term);
   if (!(soft_cap >= 0 && std::isfinite(soft_cap)))
     throw ShapeError("cross_entropy: soft_cap: expected 0 or more, found " + std::to_string(soft_cap));
   const DevicePtr& device = x.device();
   CrossEntropy result{Tensor::empty(device, {1, 1}, accumulation_type(x.dtype())),
                       Tensor::empty(device, {1, 1}, DType::f64)};
-  Tensor dx, dw;
+  Gradients made;
+  JoinedTerms joined(x, head.shape().rows, terms);
   HeadLossArgs args{.x = x.matrix(),
                     .head = head.view(),
                     .count = targets.count(),
@@ -77,22 +150,27 @@ CrossEntropy cross_entropy(const Tensor& x, const Parameter& head, const Targets
                     .sum = result.sum.mutable_data<double>(),
                     .loss = result.loss.mutable_matrix(),
                     .dx = {},
-                    .dhead = {}};
+                    .dhead = {},
+                    .term = {}};
   if (args.count > 0) {
     args.tokens = targets.tokens.data<std::int32_t>();
     args.ids = targets.ids.data<std::int32_t>();
   }
-  if (x.needs_grad()) {
-    dx = Tensor::empty(device, x.shape(), x.dtype());
-    args.dx = dx.mutable_matrix();
-  }
-  if (head.needs_grad()) {
-    dw = Tensor::empty(device, head.shape(), head.dtype());
-    args.dhead = dw.mutable_matrix();
+  auto make = [&](Tensor& gradient, Shape shape, DType dtype) {
+    gradient = Tensor::empty(device, shape, dtype);
+    return gradient.mutable_matrix();
+  };
+  if (x.needs_grad()) args.dx = make(made.dx, x.shape(), x.dtype());
+  if (head.needs_grad()) args.dhead = make(made.dhead, head.shape(), head.dtype());
+  if (joined.u.defined()) {
+    args.term.u = joined.u.matrix();
+    args.term.b = joined.b.matrix();
+    if (joined.needs_du) args.term.du = make(made.du, joined.u.shape(), x.dtype());
+    if (joined.needs_db) args.term.db = make(made.db, joined.b.shape(), accumulation_type(x.dtype()));
   }
   device->kernels().head_loss(*device, args);
-  if (needs_grad({&x, &head.tensor()}))
-    attach(result.loss, std::make_shared<CrossEntropyNode>(x, head.tensor(), dx, dw));
+  bool record = needs_grad({&x, &head.tensor()}) || joined.needs_du || joined.needs_db;
+  if (record) attach(result.loss, std::make_shared<CrossEntropyNode>(x, head.tensor(), terms, made));
   return result;
 }
 

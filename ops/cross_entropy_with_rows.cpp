@@ -61,6 +61,11 @@ HeadWithRows::HeadWithRows(const Weight& head, const std::vector<std::int32_t>& 
   kernels.put_rows(*device, {identity.matrix(), ids_.data<std::int32_t>(), column_range(wide, width_, n)});
 }
 
+Weight HeadWithRows::weight() const {
+  with_columns();
+  return Weight(wide_.cols(0, width_));
+}
+
 Weight HeadWithRows::with_columns() const {
   const DevicePtr& device = wide_.device();
   device->kernels().put_rows(

@@ -18,7 +18,7 @@ class HeadWithRows {
   const Tensor& values() const { return values_; }
   std::int64_t width() const { return width_; }
   /// [vocab, d], with the rows as they are now.
-  WeightView view() const { return column_range(with_columns().view(), 0, width_); }
+  Weight weight() const;
   /// The same with the columns, of which the first n are the rows', and some of zeros that make their number even.
   Weight with_columns() const;
 

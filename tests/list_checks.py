@@ -9,7 +9,7 @@ import pathlib, re, sys
 
 # For each kind: the headers, what they declare one with, the header of the checks, the cases' type, and the check.
 KINDS = {
-    "op": (["ops/*.h", "lora/lora_linear.h", "lora/lora_embedding.h"], r"^(?:Tensor|CrossEntropy)\s+(\w+)\(", "tests/ops/all_ops.h", "OpCase", "check_op({0}_cases())"),
+    "op": (["ops/*.h", "lora/lora_linear.h", "lora/lora_embedding.h", "lora/lora_head.h"], r"^(?:Tensor|CrossEntropy)\s+(\w+)\(", "tests/ops/all_ops.h", "OpCase", "check_op({0}_cases())"),
     "variant": (["lora/variants.h"], r"^const LoraVariant& (\w+)\(\);", "tests/lora/all_variants.h", "VariantCase",
                 "check_variant({0}(), {0}_cases())"),
 }

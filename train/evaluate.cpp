@@ -67,7 +67,7 @@ EvalReport evaluate(const CausalLm& model, const Dataset& data, const EvalOption
     const Batch& batch = pass.batch;
     Tensor hidden;
     if (options.logits || batch.supervised > 0) hidden = model.hidden(pass);
-    if (options.logits) options.logits(static_cast<std::int64_t>(begin), model.logits(hidden));
+    if (options.logits) options.logits(static_cast<std::int64_t>(begin), model.logits(hidden, pass));
     if (batch.supervised > 0) {
       double part = model.loss(hidden, pass, 1).sum.item();
       if (std::isnan(part)) part = std::fabs(part);  // a NaN may have a sign, which says nothing

@@ -34,7 +34,7 @@ void run_rows(const CausalLm& outline, const ActiveAdapters& adapters, std::int6
             .rows_alone = cache && tokens == 1,
             .cache = cache};
   Tensor hidden = outline.hidden(pass);
-  Tensor logits = outline.logits(cache ? hidden.rows(hidden.rows() - rows, rows) : hidden, cache != nullptr);
+  Tensor logits = outline.logits(cache ? hidden.rows(hidden.rows() - rows, rows) : hidden, pass, cache != nullptr);
   if (cache) argmax(logits);
 }
 
@@ -88,7 +88,7 @@ Forecast forecast_merge(const CausalLm& outline, const std::string& model_folder
     });
   };
   for (const LinearShape& map : outline.adaptable_shapes())
-    if (!map.is_embedding || adapted(map)) largest = std::max(largest, map.in * map.out);
+    if (!(map.is_embedding || map.is_head) || adapted(map)) largest = std::max(largest, map.in * map.out);
   std::size_t block = std::min(merge_block_bytes, bytes_of(DType::f32, largest));
   Forecast forecast = forecast_passes(outline, adapters, [&] {
     const DevicePtr& meta = outline.device();

@@ -33,13 +33,12 @@ void decode(const CausalLm& model, const ActiveAdapters& adapters, const Row& ro
     BatchRow one{.ids = {&id, 1}, .labels = {}};
     Batch batch =
         make_batch(model.device(), {one}, model.config().vocab_size, model.config().max_position_embeddings, &cache);
-    model.logits(model.hidden({.batch = batch, .adapters = adapters, .record = false, .cache = &cache}));
+    model.logits({.batch = batch, .adapters = adapters, .record = false, .cache = &cache});
   }
 }
 
 Tensor logits_of(const CausalLm& model, const ActiveAdapters& adapters, const StepRows& rows) {
-  return model.logits(
-      model.hidden({.batch = batch_of(model, rows, 0, rows.size()), .adapters = adapters, .record = false}));
+  return model.logits({.batch = batch_of(model, rows, 0, rows.size()), .adapters = adapters, .record = false});
 }
 
 double median(std::vector<double> values) {

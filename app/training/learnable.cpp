@@ -77,6 +77,8 @@ void warn_of_untrained_ends(const CausalLm& model, const Adapter& adapter, const
                             const Tokenizer* tokenizer) {
   const auto& trained = adapter.parameters_of_base;
   if (std::any_of(trained.begin(), trained.end(), [](const auto& each) { return each.name == head_name; })) return;
+  const auto& modules = adapter.modules;
+  if (std::any_of(modules.begin(), modules.end(), [](const auto& each) { return each.name == head_module; })) return;
   for (TokenId id : end_tokens(model.config(), tokenizer)) {
     if (!is_supervised(data, id) || trains_row_of_head(model, adapter, id)) continue;
     HeadRow row = head_row(model, id);

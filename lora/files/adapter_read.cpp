@@ -14,6 +14,7 @@
 #include "lora/files/adapter_names.h"
 #include "lora/files/adapter_tensors.h"
 #include "lora/files/respelled_adapter.h"
+#include "lora/head_name.h"
 #include "lora/patterns.h"
 #include "lora/saved_modules.h"
 #include "lora/trained_rows.h"
@@ -54,7 +55,7 @@ std::vector<std::pair<TrainedRows, const StoredTensor*>> trained_rows(const Lora
     for (const auto& [name, tensor] : tensors.all()) {
       if (!name.ends_with(end)) continue;
       std::string module = name.substr(0, name.size() - end.size());
-      bool is_embedding = embedding == all.end() ? module != "lm_head" : module == embedding->name;
+      bool is_embedding = embedding == all.end() ? module != head_module : module == embedding->name;
       if (!is_module_of(entry, module, is_embedding)) continue;
       result.push_back({{module, entry.ids, {}}, tensor});
       if (tensor->shape.size() != 2 || tensor->shape[0] != static_cast<std::int64_t>(entry.ids.size()))

@@ -10,6 +10,7 @@
 #include "io/message.h"
 #include "io/safetensors.h"
 #include "lora/files/adapter_tensors.h"
+#include "lora/head_name.h"
 #include "lora/layer_name.h"
 #include "lora/merge/plain_factors.h"
 #include "lora/variant.h"
@@ -33,10 +34,11 @@ Tensor read_matrix(const std::string& path, const StoredTensor& stored, Shape ex
 /// What mlx-lm's configuration calls a map, for all layers from `first` on, which it makes smaller: its name within a layer;
 /// outside of the layers its whole name.
 std::string key_of(const LoraModule& module, std::int64_t& first) {
-  if (module.variant->of_embedding() && module.name == embedding_name) return module.name;
+  if (module.name == head_module || (module.variant->of_embedding() && module.name == embedding_name))
+    return module.name;
   std::optional<LayerName> name = layer_name(module.name);
   if (!name || name->head != layers_name)
-    throw InputError("convert: " + module.name + ": expected " + std::string(embedding_name) +
+    throw InputError("convert: " + module.name + ": expected " + std::string(embedding_name) + ", " + head_module +
                      " or a linear map within " + std::string(layers_name) + ".N, as mlx-lm names them, found another");
   first = std::min(first, name->layer);
   return std::string(name->tail);
@@ -58,7 +60,7 @@ void refuse_unread(const std::string& path, const SafetensorsFile& file, const s
     dora = dora || tensor.name.ends_with(".m");
   }
   if (others.empty()) return;
-  throw InputError(path + ": expected lora_a and lora_b of the model's linear maps and its embedding" +
+  throw InputError(path + ": expected lora_a and lora_b of the model's linear maps, its embedding and its head" +
                    (dora ? " (DoRA: not supported)" : "") + ", found " + list_text(others, 240));
 }
 

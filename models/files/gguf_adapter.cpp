@@ -12,6 +12,7 @@
 #include "io/json.h"
 #include "io/message.h"
 #include "io/stored_values.h"
+#include "lora/head_name.h"
 #include "lora/merge/plain_factors.h"
 #include "lora/variant.h"
 #include "models/files/gguf_names.h"
@@ -101,7 +102,8 @@ Adapter read_gguf_adapter(const std::string& path, const std::vector<LinearShape
   if (!tensors.empty()) {
     std::vector<std::string> names;
     for (const auto& [name, tensor] : tensors) names.push_back(name);
-    throw InputError(path + ": expected lora_a and lora_b of the model's linear maps and its embedding, found " +
+    throw InputError(path +
+                     ": expected lora_a and lora_b of the model's linear maps, its embedding and its head, found " +
                      list_text(names, 240));
   }
   return adapter;
@@ -114,7 +116,8 @@ void write_gguf_adapter(const Adapter& adapter, const ModelConfig& config, const
                     .in = module.a.cols(),
                     .out = module.b.rows(),
                     .layout = module.layout,
-                    .is_embedding = module.variant->of_embedding()};
+                    .is_embedding = module.variant->of_embedding(),
+                    .is_head = module.name == head_module};
     GgufMap theirs = gguf_map(map, config);
     std::int64_t rank = module.a.rows();
     Tensor a = map.is_embedding ? transposed(module.a) : module.a;

@@ -64,6 +64,7 @@ std::string gguf_architecture(const ModelConfig& config) { return std::string(ar
 GgufMap gguf_map(const LinearShape& map, const ModelConfig& config) {
   const Architecture& architecture = architecture_of(config);
   if (map.is_embedding) return {"token_embd.weight"};
+  if (map.is_head) return {"output.weight"};
   std::optional<LayerName> name = layer_name(map.name);
   std::string_view tail = name ? name->tail : std::string_view();
   auto found = std::find_if(ends.begin(), ends.end(), [&](const auto& pair) { return pair.first == tail; });

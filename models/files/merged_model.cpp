@@ -33,7 +33,7 @@ std::vector<std::int32_t> sample_row(const ModelConfig& config) {
 std::vector<float> sample_logits(const CausalLm& model, const std::vector<std::int32_t>& ids,
                                  const ActiveAdapters& adapters = {}) {
   Batch batch = make_batch(model.device(), {BatchRow{.ids = ids, .labels = {}}}, model.config().vocab_size, 0);
-  return model.logits(model.hidden({.batch = batch, .adapters = adapters, .record = false})).values<float>();
+  return model.logits({.batch = batch, .adapters = adapters, .record = false}).values<float>();
 }
 
 double largest_difference(const std::vector<float>& a, const std::vector<float>& b) {

@@ -93,7 +93,7 @@ Tensor BatchDecoder::next_logits(const std::vector<BatchRow>& rows, const std::v
             .rows_alone = decoding,
             .cache = &cache_};
   Tensor hidden = model_.hidden(pass);
-  return model_.logits(decoding ? hidden : hidden.rows(hidden.rows() - 1, 1), true);
+  return model_.logits(decoding ? hidden : hidden.rows(hidden.rows() - 1, 1), pass, true);
 }
 
 /// A token for each row by its logits. Only ids come from the device, and the logits of rows that are drawn for.

@@ -12,6 +12,9 @@ inline DType operand_type(const HeadLossArgs& args) {
   return args.x.dtype == DType::bf16 && !has_bf16() ? DType::f32 : args.x.dtype;
 }
 
+/// Whether the weights of all tokens of a group are kept, for gradients of rows of the head.
+inline bool keeps_weights(const HeadLossArgs& args) { return args.dhead.rows > 0 || args.term.db.rows > 0; }
+
 /// How head and loss are cut, by the shapes alone: tokens in groups, one after the other; a group in strips of tokens
 /// times parts of the vocabulary, for threads to share; and a part in panels, one after the other.
 class HeadCut {
@@ -20,10 +23,11 @@ class HeadCut {
   explicit HeadCut(const HeadLossArgs& args) {
     auto size = [](DType type) { return static_cast<Index>(size_of(type)); };
     DType type = operand_type(args);
-    sums_ = bytes_of_sums / std::max<Index>(1, args.head.cols * (size(type) + size(accumulation_type(type))));
+    sums_ = bytes_of_sums /
+            std::max<Index>(1, (args.head.cols + args.term.u.cols) * (size(type) + size(accumulation_type(type))));
     tallest_ = std::clamp<Index>(sums_ / enough_items / 16 * 16, lowest_strip, tallest_strip);
     group_ = std::max(lowest_strip, std::min(sums_, enough_items * tallest_));
-    if (args.dhead.rows > 0)
+    if (keeps_weights(args))
       group_ = std::clamp(bytes_of_weights / (args.head.rows * size(type)), lowest_strip, group_);
   }
   Pieces groups(std::int64_t tokens) const { return {tokens, group_}; }

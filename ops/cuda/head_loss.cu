@@ -131,7 +131,8 @@ Index logits_stride(const HeadLossArgs& args) {
 /// Tokens of a tile: as many as fit the budget, cut evenly.
 Index rows_of_tile(const HeadLossArgs& args) {
   auto size = [](DType dtype) { return static_cast<Index>(size_of(dtype)); };
-  Index bytes = logits_stride(args) * size(accumulation_type(args.x.dtype)) + 2 * args.x.cols * size(args.x.dtype);
+  Index bytes = logits_stride(args) * size(accumulation_type(args.x.dtype)) +
+                2 * (args.x.cols + args.term.u.cols) * size(args.x.dtype);
   Index fit = std::max<Index>(1, tile_bytes / bytes);
   if (fit > 64) fit = fit / 64 * 64;
   Index tiles = std::max<Index>(1, ceil_div(args.count, fit));
@@ -147,7 +148,9 @@ class Tile {
     logits_ = scratch_.take(accumulation_type(args.x.dtype), count, logits_stride(args));
     logits_.cols = args.head.rows;
     if (wanted(args.dx)) dx_ = scratch_.take(args.x.dtype, count, args.x.cols);
-    if (!wanted(args.dx) && !wanted(args.dhead)) return;
+    if (has_term()) u_ = scratch_.take(args.x.dtype, count, args.term.u.cols);
+    if (wanted(args.term.du)) du_ = scratch_.take(args.x.dtype, count, args.term.u.cols);
+    if (!wanted(args.dx) && !wanted(args.dhead) && !wanted(args.term.du) && !wanted(args.term.db)) return;
     dlogits_ = logits_;  // in the operands' type, on the logits
     dlogits_.dtype = args.x.dtype;
     dlogits_.stride *= static_cast<Index>(size_of(logits_.dtype) / size_of(dlogits_.dtype));
@@ -155,8 +158,12 @@ class Tile {
 
   std::size_t scratch(Device& device) const {
     std::size_t most = scratch_bytes(device, logits());
-    if (wanted(args_.dx)) most = std::max(most, scratch_bytes(device, dx()));
-    if (wanted(args_.dhead)) most = std::max(most, scratch_bytes(device, dhead()));
+    auto add = [&](const GemmArgs& g) { most = std::max(most, scratch_bytes(device, g)); };
+    if (has_term()) add(term_logits());
+    if (wanted(args_.dx)) add(dx());
+    if (wanted(args_.dhead)) add(dhead());
+    if (wanted(args_.term.du)) add(du());
+    if (wanted(args_.term.db)) add(db());
     return scratch_.used() + most;
   }
 
@@ -164,6 +171,10 @@ class Tile {
     void* rest = scratch_.rest();
     embedding(device, {.table = args_.x, .ids = tokens_, .out = x_});
     gemm(device, logits(), rest);
+    if (has_term()) {
+      embedding(device, {.table = args_.term.u, .ids = tokens_, .out = u_});
+      gemm(device, term_logits(), rest);
+    }
     with_type(x_.dtype, [&](auto element) {
       using X = decltype(element);
       using C = SumOf<X>;
@@ -173,27 +184,41 @@ class Tile {
     });
     if (wanted(args_.dx)) {
       gemm(device, dx(), rest);
-      with_type(dx_.dtype, [&](auto element) {
-        using X = decltype(element);
-        for_units(device, dx_.rows, dx_.cols, {dx_, args_.dx},
-                  Scatter<X>{Operand<X>(dx_), Operand<X>(args_.dx), tokens_});
-      });
+      scatter(device, dx_, args_.dx);
+    }
+    if (wanted(args_.term.du)) {
+      gemm(device, du(), rest);
+      scatter(device, du_, args_.term.du);
     }
     if (wanted(args_.dhead)) gemm(device, dhead(), rest);
+    if (wanted(args_.term.db)) gemm(device, db(), rest);
   }
 
  private:
   GemmArgs logits() const { return {.c = logits_, .a = x_, .b = args_.head, .transpose_b = true}; }
   GemmArgs dx() const { return {.c = dx_, .a = dlogits_, .b = args_.head}; }
-  GemmArgs dhead() const {
-    return {.c = args_.dhead, .a = dlogits_, .b = ConstMatrix(x_), .transpose_a = true, .beta = begin_ > 0 ? 1.0 : 0.0};
+  GemmArgs dhead() const { return of_rows(args_.dhead, x_); }
+  GemmArgs term_logits() const { return {.c = logits_, .a = u_, .b = args_.term.b, .transpose_b = true, .beta = 1}; }
+  GemmArgs du() const { return {.c = du_, .a = dlogits_, .b = args_.term.b}; }
+  GemmArgs db() const { return of_rows(args_.term.db, u_); }
+  GemmArgs of_rows(const Matrix& gradient, const ConstMatrix& factor) const {
+    return {.c = gradient, .a = dlogits_, .b = factor, .transpose_a = true, .beta = begin_ > 0 ? 1.0 : 0.0};
+  }
+  bool has_term() const { return args_.term.u.cols > 0; }
+
+  /// The tile's rows to those of its tokens.
+  void scatter(Device& device, const Matrix& from, const Matrix& to) const {
+    with_type(from.dtype, [&](auto element) {
+      using X = decltype(element);
+      for_units(device, from.rows, from.cols, {from, to}, Scatter<X>{Operand<X>(from), Operand<X>(to), tokens_});
+    });
   }
 
   const HeadLossArgs& args_;
   const std::int32_t* tokens_;
   Index begin_;
   Scratch scratch_;
-  Matrix x_, logits_, dlogits_, dx_;
+  Matrix x_, u_, logits_, dlogits_, dx_, du_;
 };
 
 }  // namespace
@@ -208,8 +233,12 @@ std::size_t scratch_bytes(Device& device, const HeadLossArgs& args) {
 }
 
 void head_loss(Device& device, const HeadLossArgs& args, void* memory) {
-  if (wanted(args.dx)) accumulate(device, {args.dx, 0, args.dx, 0});
-  if (wanted(args.dhead) && args.count == 0) accumulate(device, {args.dhead, 0, args.dhead, 0});
+  auto clear = [&](const Matrix& gradient) {
+    if (wanted(gradient)) accumulate(device, {gradient, 0, gradient, 0});
+  };
+  for (const Matrix& gradient : {args.dx, args.term.du}) clear(gradient);
+  if (args.count == 0)
+    for (const Matrix& gradient : {args.dhead, args.term.db}) clear(gradient);
   Scratch scratch(memory);
   double* losses = scratch.take<double>(args.count);
   if (args.count > 0)

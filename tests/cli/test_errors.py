@@ -5,7 +5,7 @@ from support import BINARY, CliTest, SHARED, read_safetensors, run, write_rows
 
 POINTER = "version https://git-lfs.github.com/spec/v1\noid sha256:" + "4d" * 32 + "\nsize 548118077\n"
 PYTORCH_FILES = pathlib.Path(__file__).parents[1] / "io" / "golden"
-KNOWN_NAMES = pathlib.Path(__file__).parents[2] / "app" / "known_names.cpp"
+KNOWN_NAMES = pathlib.Path(__file__).parents[2] / "app/flags/known_names.cpp"
 COMMANDS = ["train", "check", "eval", "generate", "tokenize", "merge", "inspect", "pretrain"]
 LONGEST = 400 + len("warning: ")
 

@@ -50,7 +50,7 @@ class Resume(CliTest):
     def test_exact(self):
         cases = {"linear": {}, "cosine": {"schedule": "cosine", "warmup_steps": 3}, "epochs": {"steps": None, "epochs": 2, "no_shuffle": True}, "dora": {"dora": True}, "pissa": {"init": "pissa", "target": "all-linear"},
                  "beside": {"bias": "all", "modules_to_save": "lm_head"}, "start": {"init_adapter": self.adapter, "rank": None, "alpha": None, "dropout": None}, "full": {"full": True, "rank": None, "alpha": None, "dropout": None},
-                 "tokens": {"trainable_tokens": "65,66"}, "embedding": {"target": "embed_tokens,q_proj"}, "evaluated": {"eval_data": self.data, "eval_every": 3}}
+                 "tokens": {"trainable_tokens": "65,66"}, "embedding": {"target": "embed_tokens,q_proj"}, "head": {"target": "lm_head,q_proj"}, "evaluated": {"eval_data": self.data, "eval_every": 3}}
         for name, flags in cases.items():
             with self.subTest(name): self.check_exact(**flags)
 

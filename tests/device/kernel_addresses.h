@@ -66,7 +66,10 @@ struct Addresses {
   void of(const PutRowsArgs& a) { of_all(a.x, a.rows, a.y); }
   void of(const ArgmaxArgs& a) { of_all(a.x, a.ids); }
   void of(const SoftCapArgs& a) { of(a.y); }
-  void of(const HeadLossArgs& a) { of_all(a.x, a.head, a.tokens, a.ids, a.sum, a.loss, a.dx, a.dhead); }
+  void of(const HeadLossArgs& a) {
+    of_all(a.x, a.head, a.tokens, a.ids, a.sum, a.loss, a.dx, a.dhead);
+    of_all(a.term.u, a.term.b, a.term.du, a.term.db);
+  }
   void of(const AdamWArgs& a) {
     for (const AdamWTensor& t : a.tensors) of_all(t.parameter, t.m, t.v, t.gradient);
     of(a.grad_scale);

@@ -39,13 +39,14 @@ inline std::vector<std::vector<float>> logits_of(const Loaded& loaded, KeyValueC
                                                  const std::vector<std::string>& adapters, bool decoding) {
   const CausalLm& model = *loaded.model;
   Batch batch = make_batch(model.device(), rows, model.config().vocab_size, 0, &cache);
-  Tensor hidden = model.hidden({.batch = batch,
-                                .adapters = loaded.adapters.for_rows(adapters),
-                                .record = false,
-                                .rows_alone = decoding,
-                                .cache = &cache});
+  Pass pass{.batch = batch,
+            .adapters = loaded.adapters.for_rows(adapters),
+            .record = false,
+            .rows_alone = decoding,
+            .cache = &cache};
+  Tensor hidden = model.hidden(pass);
   auto count = static_cast<std::int64_t>(rows.size());
-  Tensor logits = model.logits(hidden.rows(hidden.rows() - count, count), true);
+  Tensor logits = model.logits(hidden.rows(hidden.rows() - count, count), pass, true);
   std::vector<std::vector<float>> all;
   for (std::int64_t i = 0; i < count; ++i) all.push_back(logits.rows(i, 1).values<float>());
   return all;

@@ -81,6 +81,13 @@ CASES = {
     "gpt2-embedding": (transformers.GPT2Config(vocab_size=VOCAB, n_embd=12, n_layer=1, n_head=2, n_positions=40, bos_token_id=0, eos_token_id=0),
                        dict(target_modules=["wte", "c_fc"], fan_in_fan_out=True)),
     "llama-embedding-dora": (transformers.LlamaConfig(**{**LLAMA, "num_hidden_layers": 1}), dict(target_modules=["embed_tokens", "v_proj"], use_dora=True)),
+    # Tied, of another orientation; capped; scaled, and of its own.
+    "gpt2-head": (transformers.GPT2Config(vocab_size=VOCAB, n_embd=12, n_layer=1, n_head=2, n_positions=40, bos_token_id=0, eos_token_id=0),
+                  dict(target_modules=["lm_head", "c_attn"], fan_in_fan_out=True)),
+    "gemma2-head": (transformers.Gemma2Config(**{**LLAMA, "num_hidden_layers": 1}, head_dim=10, query_pre_attn_scalar=12, final_logit_softcapping=2.5),
+                    dict(target_modules=["lm_head", "v_proj"], rank_pattern={"lm_head": 5})),
+    "granite-head": (transformers.GraniteConfig(**{**LLAMA, "num_hidden_layers": 1}, logits_scaling=2.5, tie_word_embeddings=False),
+                     dict(target_modules=["lm_head"], use_rslora=True)),
     "llama-tokens-tied": (transformers.LlamaConfig(**{**LLAMA, "num_hidden_layers": 1}, tie_word_embeddings=True),
                           dict(target_modules=["q_proj"], trainable_token_indices={"lm_head": [11, 3, 40], "embed_tokens": [11, 3, 40]})),
     "opt-tokens": (transformers.OPTConfig(**{**OPT, "num_hidden_layers": 1}, word_embed_proj_dim=12, do_layer_norm_before=False, tie_word_embeddings=False),
@@ -177,8 +184,8 @@ def make_case(folder, config, lora):
         optimiser.step()
         losses.append(loss.item())
     save_adapter(adapted, folder / "adapter_trained")
-    # PEFT merges an adapted embedding into the head that is tied to it.
-    corrupt = config.tie_word_embeddings and any("lora_embedding_A" in n for n, _ in adapted.named_parameters())
+    # PEFT merges an adapted embedding, or head, into both where they are tied.
+    corrupt = config.tie_word_embeddings and any("lora_embedding_A" in n or "lm_head.lora_A" in n for n, _ in adapted.named_parameters())
     tensors["merged_logits"] = logits(adapted if corrupt else adapted.merge_and_unload(), rows)
     save_file(tensors, folder / "golden.safetensors")
     facts |= dict(loss_before_each_step=losses, steps=STEPS, batch_size=BATCH, lr=LR, weight_decay=DECAY, trainable=sum(p.numel() for n, p in adapted_names if "vision_tower" not in n),

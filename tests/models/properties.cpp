@@ -113,7 +113,7 @@ TEST_CASE("decoding with a cache equals the full forward, and a batch equals its
     auto model = load_model(folder + "/model", test_device(2), {.precision = Precision::f32});
     ActiveAdapters adapters = model->activate(full_adapter(*model, 0));
     Batch together = golden.batch(*model, 0, golden.rows.size());
-    std::vector<float> all = model->logits(model->hidden({.batch = together, .adapters = adapters})).values<float>();
+    std::vector<float> all = model->logits({.batch = together, .adapters = adapters}).values<float>();
     std::int64_t vocab = model->config().vocab_size, limit = model->config().max_position_embeddings;
     // Where rows beyond a length turn by it, keys that are there were turned by the length of their time.
     const std::vector<double>* beyond = model->config().detail("rope_beyond");
@@ -127,8 +127,7 @@ TEST_CASE("decoding with a cache equals the full forward, and a batch equals its
         std::size_t count = t == 0 ? std::max<std::size_t>(1, ids.size() / 2) : 1;
         BatchRow row{std::span(ids).subspan(t, count), {}};
         Batch part = make_batch(model->device(), {row}, vocab, limit, &cache);
-        std::vector<float> some =
-            model->logits(model->hidden({.batch = part, .adapters = adapters, .cache = &cache})).values<float>();
+        std::vector<float> some = model->logits({.batch = part, .adapters = adapters, .cache = &cache}).values<float>();
         auto offset = static_cast<std::size_t>(
             (together.spans->first_token(static_cast<std::int64_t>(r)) + static_cast<std::int64_t>(t)) * vocab);
         for (std::size_t i = 0; i < some.size(); ++i)

@@ -45,7 +45,7 @@ double difference(const Batch& batch, std::size_t row, const std::vector<float>&
 }
 
 std::vector<float> logits(const CausalLm& model, const Batch& batch, const ActiveAdapters& adapters) {
-  return model.logits(model.hidden({.batch = batch, .adapters = adapters, .record = false})).values<float>();
+  return model.logits({.batch = batch, .adapters = adapters, .record = false}).values<float>();
 }
 
 }  // namespace

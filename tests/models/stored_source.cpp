@@ -65,7 +65,7 @@ void write_changed_tensors(const std::string& from, const JsonRef& change, const
 
 std::vector<float> logits_of(const CausalLm& model, const GoldenCase& rows) {
   Batch batch = rows.batch(model, 0, rows.rows.size());
-  return model.logits(model.hidden({.batch = batch, .record = false})).values<float>();
+  return model.logits({.batch = batch, .record = false}).values<float>();
 }
 
 }  // namespace

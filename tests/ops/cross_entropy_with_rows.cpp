@@ -66,8 +66,8 @@ TEST_CASE("a head with rows is the head with those rows, whatever they become, o
     Targets wanted = make_targets(device, std::vector<std::int32_t>{7, 0, -1, 10, 2});
     double expected = cross_entropy(in, Weight(make_tensor(device, {11, 4}, dtype, table)), wanted, 4).sum.item();
     CHECK(cross_entropy_with_rows(in, head, wanted, 4).sum.item() == doctest::Approx(expected).epsilon(1e-6));
-    CHECK(head.view().cols == 4);
-    CHECK(head.view().rows == 11);
+    CHECK(head.weight().shape().cols == 4);
+    CHECK(head.weight().shape().rows == 11);
   }
 }
 

@@ -38,6 +38,9 @@ def saved(name):
 def with_embedding(family): return [family.embedding, family.targets[0]]
 
 
+def with_head(family): return ["lm_head", family.targets[0]]
+
+
 TOKENS = [5, 50, 9]
 
 
@@ -63,6 +66,7 @@ VARIANTS = {
     "save norm": saved("norm"),
     "embedding": dataclasses.replace(words(), targets=with_embedding),
     "embedding dora": dataclasses.replace(words("--dora", use_dora=True), targets=with_embedding),
+    "head": dataclasses.replace(words(), targets=with_head),
     "tokens": dataclasses.replace(words("--trainable-tokens", ",".join(map(str, TOKENS)), trainable_token_indices=TOKENS), targets=part),
     "layers": Variant(lambda family: ["--layers", "1"], lambda family: {"layers_to_transform": [1]}, part),
     "exclude": Variant(lambda family: ["--exclude", family.targets[1]], lambda family: {"exclude_modules": [family.targets[1]]}),

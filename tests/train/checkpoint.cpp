@@ -162,6 +162,10 @@ TEST_CASE("a run that goes on from a checkpoint is the run that was not left, bi
     runs.config.trainable_token_indices = {{"", {5, 3, 20}}};
     runs.check_exact({4});
   }
+  SUBCASE("a head") {
+    runs.config.target_modules = {"lm_head", "v_proj"};
+    runs.check_exact({4});
+  }
   SUBCASE("all parameters") {
     runs.full = true;
     runs.check_exact({4});

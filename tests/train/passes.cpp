@@ -45,7 +45,7 @@ Batch batch_of_all(const CausalLm& model, const Dataset& data) {
 }
 
 std::vector<float> logits(const CausalLm& model, const Batch& batch, const ActiveAdapters& adapters) {
-  return model.logits(model.hidden({.batch = batch, .adapters = adapters, .record = false})).values<float>();
+  return model.logits({.batch = batch, .adapters = adapters, .record = false}).values<float>();
 }
 
 }  // namespace
