@@ -102,9 +102,10 @@ TEST_CASE("combine: what PEFT makes of the same adapters") {
       CHECK(difference(host(module.b), factor(c.name, module, 1)) < 1e-6);
     }
   }
-  for (const auto& [name, options] : {std::pair{"cat", CombineOptions{.method = CombineMethod::cat}},
-                                      {"svd", CombineOptions{.method = CombineMethod::svd, .rank = 3}}})
-    for (const LoraModule& module : combine(three(), options).adapter.modules) {
+  for (const auto& way : {std::pair{"cat", CombineOptions{.method = CombineMethod::cat}},
+                          {"svd", CombineOptions{.method = CombineMethod::svd, .rank = 3}}})
+    for (const LoraModule& module : combine(three(), way.second).adapter.modules) {
+      std::string name = way.first;  // not a binding, which INFO's lambda cannot capture with clang 14
       INFO(name, ": ", module.name);
       CHECK(difference(times(host(module.b), host(module.a)), times(factor(name, module, 1), factor(name, module, 0))) <
             2e-5);
