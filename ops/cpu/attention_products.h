@@ -66,14 +66,14 @@ constexpr auto micro_products = []<std::size_t... M>(std::index_sequence<M...>) 
 }
 (std::make_index_sequence<micro_rows>());
 
-/// `n` units of a row along it; zero after its last element.
+/// `n` units of a row along it; zero after its last element. The row may be a weight's, at any byte.
 template <class U, class X>
 void units_along(const X* from, std::int64_t elements, std::int64_t n, U* to) {
   if constexpr (terms<U> == 2) {
     if (elements < 2 * n) std::fill(to + elements / 2, to + n, U(0));
     std::memcpy(to, from, static_cast<std::size_t>(std::min(2 * n, elements)) * sizeof(X));
   } else {
-    for (std::int64_t i = 0; i < n; ++i) to[i] = i < elements ? static_cast<U>(from[i]) : U(0);
+    for (std::int64_t i = 0; i < n; ++i) to[i] = i < elements ? static_cast<U>(element(from + i)) : U(0);
   }
 }
 /// `n` units of neighbouring rows, one from each column; `second` is null behind the last row.

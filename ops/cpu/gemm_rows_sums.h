@@ -26,11 +26,7 @@ typename Simd<U>::type load_units(const B* from) {
   } else if constexpr (std::is_same_v<U, float>) {
     v = load_f32(from);
   } else {
-    for (int i = 0; i < Simd<U>::width; ++i) {
-      B value;
-      std::memcpy(&value, from + i, sizeof value);
-      v[i] = static_cast<U>(static_cast<float>(value));
-    }
+    for (int i = 0; i < Simd<U>::width; ++i) v[i] = static_cast<U>(static_cast<float>(element(from + i)));
   }
   return v;
 }

@@ -1,5 +1,6 @@
 #pragma once
 #include <cstdint>
+#include <cstring>
 #include <type_traits>
 
 #include "ops/cpu/simd.h"
@@ -18,6 +19,14 @@ constexpr int terms = std::is_same_v<U, Pair> ? 2 : 1;
 template <class U>
 constexpr std::int64_t units(std::int64_t n) {
   return (n + terms<U> - 1) / terms<U>;
+}
+
+/// An element that may lie at any byte, as those of a mapped file do.
+template <class X>
+X element(const X* at) {
+  X x;
+  std::memcpy(&x, at, sizeof x);
+  return x;
 }
 
 /// x in every lane.
