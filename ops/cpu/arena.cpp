@@ -57,6 +57,7 @@ bool Arena::find_place(std::size_t stretch) {
   auto cell = reinterpret_cast<std::uintptr_t>(page) / stretch;
   ::munmap(page, page_bytes());
   for (int tries = 0; tries < 64 && cell > 1; ++tries) {
+    // NOLINTNEXTLINE(performance-no-int-to-ptr): nothing lies there yet that a pointer could lead to
     base_ = reinterpret_cast<std::byte*>(--cell * stretch);
     if (map(page_bytes())) return true;
   }

@@ -24,7 +24,7 @@ std::int64_t round_down(std::int64_t x, std::int64_t step) { return x / step * s
 /// idle, the row is cut by key tiles for dk and dv and by query rows for dq: p and ds are computed twice. Strips and
 /// tiles are the same either way, and so is every sum, to the bit.
 std::vector<Item> cut(const AttentionBackwardArgs& args, int threads) {
-  constexpr std::int64_t block = 6 * strip_rows;
+  constexpr int block = 6 * strip_rows;
   const AttentionArgs& f = args.forward;
   bool queries = wanted(args.dq), keys = wanted(args.dk) || wanted(args.dv);
   std::vector<Item> items;

@@ -55,13 +55,14 @@ Words even_or_odd(Words a, Words b, std::index_sequence<I...>) {
 /// Draws of columns col .. col + block_size - 1 of one row; the counter is (row in the step, position, column / 8, 0).
 void draw_block(const DropoutMask& mask, const RoundKeys& keys, std::int64_t token, std::int64_t col,
                 std::uint16_t* draws) {
-  constexpr int groups = 4, group_draws = lanes * draws_per_call;  // several hide the multiplications' latency
-  static_assert(block_size % (groups * group_draws) == 0);
+  constexpr int groups = 4;  // several hide the multiplications' latency
+  constexpr int group_draws = lanes * draws_per_call, step = groups * group_draws;
+  static_assert(block_size % step == 0);
   using Lanes = std::make_index_sequence<lanes>;
   auto row = static_cast<std::uint32_t>(mask.tokens[2 * token]);
   auto position = static_cast<std::uint32_t>(mask.tokens[2 * token + 1]);
   Words next = calls_of_lanes(Lanes()) + static_cast<std::uint64_t>(col / draws_per_call);
-  for (std::int64_t done = 0; done < block_size; done += groups * group_draws) {
+  for (std::int64_t done = 0; done < block_size; done += step) {
     Counters c[groups];
     for (Counters& group : c) {
       group = {Words{} + row, Words{} + position, next, Words{}};

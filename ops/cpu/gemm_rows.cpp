@@ -182,7 +182,7 @@ void multiply_rows(Device& device, const GemmArgs& g) {
   Index m = g.c.rows, n = g.c.cols, width = simd_bytes / 4;
   auto bytes = static_cast<Index>(bytes_of(g.b.dtype, g.b.rows * g.b.cols));
   Index tasks = std::clamp<Index>(std::max(bytes / task_bytes, m * n * g.a.cols / task_products), 1,
-                                  8 * threads_of(device).size());
+                                  Index{8} * threads_of(device).size());
   auto pieces = [](Index size, Index piece) { return (size + piece - 1) / piece; };
   Index across = std::min(tasks, pieces(n, width)),
         down = std::min(pieces(tasks, across), pieces(m, most_rows_at_once));
