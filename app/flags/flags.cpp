@@ -115,7 +115,8 @@ void Flags::text(const std::string& name, std::optional<std::string>& value, con
       [&value] { return texts(value); });
 }
 void Flags::word(const std::string& name, std::string& value, const std::string& word,
-                 std::function<bool(const std::string&)> is_one, const std::string& expected, const std::string& help) {
+                 const std::function<bool(const std::string&)>& is_one, const std::string& expected,
+                 const std::string& help) {
   add(
       name, word, help,
       [=, &value](const std::string& text) {

@@ -36,7 +36,8 @@ class Flags {
   void bytes(const std::string& name, std::optional<std::size_t>& value, const std::string& help);
   /// A word that `is_one` takes; `expected` says which there are.
   void word(const std::string& name, std::string& value, const std::string& word,
-            std::function<bool(const std::string&)> is_one, const std::string& expected, const std::string& help);
+            const std::function<bool(const std::string&)>& is_one, const std::string& expected,
+            const std::string& help);
   void choice(const std::string& name, std::string& value, const std::vector<std::string>& choices,
               const std::string& help);
   void toggle(const std::string& name, bool& value, const std::string& help);

@@ -8,7 +8,7 @@ namespace {
 
 FamilyConfig read_config(ConfigReader& read) {
   ModelConfig c =
-      read_rotary_sizes(read, {.vocab_size = 32000, .intermediate_size = 14336, .max_position_embeddings = 4096 * 32});
+      read_rotary_sizes(read, {.vocab_size = 32000, .intermediate_size = 14336, .max_position_embeddings = 131072});
   c.num_key_value_heads = read.size("num_key_value_heads", 8);
   c.head_dim = head_dim_or_share(read, c);
   RotaryConfig own;

@@ -58,7 +58,7 @@ struct Output {
 std::vector<Output> outputs_of(const std::map<std::string, Change>& changes, const BaseTensors& base, bool untied) {
   std::map<const StoredTensor*, Output> changed;
   std::vector<Output> outputs;
-  const std::string embedding = base.embedding_name();
+  const std::string& embedding = base.embedding_name();
   for (const auto& [name, change] : changes) {
     const StoredTensor* stored = base.find_tied(name);
     changed[stored] = {stored->name, stored, name, &change};
