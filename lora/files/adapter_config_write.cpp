@@ -4,6 +4,7 @@
 #include "engine/error.h"
 #include "io/json.h"
 #include "lora/files/adapter_config_json.h"
+#include "lora/head_name.h"
 #include "lora/patterns.h"
 #include "lora/text_part.h"
 #include "lora/variant.h"
@@ -81,6 +82,18 @@ bool stored_transposed(const Adapter& adapter) {
   });
 }
 
+/// In a model with other parts, q_proj is a module of those as well.
+Json outside_of_text_part(const Adapter& adapter) {
+  auto is_head = [](const LoraModule& module) { return module.name == head_module; };
+  auto is_in_part = [](const LoraModule& module) { return spelling_of(module.name) == Spelling::part; };
+  const std::vector<LoraModule>& modules = adapter.modules;
+  bool all_known = std::all_of(modules.begin(), modules.end(),
+                               [&](const LoraModule& module) { return is_in_part(module) || is_head(module); });
+  if (!all_known || std::none_of(modules.begin(), modules.end(), is_in_part)) return {};
+  bool head = std::any_of(modules.begin(), modules.end(), is_head);
+  return std::string(head ? "(?!model\\.language_model\\.|lm_head$).*" : "(?!model\\.language_model\\.).*");
+}
+
 }  // namespace
 
 std::string adapter_config_text(const Adapter& adapter) {
@@ -115,10 +128,7 @@ std::string adapter_config_text(const Adapter& adapter) {
         "megatron_config", "eva_config", "corda_config", "lora_ga_config", "velora_config", "alora_invocation_tokens",
         "monteclora_config", "use_bdlora", "arrow_config", "kasa_config"})
     file.set(unused, nullptr);
-  // In a model with other parts, q_proj is a module of those as well.
-  bool text_part = std::all_of(adapter.modules.begin(), adapter.modules.end(),
-                               [](const LoraModule& module) { return spelling_of(module.name) == Spelling::part; });
-  file.set("exclude_modules", text_part && !adapter.modules.empty() ? Json("(?!model\\.language_model\\.).*") : Json());
+  file.set("exclude_modules", outside_of_text_part(adapter));
   Json::Array saved(config.modules_to_save.begin(), config.modules_to_save.end());
   file.set("modules_to_save", saved.empty() ? Json() : Json(saved));
   file.set("trainable_token_indices", token_indices(config.trainable_token_indices));

@@ -36,6 +36,20 @@ TEST_CASE("a head is adapted where it is named, and there and back under PEFT's 
   }
 }
 
+TEST_CASE("beside a text part's modules PEFT is told to leave out all but these and the head") {
+  DevicePtr device = test_device(1);
+  std::vector<LinearShape> part{{.name = "model.language_model.layers.0.self_attn.q_proj", .in = 3, .out = 4}, maps[1]};
+  TempFolder folder;
+  for (auto [targets, excluded] :
+       {std::pair<TargetModules, std::string>({"q_proj"}, R"("(?!model\\.language_model\\.).*")"),
+        {{"lm_head", "q_proj"}, R"("(?!model\\.language_model\\.|lm_head$).*")"},
+        {{"lm_head"}, "null"}}) {
+    save_adapter(make_adapter(device, config_of(targets), part, 1), folder.path());
+    CHECK(read_json_file(folder / "adapter_config.json").find("exclude_modules")->dump() == excluded);
+    CHECK(load_adapter(folder.path(), device, part, false).modules.size() == targets.names.size());
+  }
+}
+
 TEST_CASE("what an adapted head does not go with is refused, in a new adapter and in a file") {
   DevicePtr device = test_device(1);
   LoraConfig config = config_of({"lm_head"});
