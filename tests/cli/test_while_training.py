@@ -100,7 +100,7 @@ class WhileTraining(CliTest):
         self.assertEqual(self.tensors(self.folder / "with"), self.tensors(self.folder / "without"))
 
     def test_micro_batches_by_tokens_give_what_rows_give(self):
-        data = write_rows(self.folder / "rows.jsonl", [{"text": "a" * (3 + 17 * i % 29)} for i in range(24)])
+        data = write_rows(self.folder / "rows.jsonl", [{"text": "".join(chr(97 + (i * i + j * j * j) % 26) for j in range(3 + 17 * i % 29))} for i in range(24)])
         flags = {"data": data, "batch_size": 2, "grad_accum": 4, "dropout": 0.2}
         self.ok(*self.words("rows", **flags))
         text = self.ok(*self.words("tokens", **flags, max_tokens_per_batch=70))
@@ -109,7 +109,7 @@ class WhileTraining(CliTest):
         a, b = (read_safetensors(self.folder / name / "adapter_model.safetensors") for name in ("rows", "tokens"))
         self.assertEqual(set(a), set(b))
         for name in a:
-            # Adam divides rounding by itself where a gradient is near zero.
+            # Adam divides rounding by itself where a gradient is near zero; varied texts leave few of those.
             self.assertLess(max(abs(x - y) for x, y in zip(floats(a[name][2]), floats(b[name][2]))), 2e-3, name)
         losses = [[row["loss"] for row in self.metrics(self.folder / name)] for name in ("rows", "tokens")]
         for x, y in zip(*losses): self.assertAlmostEqual(x, y, places=4)
