@@ -64,7 +64,7 @@ int run_extract(const Words& words) {
   DevicePtr device = cpu_device(static_cast<int>(threads));
   std::unique_ptr<CausalLm> outline = load_model(model_folder, meta_device(device));
   warn_of_config(*outline);
-  check_targets(options.targets, outline->linear_shapes());
+  check_targets(options.targets, extractable_shapes(*outline));
   catch_interrupts();
   OutputFolder output(output_folder, overwrite);
   options.progress = [](std::size_t done, std::size_t all) {

@@ -78,7 +78,7 @@ def main():
         seconds.append(time.perf_counter() - start)
         losses.append(loss.item())
     print(json.dumps({
-        "seconds": seconds, "losses": losses, "tokens": sum(min(len(row["input_ids"]), args.length) for row in rows[:args.batch]), "trained": sum(p.numel() for p in trained),
+        "seconds": seconds, "losses": losses, "tokens": sum(min(len(row["input_ids"]), args.length) for row in (rows[i % len(rows)] for i in range(args.batch))), "trained": sum(p.numel() for p in trained),
         "device_peak": torch.cuda.max_memory_allocated() if on_gpu else 0,
         "versions": {**versions, "Python": platform.python_version()}}))
 

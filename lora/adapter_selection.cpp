@@ -5,6 +5,7 @@
 #include "engine/error.h"
 #include "io/json.h"
 #include "io/message.h"
+#include "lora/head_name.h"
 #include "lora/matching.h"
 #include "lora/saved_modules.h"
 
@@ -53,11 +54,13 @@ std::vector<LinearShape> select_modules(AdapterConfigFile& file, const std::stri
 void check_tying(const AdapterConfigFile& file, const std::string& path, const std::vector<LinearShape>& modules,
                  std::vector<std::string>* warnings) {
   if (!file.ensure_weight_tying) return;
-  bool adapted = std::any_of(modules.begin(), modules.end(), [](const LinearShape& map) { return map.is_embedding; });
+  bool adapted = std::any_of(modules.begin(), modules.end(),
+                             [](const LinearShape& map) { return map.is_embedding || map.name == head_module; });
   if (adapted || !file.config.modules_to_save.empty())
-    throw InputError(path +
-                     ": ensure_weight_tying: expected false beside an embedding that is adapted or trained whole, " +
-                     "found true");
+    throw InputError(
+        path +
+        ": ensure_weight_tying: expected false beside an embedding or a head that is adapted or trained whole, " +
+        "found true");
   if (warnings) warnings->push_back(path + ": ensure_weight_tying: has no effect on this adapter, ignored");
 }
 

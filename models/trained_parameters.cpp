@@ -89,7 +89,15 @@ void put_parameters(CausalLm& model, const std::vector<WeightedAdapter>& adapter
                        ") to be for all rows and with a weight of 1, found another use");
     found = &each;
   }
-  if (found) put_parameters(model, found->adapter);
+  if (!found) return;
+  const std::vector<TrainedRows>& rows = found->adapter.rows_of_base;
+  for (const WeightedAdapter& each : adapters)
+    for (const LoraModule& module : each.adapter.modules)
+      for (const TrainedRows& trained : rows)
+        if (module.name == trained.module || (module.name == head_module && model.is_tied()))
+          throw InputError("adapters: " + module.name + ": expected trained tokens of " + trained.module +
+                           " beside no adapter of it, found one");
+  put_parameters(model, found->adapter);
 }
 
 }  // namespace loragrad

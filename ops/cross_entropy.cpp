@@ -11,28 +11,40 @@
 namespace loragrad {
 namespace {
 
-/// What all terms add is u Bᵀ, for all tokens: u has s h of each, side by side and zero where the term is not, and b
-/// their B.
-struct JoinedTerms {
-  JoinedTerms(const Tensor& x, std::int64_t vocab, const std::vector<HeadTerm>& terms) {
+/// What all terms add is u Bᵀ, for all tokens: u has s h of each, zero where the term is not, and b their B side by side.
+/// Terms of one B, such as an adapter's in several ranges of tokens, share its columns.
+class JoinedTerms {
+ public:
+  JoinedTerms(const Tensor& x, const std::vector<HeadTerm>& terms) {
     std::int64_t width = 0;
-    for (const HeadTerm& term : terms) width += term.b.cols();
+    for (std::size_t i = 0; i < terms.size(); ++i) {
+      std::size_t same = 0;
+      while (same < i && terms[same].b.impl() != terms[i].b.impl()) ++same;
+      first_of_b.push_back(same == i);
+      begins.push_back(same == i ? width : begins[same]);
+      if (same == i) width += terms[i].b.cols();
+      needs_du = needs_du || terms[i].h.needs_grad();
+      needs_db = needs_db || terms[i].b.needs_grad();
+    }
     if (width == 0) return;
-    const DevicePtr& device = x.device();
-    u = Tensor::zeros(device, {x.rows(), width}, x.dtype());
-    b = Tensor::empty(device, {vocab, width}, x.dtype());
-    std::int64_t begin = 0;
-    for (const HeadTerm& term : terms) {
+    Device& device = *x.device();
+    const HeadTerm& first = terms.front();
+    bool is_joined = width == first.b.cols() && first.b.dtype() == x.dtype();
+    b = is_joined ? first.b.detach() : Tensor::empty(x.device(), {first.b.rows(), width}, x.dtype());
+    u = Tensor::zeros(x.device(), {x.rows(), width}, x.dtype());
+    for (std::size_t i = 0; i < terms.size(); ++i) {
+      const HeadTerm& term = terms[i];
       std::int64_t rank = term.b.cols();
-      Matrix own = row_range(column_range(u.mutable_matrix(), begin, rank), term.tokens.begin, term.h.rows());
-      device->kernels().accumulate(*device, {term.h.matrix(), term.scale, own, 0});
-      device->kernels().accumulate(*device, {term.b.matrix(), 1, column_range(b.mutable_matrix(), begin, rank), 0});
-      begin += rank;
-      needs_du = needs_du || term.h.needs_grad();
-      needs_db = needs_db || term.b.needs_grad();
+      Matrix own = row_range(column_range(u.mutable_matrix(), begins[i], rank), term.tokens.begin, term.h.rows());
+      device.kernels().accumulate(device, {term.h.matrix(), term.scale, own, 1});
+      if (first_of_b[i] && !is_joined)
+        device.kernels().accumulate(device, {term.b.matrix(), 1, column_range(b.mutable_matrix(), begins[i], rank), 0});
     }
   }
+
   Tensor u, b;
+  std::vector<std::int64_t> begins;  // of each term's columns
+  std::vector<bool> first_of_b;      // whose gradient they give
   bool needs_du = false, needs_db = false;
 };
 
@@ -42,12 +54,15 @@ struct Gradients {
 };
 
 struct CrossEntropyNode final : Node {
-  CrossEntropyNode(const Tensor& x, const Tensor& head, const std::vector<HeadTerm>& terms, const Gradients& made)
+  CrossEntropyNode(const Tensor& x, const Tensor& head, const std::vector<HeadTerm>& terms, const JoinedTerms& joined,
+                   const Gradients& made)
       : has_du_(made.du.defined()), has_db_(made.db.defined()) {
     std::vector<Tensor> inputs{x, head};
-    for (const HeadTerm& term : terms) {
+    for (std::size_t i = 0; i < terms.size(); ++i) {
+      const HeadTerm& term = terms[i];
       inputs.insert(inputs.end(), {term.h, term.b});
-      terms_.push_back({term.tokens.begin, term.h.rows(), term.b.cols(), term.scale});
+      terms_.push_back(
+          {term.tokens.begin, term.h.rows(), joined.begins[i], term.b.cols(), term.scale, joined.first_of_b[i]});
     }
     set_inputs(inputs);
     for (const Tensor& kept : {made.dx, made.dhead, made.du, made.db}) save(kept);
@@ -58,26 +73,26 @@ struct CrossEntropyNode final : Node {
       if (sink.needs(i)) sink.pass(i, times(dy, i));
     Tensor du = has_du_ ? times(dy, 2) : Tensor(), db = has_db_ ? times(dy, 3) : Tensor();
     Device& device = *dy.device();
-    std::int64_t begin = 0;
     for (std::size_t i = 0; i < terms_.size(); ++i) {
       const Term& term = terms_[i];
       if (sink.needs(2 + 2 * i)) {  // dh = s du
         auto dh = sink.into(2 + 2 * i);
-        ConstMatrix own = row_range(column_range(du.matrix(), begin, term.rank), term.first, term.count);
+        ConstMatrix own = row_range(column_range(du.matrix(), term.begin, term.rank), term.first, term.count);
         device.kernels().accumulate(device, {own, term.scale, dh.matrix, dh.beta});
       }
-      if (sink.needs(3 + 2 * i)) {
+      if (sink.needs(3 + 2 * i) && term.is_first_of_b) {
         auto into = sink.into(3 + 2 * i);
-        device.kernels().accumulate(device, {column_range(db.matrix(), begin, term.rank), 1, into.matrix, into.beta});
+        ConstMatrix own = column_range(db.matrix(), term.begin, term.rank);
+        device.kernels().accumulate(device, {own, 1, into.matrix, into.beta});
       }
-      begin += term.rank;
     }
   }
 
  private:
   struct Term {
-    std::int64_t first, count, rank;
+    std::int64_t first, count, begin, rank;
     double scale;
+    bool is_first_of_b;
   };
 
   Tensor times(const Tensor& dy, std::size_t i) {
@@ -141,7 +156,7 @@ CrossEntropy cross_entropy(const Tensor& x, const Parameter& head, const Targets
   CrossEntropy result{Tensor::empty(device, {1, 1}, accumulation_type(x.dtype())),
                       Tensor::empty(device, {1, 1}, DType::f64)};
   Gradients made;
-  JoinedTerms joined(x, head.shape().rows, terms);
+  JoinedTerms joined(x, terms);
   HeadLossArgs args{.x = x.matrix(),
                     .head = head.view(),
                     .count = targets.count(),
@@ -170,7 +185,7 @@ CrossEntropy cross_entropy(const Tensor& x, const Parameter& head, const Targets
   }
   device->kernels().head_loss(*device, args);
   bool record = needs_grad({&x, &head.tensor()}) || joined.needs_du || joined.needs_db;
-  if (record) attach(result.loss, std::make_shared<CrossEntropyNode>(x, head.tensor(), terms, made));
+  if (record) attach(result.loss, std::make_shared<CrossEntropyNode>(x, head.tensor(), terms, joined, made));
   return result;
 }
 

@@ -27,7 +27,7 @@ std::string where_not_finite(const CausalLm& model, const StepRows& rows, const 
     Tensor hidden = model.hidden(pass);
     if (place.empty() && !is_finite(hidden)) place = "the first value that is not comes after " + last;
   }
-  return place.empty() ? "the first module whose output is not: the model's head" : place;
+  return place.empty() ? "the first module whose output is not: the model's head, or its adapter" : place;
 }
 
 }  // namespace loragrad

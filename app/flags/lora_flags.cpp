@@ -146,7 +146,11 @@ void LoraFlags::choose_modules(LoraConfig& config, const std::vector<LinearShape
         throw InputError(fmt::format("--layers: expected layers that have a target, found {}", layer));
   }
   std::vector<LinearShape> left = within(limits, selected, targets, all);
-  std::erase_if(left, [&](const LinearShape& shape) { return is_saved_module(config.modules_to_save, shape.name); });
+  std::erase_if(left, [&](const LinearShape& shape) {
+    bool saved = is_saved_module(config.modules_to_save, shape.name);
+    if (saved && shape.is_head) warn(shape.name + " gets no adapter: --modules-to-save trains it whole");
+    return saved;
+  });
   if (left.empty())
     throw UsageError("--exclude, --modules-to-save: expected to leave a module to adapt, found none left");
   if (left.size() == selected.size()) return;

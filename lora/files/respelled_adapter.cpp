@@ -34,7 +34,9 @@ void respell(Adapter& adapter, Spelling own) {
   for (TrainedParameter& parameter : adapter.parameters_of_base) parameter.name = spelled(parameter.name, own);
   for (TrainedRows& rows : adapter.rows_of_base) rows.module = spelled(rows.module, own);
   TargetModules& targets = config.target_modules;
-  auto whole = [](const std::string& name) { return name.find("layers.") != std::string::npos; };
+  auto whole = [&](const std::string& name) {
+    return spelled(name, own) != name || name.find("layers.") != std::string::npos;
+  };
   if (targets.kind == TargetModules::Kind::regex || std::any_of(targets.names.begin(), targets.names.end(), whole)) {
     targets = {};
     targets.names = names;

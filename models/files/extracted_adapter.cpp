@@ -83,7 +83,7 @@ class Extractor {
   }
 
   Extraction operator()() {
-    std::vector<LinearShape> chosen = match_targets(options_.targets, base_.outline.linear_shapes());
+    std::vector<LinearShape> chosen = match_targets(options_.targets, extractable_shapes(base_.outline));
     std::vector<LinearShape> changed;
     for (const LinearShape& map : chosen) {
       auto [base, tuned] = both(map.name + ".weight");
@@ -100,7 +100,8 @@ class Extractor {
       if (options_.progress) options_.progress(i, changed.size());
       add(changed[i]);
     }
-    finish(changed.size() == base_.outline.linear_shapes().size());
+    bool head = std::any_of(changed.begin(), changed.end(), [](const LinearShape& map) { return map.is_head; });
+    finish(!head && changed.size() == base_.outline.linear_shapes().size());
     return std::move(result_);
   }
 
@@ -143,7 +144,7 @@ class Extractor {
       seen.insert({base, tuned});
     }
     std::set<std::string> maps;
-    for (const LinearShape& map : base_.outline.linear_shapes()) maps.insert(map.name + ".weight");
+    for (const LinearShape& map : extractable_shapes(base_.outline)) maps.insert(map.name + ".weight");
     auto look = [&](const std::string& name, const StoredTensor* base, const StoredTensor* tuned) {
       if (seen.count(base) && seen.count(tuned)) return;
       seen.insert({base, tuned});
@@ -195,6 +196,12 @@ class Extractor {
 };
 
 }  // namespace
+
+std::vector<LinearShape> extractable_shapes(const CausalLm& model) {
+  std::vector<LinearShape> shapes = model.adaptable_shapes();
+  std::erase_if(shapes, [](const LinearShape& map) { return map.is_embedding; });
+  return shapes;
+}
 
 Extraction extract_adapter(const CausalLm& base, const std::string& base_folder, const std::string& tuned_folder,
                            const DevicePtr& device, const ExtractOptions& options) {

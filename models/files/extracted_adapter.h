@@ -28,6 +28,9 @@ struct Extraction {
   std::string base_hash;         ///< of the base (models/files/base_hash.h)
 };
 
+/// What may be chosen: linear maps, and the head.
+std::vector<LinearShape> extractable_shapes(const CausalLm& model);
+
 struct ExtractOptions {
   std::int64_t rank = 16;
   TargetModules targets = TargetModules::parse("all-linear");

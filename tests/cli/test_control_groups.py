@@ -20,11 +20,13 @@ class Group:
             except OSError:
                 continue
             try:
-                (folder / name).write_text(str(limit))
-                self.folder = folder
-                return
+                if (folder / "cgroup.procs").exists():  # and no folder like any other
+                    (folder / name).write_text(str(limit))
+                    self.folder = folder
+                    return
             except OSError:
-                folder.rmdir()
+                pass
+            folder.rmdir()
 
     def start(self, words, victim=False, **options):
         def enter():

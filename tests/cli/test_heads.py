@@ -1,7 +1,7 @@
 """An adapter on the head, through the commands. The model is tied."""
 import json
 
-from support import CONFIG, CliTest, read_safetensors
+from support import CONFIG, TEXTS, CliTest, read_safetensors, run, write_rows
 
 HEAD, EMBEDDING = "lm_head", "model.embed_tokens.weight"
 A, B = (f"base_model.model.{HEAD}.lora_{x}.weight" for x in "AB")
@@ -17,13 +17,12 @@ class Heads(CliTest):
         return self.folder / output, trained, read_safetensors(self.folder / output / "adapter_model.safetensors")
 
     def test_an_adapter_of_the_head_is_trained_saved_used_and_merged(self):
-        for more in ((), ("--dropout", 0.2, "--rslora", "--checkpoint-activations"), ("--init", "pissa")):
+        for more in ((), ("--dropout", 0.2, "--rslora", "--checkpoint-activations")):
             with self.subTest(more):
                 name = "".join(map(str, more))
                 adapter, trained, tensors = self.train("a" + name, *more)
-                rank = 6 if "pissa" in more else 3  # written for the base as it is
                 self.assertEqual(3 * (260 + 32) + 2 * 3 * (32 + 16), trained["trainable_parameters"])
-                self.assertEqual(([rank, 32], [260, rank]), (tensors[A][1], tensors[B][1]))
+                self.assertEqual(([3, 32], [260, 3]), (tensors[A][1], tensors[B][1]))
                 beside = self.loss("--model", self.model, "--adapter", adapter)
                 self.assertLess(beside, self.loss("--model", self.model))
                 merged = self.folder / ("m" + name)
@@ -72,7 +71,32 @@ class Heads(CliTest):
         self.assertEqual([HEAD, "self_attn.v_proj"], json.loads((self.folder / "there/adapter_config.json").read_text())["lora_parameters"]["keys"])
         self.assertIn(b"output.weight.lora_a", (self.folder / "there.gguf").read_bytes())
 
+    def test_rows_that_take_it_in_turn(self):
+        """One batch, in which it counts for every other row."""
+        adapter, _, _ = self.train("a")
+        rows = [{"text": text, "adapter": "x" if i % 2 else None} for i, text in enumerate(TEXTS[:9])]
+        of = lambda rows: self.json("eval", "--model", self.model, "--adapter", f"x={adapter}", "--data", write_rows(self.folder / "rows.jsonl", rows))
+        parts = [of(rows[k::2]) for k in (0, 1)]
+        whole, tokens = of(rows), [part["supervised_tokens"] for part in parts]
+        self.assertAlmostEqual(sum(part["loss"] * count for part, count in zip(parts, tokens)) / sum(tokens), whole["loss"], places=6)
+        self.assertNotAlmostEqual(parts[1]["loss"], self.json("eval", "--model", self.model, "--data", write_rows(self.folder / "plain.jsonl", [{"text": row["text"]} for row in rows[1::2]]))["loss"], places=3)
+
+    def test_extraction_carries_it(self):
+        adapter, _, tensors = self.train("a")
+        self.ok("merge", "--model", self.model, "--adapter", adapter, "--output", self.folder / "m")
+        told = self.ok("extract", "--model", self.model, "--tuned", self.folder / "m", "--rank", 3, "--target", f"{HEAD},v_proj", "--output", self.folder / "e")
+        self.assertEqual(sorted(tensors), sorted(read_safetensors(self.folder / "e/adapter_model.safetensors")), told)
+        self.assertAlmostEqual(self.loss("--model", self.folder / "m"), self.loss("--model", self.model, "--adapter", self.folder / "e"), places=3)
+        self.assertRegex(self.ok("extract", "--model", self.model, "--tuned", self.folder / "m", "--rank", 3, "--output", self.folder / "f"), r"lm_head.weight[^\n]*not among --target")
+
     def test_what_an_adapter_of_the_head_does_not_go_with(self):
-        for flag, field in (("--lora-bias", "lora_bias"), ("--dora", "use_dora")):
-            self.fails(2, *self.words("o", flag), says=(field, "an adapted head (lm_head)"))
+        for flags, field in ((["--lora-bias"], "lora_bias"), (["--dora"], "use_dora"), (["--init", "pissa"], "init_lora_weights")):
+            self.fails(2, *self.words("o", *flags), says=(field, "an adapted head (lm_head)"))
+        adapter, _, _ = self.train("a")
+        tokens = self.folder / "tokens"
+        self.ok("train", "--model", self.model, "--data", self.data, "--output", tokens, "--trainable-tokens", "5", "--steps", 1)
+        self.fails(3, "merge", "--model", self.model, "--adapter", adapter, "--adapter", tokens, "--output", self.folder / "m", says=(HEAD, "trained tokens of model.embed_tokens"))
+        warned = run(*self.words("both", "--modules-to-save", HEAD, steps=1))
+        self.assertEqual(0, warned.returncode, warned.stderr)
+        self.assertIn("warning: lm_head gets no adapter: --modules-to-save trains it whole\n", warned.stderr)
         self.fails(3, *self.words("o", "--trainable-tokens", "5"), says=("--trainable-tokens: ", HEAD, "adapted too"))

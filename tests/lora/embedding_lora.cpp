@@ -109,7 +109,8 @@ TEST_CASE("what an adapted embedding does not go with is refused") {
   put(path, tied);
   CHECK(message_of<InputError>([&] { load_adapter(folder.path(), device, maps_of(device), false); }) ==
         path +
-            ": ensure_weight_tying: expected false beside an embedding that is adapted or trained whole, found true");
+            ": ensure_weight_tying: expected false beside an embedding or a head that is adapted or trained whole, "
+            "found true");
   text.replace(text.find("\"lora_bias\": false"), 18, "\"lora_bias\": true");
   put(path, text);
   CHECK(message_of<InputError>([&] { load_adapter(folder.path(), device, maps_of(device), false); }) ==
