@@ -258,16 +258,18 @@ struct SoftCapArgs {
   double soft_cap = 1;
 };
 
-/// A language model's head and its loss, over the tokens that have a target: with z_i = x[tokens[i]] headᵀ,
-/// sum = Σ_i logsumexp(z_i) - z_i[ids[i]] in a fixed order, and with dz_i = (softmax(z_i) - onehot(ids[i])) /
-/// denominator: dx[tokens[i]] = dz_i head, zero for other tokens;  dhead = dzᵀ x[tokens]. Either may be empty (data
-/// null, rows 0). With soft_cap > 0, z_i is soft_cap tanh(./soft_cap) of that, and dz_i times 1 - (z_i/soft_cap)². Logits
-/// never exist as a whole: beside the operands it takes at most 64 MiB on a processor, 256 MiB on a GPU.
-/// What adapters add: x[tokens[i]] headᵀ + u[tokens[i]] bᵀ, and du, db as dx, dhead are. Empty for none.
+/// What adapters add to the logits of a head: u[tokens[i]] bᵀ. du and db are as dx and dhead. All empty for none.
 struct HeadTermArgs {
   ConstMatrix u, b;  // [all tokens, r] and [vocab, r], in x's type
   Matrix du, db;     // in x's type, and f32 or f64
 };
+
+/// A language model's head and its loss, over the tokens that have a target: with z_i = x[tokens[i]] headᵀ,
+/// sum = Σ_i logsumexp(z_i) - z_i[ids[i]] in a fixed order, and with dz_i = (softmax(z_i) - onehot(ids[i])) /
+/// denominator: dx[tokens[i]] = dz_i head, zero for other tokens;  dhead = dzᵀ x[tokens]. Either may be empty (data
+/// null, rows 0). With soft_cap > 0, z_i is soft_cap tanh(./soft_cap) of that, and dz_i times 1 - (z_i/soft_cap)². Logits
+/// never exist as a whole: beside the operands it takes at most 64 MiB on a processor (with dhead or db at least the
+/// logits of 128 tokens), 256 MiB on a GPU.
 struct HeadLossArgs {
   ConstMatrix x;                                         // [all tokens, d]
   WeightView head;                                       // [vocab, d]

@@ -6,7 +6,7 @@
 #include "lora/magnitude.h"
 
 /// What terms add to the output of a map, once h, what A makes of the input, is there. The input may be x or token ids:
-/// lora_linear and lora_embedding share this half.
+/// lora_linear and lora_embedding share this half, and so do the logits of an adapted head.
 namespace loragrad {
 
 /// The tokens of an input of `rows` that a term is for.
