@@ -3,6 +3,7 @@
 #include <memory>
 
 #include "io/json.h"
+#include "lora/head_name.h"
 
 namespace loragrad {
 
@@ -26,7 +27,8 @@ std::vector<LinearShape> adapter_outline(const std::string& folder) {
                       .in = a->shape.empty() ? 0 : a->shape.back(),
                       .out = b && !b->shape.empty() ? b->shape.front() : 0,
                       .layout = is_embedding ? WeightLayout::in_out : layout,
-                      .is_embedding = is_embedding});
+                      .is_embedding = is_embedding,
+                      .is_head = module == head_module});
   }
   return shapes;
 }
@@ -42,7 +44,7 @@ FindBaseTensor tables_beside(const std::vector<std::string>& folders) {
     const AdapterTensors& file = tables->files.emplace_back(folder);
     for (const std::string& module : file.modules())
       if (const StoredTensor* table = file.find(module + ".base_layer.weight");
-          table && file.find(module + ".lora_embedding_A"))
+          table && (file.find(module + ".lora_embedding_A") || module == head_module))
         tables->by_name.emplace(module + ".weight", table);
   }
   return [tables](const std::string& name) -> const StoredTensor* {

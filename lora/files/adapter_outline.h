@@ -12,7 +12,7 @@ namespace loragrad {
 /// Errors are those of AdapterTensors and of adapter_config.json.
 std::vector<LinearShape> adapter_outline(const std::string& folder);
 
-/// The tables that PEFT writes beside an adapted embedding, of adapter folders of one base: that base's, as far as there
+/// The tables that PEFT writes beside an adapted embedding or head, of adapter folders of one base: that base's, as far as there
 /// is no model to ask. Where several folders have one, the first's is given.
 FindBaseTensor tables_beside(const std::vector<std::string>& folders);
 

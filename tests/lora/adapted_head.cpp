@@ -36,6 +36,14 @@ TEST_CASE("a head is adapted where it is named, and there and back under PEFT's 
   }
 }
 
+TEST_CASE("the base's head that PEFT writes beside its adapter is read where there is no model too") {
+  DevicePtr device = test_device(1);
+  std::string folder = "tests/models/golden/gemma2-head/adapter";  // PEFT's own
+  Adapter loaded =
+      load_adapter(folder, device, adapter_outline(folder), false, nullptr, DType::f32, tables_beside({folder}));
+  CHECK(loaded.modules.size() == 2);
+}
+
 TEST_CASE("beside a text part's modules PEFT is told to leave out all but these and the head") {
   DevicePtr device = test_device(1);
   std::vector<LinearShape> part{{.name = "model.language_model.layers.0.self_attn.q_proj", .in = 3, .out = 4}, maps[1]};
