@@ -46,16 +46,17 @@ Opened open_any(const std::string& path, const Base& base, const DevicePtr& devi
 /// by a name of its own.
 void require_head_of_its_own(const Adapter& adapter, const CausalLm& model) {
   if (!model.is_tied() && !model.config().tie_word_embeddings) return;
-  for (const LoraModule& module : adapter.modules)
+  for (const LoraModule& module : adapter.modules) {
     if (module.name == head_module)
       throw InputError("convert: " + module.name +
                        ": expected a head of its own, found one that is tied to the embedding: mlx-lm and llama.cpp "
                        "have no name for it");
-    else if (module.variant->of_embedding())
+    if (module.variant->of_embedding())
       throw InputError(
           "convert: " + module.name +
           ": expected a head of its own beside an adapted embedding, found one "
           "that is tied to it: PEFT's adapter leaves the head as it is, mlx-lm's and llama.cpp's would not");
+  }
 }
 
 /// A GGUF file is replaced only where it is an adapter's.

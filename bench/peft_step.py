@@ -65,8 +65,9 @@ def main():
     on_gpu = args.device != "cpu"
     wait = torch.cuda.synchronize if on_gpu else lambda: None
     seconds, losses = [], []
+    batch_of = lambda step: [rows[(step * args.batch + i) % len(rows)] for i in range(args.batch)]
     for step in range(args.steps):
-        batch = [rows[(step * args.batch + i) % len(rows)] for i in range(args.batch)]
+        batch = batch_of(step)
         ids, labels, mask = padded(batch, args.length, args.device)
         wait()
         start = time.perf_counter()
@@ -78,7 +79,7 @@ def main():
         seconds.append(time.perf_counter() - start)
         losses.append(loss.item())
     print(json.dumps({
-        "seconds": seconds, "losses": losses, "tokens": sum(min(len(row["input_ids"]), args.length) for row in (rows[i % len(rows)] for i in range(args.batch))), "trained": sum(p.numel() for p in trained),
+        "seconds": seconds, "losses": losses, "tokens": sum(min(len(row["input_ids"]), args.length) for row in batch_of(0)), "trained": sum(p.numel() for p in trained),
         "device_peak": torch.cuda.max_memory_allocated() if on_gpu else 0,
         "versions": {**versions, "Python": platform.python_version()}}))
 

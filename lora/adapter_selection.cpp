@@ -5,7 +5,6 @@
 #include "engine/error.h"
 #include "io/json.h"
 #include "io/message.h"
-#include "lora/head_name.h"
 #include "lora/matching.h"
 #include "lora/saved_modules.h"
 
@@ -55,7 +54,7 @@ void check_tying(const AdapterConfigFile& file, const std::string& path, const s
                  std::vector<std::string>* warnings) {
   if (!file.ensure_weight_tying) return;
   bool adapted = std::any_of(modules.begin(), modules.end(),
-                             [](const LinearShape& map) { return map.is_embedding || map.name == head_module; });
+                             [](const LinearShape& map) { return map.is_embedding || map.is_head; });
   if (adapted || !file.config.modules_to_save.empty())
     throw InputError(
         path +

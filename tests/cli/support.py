@@ -112,6 +112,17 @@ class CliTest(unittest.TestCase):
 
     def loss(self, *words): return self.json("eval", "--data", self.data, *words)["loss"]
 
+    def check_uses(self, adapter, merged, name):
+        """Half of an adapter; decoding one token at a time; of several rows one: each is what the merged model is."""
+        half = self.folder / f"half{name}"
+        self.json("merge", "--model", self.model, "--adapter", f"{adapter}:0.5", "--output", half)
+        self.assertAlmostEqual(self.loss("--model", self.model, "--adapter", f"{adapter}:0.5"), self.loss("--model", half), places=5)
+        words = ["--prompt", "the", "--max-tokens", 8, "--temperature", 0]
+        self.assertEqual(self.json("generate", "--model", self.model, "--adapter", adapter, *words)["ids"], self.json("generate", "--model", merged, *words)["ids"])
+        prompts = write_rows(self.folder / f"prompts{name}.jsonl", [{"prompt": "the", "adapter": which} for which in ("x", None)])
+        rows = [json.loads(line)["ids"] for line in self.ok("generate", "--model", self.model, "--adapter", f"x={adapter}", "--data", prompts, "--max-tokens", 8, "--temperature", 0).splitlines()]
+        self.assertEqual([self.json("generate", "--model", model, *words)["ids"] for model in (merged, self.model)], rows)
+
     def fails(self, code, *words, says=(), **options):
         """The command ends with `code` and one line of error that has all of `says`, and leaves nothing new behind."""
         before = sorted(self.folder.rglob("*"))

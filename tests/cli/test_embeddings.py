@@ -42,16 +42,7 @@ class Embeddings(CliTest):
                 old, new = (read_safetensors(folder / "model.safetensors") for folder in (self.model, merged))
                 self.assertEqual(old[EMBEDDING + ".weight"], new["lm_head.weight"])
                 self.assertNotEqual(old[EMBEDDING + ".weight"], new[EMBEDDING + ".weight"])
-                # Half of it; of several rows one; decoding one token at a time.
-                half = self.folder / f"half{name}"
-                self.json("merge", "--model", self.model, "--adapter", f"{adapter}:0.5", "--output", half)
-                self.assertAlmostEqual(self.loss("--model", self.model, "--adapter", f"{adapter}:0.5"), self.loss("--model", half), places=5)
-                words = ["--prompt", "the", "--max-tokens", 8, "--temperature", 0]
-                self.assertEqual(self.json("generate", "--model", self.model, "--adapter", adapter, *words)["ids"], self.json("generate", "--model", merged, *words)["ids"])
-                prompts = self.folder / f"prompts{name}.jsonl"
-                prompts.write_text("".join(json.dumps({"prompt": "the", "adapter": which}) + "\n" for which in ("x", None)))
-                rows = [json.loads(line)["ids"] for line in self.ok("generate", "--model", self.model, "--adapter", f"x={adapter}", "--data", prompts, "--max-tokens", 8, "--temperature", 0).splitlines()]
-                self.assertEqual([self.json("generate", "--model", model, *words)["ids"] for model in (merged, self.model)], rows)
+                self.check_uses(adapter, merged, name)
 
     def test_the_same_bits_for_any_number_of_threads(self):
         flags = ("--target", "embed_tokens,v_proj", "--loraplus-ratio", 4)

@@ -34,15 +34,7 @@ class Heads(CliTest):
                 old, new = (read_safetensors(folder / "model.safetensors") for folder in (self.model, merged))
                 self.assertEqual(old[EMBEDDING], new[EMBEDDING])
                 self.assertNotEqual(old[EMBEDDING], new["lm_head.weight"])
-                # Half of it; logits; of several rows one; decoding one token at a time.
-                self.json("merge", "--model", self.model, "--adapter", f"{adapter}:0.5", "--output", self.folder / ("h" + name))
-                self.assertAlmostEqual(self.loss("--model", self.model, "--adapter", f"{adapter}:0.5"), self.loss("--model", self.folder / ("h" + name)), places=5)
-                words = ["--prompt", "the", "--max-tokens", 8, "--temperature", 0]
-                self.assertEqual(self.json("generate", "--model", self.model, "--adapter", adapter, *words)["ids"], self.json("generate", "--model", merged, *words)["ids"])
-                prompts = self.folder / f"prompts{name}.jsonl"
-                prompts.write_text("".join(json.dumps({"prompt": "the", "adapter": which}) + "\n" for which in ("x", None)))
-                rows = [json.loads(line)["ids"] for line in self.ok("generate", "--model", self.model, "--adapter", f"x={adapter}", "--data", prompts, "--max-tokens", 8, "--temperature", 0).splitlines()]
-                self.assertEqual([self.json("generate", "--model", model, *words)["ids"] for model in (merged, self.model)], rows)
+                self.check_uses(adapter, merged, name)
 
     def test_the_same_bits_for_any_number_of_threads(self):
         one, two, three = (self.train(str(threads), "--threads", threads, steps=5)[2] for threads in (1, 2, 3))

@@ -15,11 +15,6 @@ namespace {
 using Inputs = std::vector<Tensor>;
 constexpr double alpha_over_r = 2.5;  // never 1: that hides scaling bugs
 
-Dropout half(const Setting& s, std::int64_t tokens, std::uint64_t key) {
-  std::vector<std::int32_t> place;
-  for (std::int32_t t = 0; t < tokens; ++t) place.insert(place.end(), {t / 4, t % 4});
-  return {0.5, key, s.integers({tokens, 2}, place)};
-}
 /// Some tokens, the last one too, have none.
 Targets targets(const Setting& s, std::int64_t rows, std::int64_t vocab) {
   std::vector<std::int32_t> ids = s.indices(rows, vocab, 9).values<std::int32_t>();

@@ -19,11 +19,6 @@ namespace {
 using Inputs = std::vector<Tensor>;
 constexpr double alpha_over_r = 2.5;  // never 1: that hides scaling bugs
 
-Dropout half(const Setting& s, std::int64_t tokens, std::uint64_t key) {
-  std::vector<std::int32_t> place;
-  for (std::int32_t t = 0; t < tokens; ++t) place.insert(place.end(), {t / 4, t % 4});
-  return {0.5, key, s.integers({tokens, 2}, place)};
-}
 Weight w_of(const Setting& s, const Inputs& in, WeightLayout layout) {
   std::int64_t d = in[0].cols(), out = in[2].rows();
   return Weight(s.constant(layout == WeightLayout::out_in ? Shape{out, d} : Shape{d, out}, 1), layout);

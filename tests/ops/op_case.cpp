@@ -34,6 +34,12 @@ Tensor Setting::integers(Shape shape, const std::vector<std::int32_t>& values) c
   return Tensor::from(device, shape, values.data());
 }
 
+Dropout half(const Setting& s, std::int64_t tokens, std::uint64_t key) {
+  std::vector<std::int32_t> place;
+  for (std::int32_t t = 0; t < tokens; ++t) place.insert(place.end(), {t / 4, t % 4});
+  return {0.5, key, s.integers({tokens, 2}, place)};
+}
+
 Tensor make_tensor(const DevicePtr& device, Shape shape, DType dtype, const std::vector<double>& values) {
   Tensor wide = Tensor::from(device, shape, values.data());
   return dtype == DType::f64 ? wide : wide.to(dtype);

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "engine/tensor.h"
+#include "ops/dropout.h"
 
 namespace loragrad {
 
@@ -28,6 +29,9 @@ struct Setting {
   Tensor indices(std::int64_t rows, std::int64_t bound, std::uint64_t stream) const;
   Tensor integers(Shape shape, const std::vector<std::int32_t>& values) const;
 };
+
+/// Dropout of a half, of tokens in rows of four.
+Dropout half(const Setting& setting, std::int64_t tokens, std::uint64_t key);
 
 /// One way to call an op. `run` gets the differentiable inputs in leaf_dtype and draws everything else from the
 /// setting.
