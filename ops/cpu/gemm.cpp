@@ -3,6 +3,7 @@
 
 #include "ops/cpu/gemm_dropout.h"
 #include "ops/cpu/gemm_rows.h"
+#include "ops/cpu/gemm_split.h"
 #include "ops/cpu/gemm_tiles.h"
 #include "ops/cpu/instruction_sets.h"
 #include "ops/cpu/kernels.h"
@@ -18,6 +19,9 @@ constexpr Index converted_bytes = 8 << 20;  // of a weight, at a time, as it is 
 bool emulated(const GemmArgs& g) { return g.a.dtype == DType::bf16 && !has_bf16(); }
 
 std::span<const GemmArgs> one(const GemmArgs& g) { return {&g, 1}; }
+
+/// A weight in another type than the activations that has to be in theirs.
+bool takes_converted(const GemmArgs& g) { return g.b.dtype != g.a.dtype && !is_split(g); }
 
 /// A column of a wider matrix. Libraries may take its elements to be neighbours: oneDNN 3.7 writes them so.
 bool is_strided_column(const ConstMatrix& m) { return m.cols == 1 && m.rows > 1 && m.stride > 1; }
@@ -94,7 +98,7 @@ void multiply_converted(Device& device, const GemmArgs& g, void* workspace) {
 }  // namespace
 
 bool is_tiled(const GemmArgs& g) {
-  return inner(g) > 0 && !is_gemm_rows(g) && !takes_copies(g) && g.b.dtype == g.a.dtype;
+  return inner(g) > 0 && !is_gemm_rows(g) && !takes_copies(g) && !takes_converted(g);
 }
 
 std::size_t scratch_bytes(Device& device, const GemmArgs& g) {
@@ -105,7 +109,7 @@ std::size_t scratch_bytes(Device& device, const GemmArgs& g) {
     Copies copies(g, nullptr);
     return copies.scratch.used() + scratch_bytes(device, copies.g);
   }
-  if (g.b.dtype == g.a.dtype) return multiply_workspace(device, one(g));
+  if (!takes_converted(g)) return multiply_workspace(device, one(g));
   Index last = converted_columns(g).count() - 1;
   return converted_size(g) + std::max(multiply_workspace(device, one(converted_part(g, 0, nullptr))),
                                       multiply_workspace(device, one(converted_part(g, last, nullptr))));
@@ -126,7 +130,7 @@ void gemm(Device& device, const GemmArgs& g, void* workspace) {
   if (g.dropout.on()) return gemm_dropout(device, g, workspace);
   if (is_gemm_rows(g)) return gemm_rows(device, g, workspace);
   if (takes_copies(g)) return multiply_copies(device, g, workspace);
-  if (g.b.dtype != g.a.dtype) return multiply_converted(device, g, workspace);
+  if (takes_converted(g)) return multiply_converted(device, g, workspace);
   multiply(device, one(g), workspace);
 }
 

@@ -20,8 +20,9 @@ bool library_rows_stand_alone(const GemmArgs& args);
 std::size_t library_code_bytes(std::size_t batch_shapes);
 /// f64 through OpenBLAS, whichever library multiplies the rest.
 void blas_gemm_f64(const GemmArgs& args);
-/// True when the processor multiplies bf16 and the library uses it.
+/// True when the processor multiplies bf16 and the library uses it, and when it does so by tiles of a matrix (AMX).
 bool library_has_bf16();
+bool library_has_bf16_tiles();
 std::string_view library_name();
 
 }  // namespace loragrad::cpu

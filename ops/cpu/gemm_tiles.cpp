@@ -4,6 +4,7 @@
 #include <limits>
 
 #include "ops/cpu/gemm_library.h"
+#include "ops/cpu/gemm_split.h"
 #include "ops/cpu/scratch.h"
 #include "ops/cpu/slots.h"
 
@@ -28,15 +29,22 @@ bool has_long_rows(const GemmArgs& g) {
   return !g.transpose_b && g.b.cols * static_cast<Index>(size_of(g.b.dtype)) >= long_row_bytes;
 }
 
-/// Whether c is cut into tiles of whole rows, whose height may then depend on the number of threads: where nothing is
-/// strided, the library has its fastest kernels. Not for weights as they lie that are f32 or have long rows: measured
-/// slower (docs/design/005).
+bool is_of_bf16_tiles(const GemmArgs& g) { return g.b.dtype == DType::bf16 && library_has_bf16_tiles(); }
+
+/// Whether a row's bits depend on nothing beside it: then tiles may be as high as suits the number of threads.
+bool rows_stand_alone(const GemmArgs& g) {
+  GemmArgs tile = tile_of(g, 0, std::min(tallest_whole, g.c.rows), 0, g.c.cols);
+  return is_split(g) ? split_rows_stand_alone(tile) : library_rows_stand_alone(tile);
+}
+
+/// Whether c is cut into tiles of whole rows: where nothing is strided, the library has its fastest kernels. Not for weights
+/// as they lie that are f32 or, but with AMX, have long rows: measured slower (docs/design/005).
 bool takes_whole_rows(const GemmArgs& g, Index products) {
   if (g.c.dtype == DType::f64 || g.transpose_a || (g.c.rows < many_rows && products == 1)) return false;
   if (std::min(g.c.cols, inner(g)) < narrow) return false;
   bool dense = g.a.stride == g.a.cols && g.b.stride == g.b.cols && g.c.stride == g.c.cols;
-  return dense && (g.transpose_b || (g.a.dtype == DType::bf16 && !has_long_rows(g))) &&
-         library_rows_stand_alone(tile_of(g, 0, std::min(tallest_whole, g.c.rows), 0, g.c.cols));
+  if (!dense || is_of_bf16_tiles(g)) return dense;
+  return (g.transpose_b || (g.b.dtype == DType::bf16 && !has_long_rows(g))) && rows_stand_alone(g);
 }
 
 /// The height of tiles of whole rows with which so many products are done first.
@@ -50,13 +58,20 @@ Index height_of_whole_rows(Index rows, Index products, Index threads) {
   return best;
 }
 
+/// Of tiles of whole rows that do not stand alone.
+Index height_by_shape(Index rows, Index products) {
+  Index enough = std::min(parts(enough_tiles, products), parts(rows, lowest));
+  return rounded(parts(rows, std::max(parts(rows, tallest_whole), enough)), 16);
+}
+
 /// c in tiles of about equal size: rows in multiples of 16 but for the last, columns in multiples of 64.
 struct Cut {
   Cut(const GemmArgs& g, Index products, Index threads) : rows{g.c.rows, 1}, cols{g.c.cols, 1} {
     const Matrix& c = g.c;
     if (takes_whole_rows(g, products)) {
       cols.size = c.cols;
-      rows.size = height_of_whole_rows(c.rows, products, threads);
+      rows.size =
+          rows_stand_alone(g) ? height_of_whole_rows(c.rows, products, threads) : height_by_shape(c.rows, products);
     } else {
       Index wanted = std::max<Index>(1, 16 / std::max<Index>(1, parts(c.rows, tallest)));
       cols.size = std::max(has_long_rows(g) ? narrowest_of_long : narrowest, rounded(parts(c.cols, wanted), 64));
@@ -120,9 +135,13 @@ GemmArgs tile_of(GemmArgs g, Index row, Index rows, Index col, Index cols) {
   return g;
 }
 
-std::size_t here_scratch(const GemmArgs& g) { return g.c.dtype == DType::f64 ? 0 : library_scratch(g); }
+std::size_t here_scratch(const GemmArgs& g) {
+  if (g.c.dtype == DType::f64) return 0;
+  return is_split(g) ? gemm_split_scratch(g) : library_scratch(g);
+}
 void multiply_here(const GemmArgs& g, void* scratch) {
-  g.c.dtype == DType::f64 ? blas_gemm_f64(g) : library_gemm(g, scratch);
+  if (g.c.dtype == DType::f64) return blas_gemm_f64(g);
+  is_split(g) ? gemm_split(g, scratch) : library_gemm(g, scratch);
 }
 
 std::size_t multiply_workspace(Device& device, std::span<const GemmArgs> products) {

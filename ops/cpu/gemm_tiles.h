@@ -7,7 +7,7 @@
 namespace loragrad::cpu {
 
 /// Products none of which reads another's result, all of one shape but for the last, where a's and b's types are equal
-/// and the library takes them. Each is cut into tiles, which are products of the library's on one thread. The number of
+/// (or those of gemm_split.h) and the library takes them. Each is cut into tiles, which are products of the library's on one thread. The number of
 /// threads changes no bit: where the cut depends on it, whole rows are cut whose bits do not depend on the cut.
 void multiply(Device&, std::span<const GemmArgs>, void* workspace);
 std::size_t multiply_workspace(Device&, std::span<const GemmArgs>);

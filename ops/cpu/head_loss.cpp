@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "ops/cpu/dispatch.h"
+#include "ops/cpu/gemm_split.h"
 #include "ops/cpu/gemm_tiles.h"
 #include "ops/cpu/head_cut.h"
 #include "ops/cpu/kernels.h"
@@ -224,7 +225,9 @@ class Group {
     return m;
   }
 
-  bool copies(const ConstMatrix& rows) const { return rows.dtype != type_ || rows.stride != rows.cols; }
+  bool copies(const ConstMatrix& rows) const {
+    return (rows.dtype != type_ && !multiplies_split(type_, rows.dtype)) || rows.stride != rows.cols;
+  }
   Matrix room_for_panel(Scratch& scratch, const ConstMatrix& rows, Index count) const {
     return copies(rows) ? scratch.take(type_, count, rows.cols) : Matrix();
   }

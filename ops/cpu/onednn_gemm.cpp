@@ -208,8 +208,9 @@ std::size_t library_scratch(const GemmArgs& g, int threads) {
 }
 
 // Of its kernels brgemm's sum in an order that k alone decides (2.6.3, 3.7.2: compared to the bit for heights from 2
-// rows on, k up to 8192, all types). All heights must get the same one. A single row may be taken for a transposed
-// column, with another order (3.7): no tile has one. Asking generates no code.
+// rows on, k up to 8192, all types), but for those of AMX: there the rows, too, decide into which parts k is cut to fit
+// the second cache (2.6.3: from k = 1024 on). All heights must get the same kernel. A single row may be taken for a
+// transposed column, with another order (3.7): no tile has one. Asking generates no code.
 bool library_rows_stand_alone(const GemmArgs& g) {
   if (g.transpose_a || packs(g)) return false;
   static std::mutex mutex;
@@ -226,7 +227,8 @@ bool library_rows_stand_alone(const GemmArgs& g) {
     return describe(part, &operands).impl_info_str();
   };
   std::string whole = kernel(g.c.rows);
-  at->second = whole.starts_with("brg") && kernel(2) == whole && kernel(std::min<std::int64_t>(16, g.c.rows)) == whole;
+  at->second = whole.starts_with("brg") && whole.find("amx") == std::string::npos && kernel(2) == whole &&
+               kernel(std::min<std::int64_t>(16, g.c.rows)) == whole;
   return at->second;
 }
 
@@ -235,6 +237,7 @@ void library_gemm(const GemmArgs& g, void* scratch, int threads) {
 }
 
 bool library_has_bf16() { return has_isa(dnnl_cpu_isa_avx512_core_bf16); }
+bool library_has_bf16_tiles() { return has_isa(dnnl_cpu_isa_avx512_core_amx); }
 
 std::string_view library_name() {
   static const std::string name = [] {

@@ -27,6 +27,7 @@ void library_gemm(const GemmArgs& args, void*, int threads) {
 std::size_t library_scratch(const GemmArgs&, int) { return 0; }
 bool library_rows_stand_alone(const GemmArgs&) { return false; }
 bool library_has_bf16() { return false; }
+bool library_has_bf16_tiles() { return false; }
 std::size_t library_code_bytes(std::size_t) { return 0; }
 
 std::string_view library_name() {

@@ -76,6 +76,7 @@ const std::vector<Product> products = {
     {.m = 37, .n = 71, .k = 2901, .beta = 1},
     {.m = 300, .n = 65, .k = 901},
     {.m = 901, .n = 71, .k = 37, .transpose_a = true, .beta = 1},
+    {.m = 1043, .n = 640, .k = 2051, .transpose_b = true},
 };
 
 }  // namespace
@@ -100,16 +101,40 @@ TEST_CASE("products against f64") {
 
 TEST_CASE("products are the same bits for any number of threads") {
   for (const Product& p : products)
-    for (auto types : {std::array{DType::f32, DType::f32}, {DType::bf16, DType::bf16}, {DType::bf16, DType::f32}}) {
+    for (auto types : {std::array{DType::f32, DType::f32, DType::f32},
+                       {DType::f32, DType::bf16, DType::f32},
+                       {DType::bf16, DType::bf16, DType::bf16},
+                       {DType::bf16, DType::bf16, DType::f32}}) {
       CAPTURE(p.m);
       CAPTURE(p.n);
       CAPTURE(p.k);
-      CAPTURE(name_of(types[0]));
-      CAPTURE(name_of(types[1]));
-      auto bits = [&](int threads) { return multiply(p, types[0], types[0], types[1], threads).c; };
+      for (DType type : types) CAPTURE(name_of(type));
+      auto bits = [&](int threads) { return multiply(p, types[0], types[1], types[2], threads).c; };
       std::vector<double> one = bits(1);
       for (int threads : {2, 3, 4, 8, 16}) CHECK(bits(threads) == one);
     }
+}
+
+TEST_CASE("f32 times bf16 has f32's accuracy") {
+  // With the identity each element is one of a's, so all its 24 bits have to be there.
+  Setting s{cpu_device(2), DType::f32, 7};
+  constexpr std::int64_t rows = 517, k = 96;
+  std::vector<double> values = s.normal(rows * k, 1), identity(k * k);
+  for (std::size_t i = 0; i < values.size(); ++i)
+    values[i] = static_cast<double>(static_cast<float>(values[i] * std::pow(10.0, static_cast<double>(i % 50) - 25)));
+  for (std::size_t i = 0; i < k; ++i) identity[i * k + i] = 1;
+  Tensor a = make_tensor(s.device, {rows, k}, DType::f32, values);
+  Tensor b = make_tensor(s.device, {k, k}, DType::bf16, identity);
+  for (bool transpose_b : {false, true}) {
+    Tensor c = Tensor::zeros(s.device, {rows, k}, DType::f32);
+    GemmArgs g;
+    g.c = c.mutable_matrix();
+    g.a = a.matrix();
+    g.b = b.matrix();
+    g.transpose_b = transpose_b;
+    gemm(*s.device, g);
+    CHECK(read_values(c) == values);
+  }
 }
 
 TEST_CASE("a row that the library says stands alone has the same bits whatever is beside it") {
