@@ -10,7 +10,7 @@ namespace loragrad::cpu {
 ///
 ///     a = high + middle + low,    a b = low b + middle b + high b
 ///
-/// where each part is the leading 8 bits of what those before it leave, all exactly (below 2^-110 the last bits are lost, as
+/// where each part is the leading 8 bits of what those before it leave, all exactly (below 2^-103 the last bits are lost, as
 /// subnormals; an Inf in a stays one, a NaN too). Terms are multiplied exactly, as 8 + 8 bits are fewer than 24, and summed in f32. (Exact
 /// splitting: T. J. Dekker, A floating-point technique for extending the available precision, 1971; three parts of bf16: Henry, Tang,
 /// Heinecke, Leveraging the bfloat16 artificial intelligence datatype for higher-precision computations, 2019.)
