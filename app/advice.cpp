@@ -50,10 +50,6 @@ class Advice {
   std::string rows_text(std::int64_t count) const {
     return fmt::format("{} of {} rows", grouped(count), grouped(static_cast<std::int64_t>(data_.rows.size())));
   }
-  std::string token_text(TokenId id) const {
-    const std::string* text = tokenizer_ ? tokenizer_->token(id) : nullptr;
-    return text ? fmt::format("\"{}\" ({})", escaped(*text), id) : fmt::format("{}", id);
-  }
 
   void end_of_rows() {
     if (data_.format == "txt" || ends_.empty()) return;  // pieces of a text; what a model without end tokens is told
@@ -66,11 +62,12 @@ class Advice {
           "model does not learn to end. Give it its own id as its label",
           rows_text(masked)));
     else if (std::none_of(ends_.begin(), ends_.end(), [this](TokenId id) { return is_supervised(data_, id); }))
-      found_.push_back(fmt::format(
-          "no row has an end token with a loss ({}): the model does not learn to end. {}", token_text(ends_.front()),
-          flags_.data.no_eos   ? "Leave --no-eos out"
-          : data_.cut_rows > 0 ? "A larger --seq-len keeps the ends of rows"
-                               : "Put it at the end of input_ids, with its own id as its label"));
+      found_.push_back(fmt::format("no row has an end token with a loss ({}): the model does not learn to end. {}",
+                                   token_text(ends_.front(), tokenizer_),
+                                   flags_.data.no_eos ? "Leave --no-eos out"
+                                   : data_.cut_rows > 0
+                                       ? "A larger --seq-len keeps the ends of rows"
+                                       : "Put it at the end of input_ids, with its own id as its label"));
   }
 
   /// By the files beside the tokenizer: here nothing is padded.
@@ -102,7 +99,7 @@ class Advice {
       found_.push_back(
           fmt::format("{} begin with two beginnings of a text, {}: the text or its template has one, and the tokenizer "
                       "adds another. Take it out of the text",
-                      rows_text(twice), token_text(*bos)));
+                      rows_text(twice), token_text(*bos, tokenizer_)));
   }
 
   void lost_rows() {

@@ -51,7 +51,8 @@ Json::Object dataset_json(const Dataset& data) {
           {"longest_row", longest_row(data)}};
 }
 
-Json::Object check_json(const TrainFlags& flags, const TrainingPlan& plan, const std::vector<std::string>& hints) {
+Json::Object check_json(const TrainFlags& flags, const TrainingPlan& plan, const std::vector<std::string>& hints,
+                        const TrainState* from) {
   const Dataset& data = plan.data.train;
   auto rows = static_cast<std::int64_t>(data.rows.size());
   std::size_t row = sample_row(data);
@@ -59,7 +60,7 @@ Json::Object check_json(const TrainFlags& flags, const TrainingPlan& plan, const
   for (const auto& [name, count] : plan.modules()) modules.emplace_back(name, count);
   Json::Object json = dataset_json(data);
   Json::Object rest{{"eval", plan.data.eval ? Json(dataset_json(*plan.data.eval)) : Json()},
-                    {"steps", flags.training.options.total_steps(rows)},
+                    {"steps", flags.training.options.total_steps(rows, from)},
                     {"highest_lr", flags.training.options.highest_lr(rows)},
                     {"trainable_parameters", plan.trainable},
                     {"all_parameters", plan.parameters},
@@ -87,18 +88,8 @@ std::string tokens_text(const Dataset& data) {
                      100.0 * static_cast<double>(data.supervised_tokens) / static_cast<double>(data.tokens));
 }
 
-std::string modules_text(const TrainingPlan& plan) {
-  std::string text;
-  std::int64_t sum = 0;
-  for (const auto& [name, count] : plan.modules()) {
-    text += fmt::format("{}{} {}", text.empty() ? "" : ", ", name, count);
-    sum += count;
-  }
-  return plan.adapter ? fmt::format("{} ({})", sum, text) : "all parameters (--full)";
-}
-
-std::string steps_text(const TrainOptions& options, std::int64_t rows) {
-  std::int64_t steps = options.total_steps(rows);
+std::string steps_text(const TrainOptions& options, std::int64_t rows, const TrainState* from) {
+  std::int64_t steps = options.total_steps(rows, from);
   std::string size = options.grad_accum > 1 ? fmt::format("{} x {}", options.batch_size, options.grad_accum)
                                             : fmt::format("{}", options.batch_size);
   double epochs = static_cast<double>(steps * options.rows_per_step()) / static_cast<double>(rows);
@@ -108,18 +99,19 @@ std::string steps_text(const TrainOptions& options, std::int64_t rows) {
                                            : fmt::format("{} times", options.epochs));
 }
 
-void print_check(const TrainFlags& flags, const TrainingPlan& plan, const std::vector<std::string>& hints) {
+void print_check(const TrainFlags& flags, const TrainingPlan& plan, const std::vector<std::string>& hints,
+                 const TrainState* from) {
   const Dataset& data = plan.data.train;
   const Forecast& f = plan.memory.forecast;
   auto rows = static_cast<std::int64_t>(data.rows.size());
   print(trainable_parameters_text(plan.trainable, plan.parameters) + "\n");
   std::vector<std::pair<std::string, std::string>> table{
-      {"modules", modules_text(plan)}, {"rows", rows_text(data)}, {"tokens", tokens_text(data)}};
+      {"modules", plan.modules_text()}, {"rows", rows_text(data)}, {"tokens", tokens_text(data)}};
   if (plan.data.eval) {
     table.emplace_back("eval rows", rows_text(*plan.data.eval));
     table.emplace_back("eval tokens", tokens_text(*plan.data.eval));
   }
-  table.emplace_back("steps", steps_text(flags.training.options, rows));
+  table.emplace_back("steps", steps_text(flags.training.options, rows, from));
   if (std::string filling = filling_text(data, flags.training.options); !filling.empty())
     table.emplace_back("micro-batches", filling);
   table.emplace_back("peak memory",
@@ -152,13 +144,13 @@ int run_check(const Words& words) {
   train.finish(flags);
   if (train.profile == "time")
     throw UsageError("--profile: expected memory, found \"time\", which takes steps, and check takes none");
-  bool goes_on = false;
+  std::optional<Checkpoint> from;
   if (flags.given("output")) {
     // Whether it could be written; nothing is left behind.
     RunFolder output(train.training.output, train.training.overwrite, train.training.save.resume);
-    goes_on = find_checkpoint(train.training, output).has_value();
+    from = find_checkpoint(train.training, output);
   }
-  TrainingPlan plan = plan_training(train, goes_on);
+  TrainingPlan plan = plan_training(train, from.has_value());
   if (std::int64_t count = other_labels(plan.data.train); count > 0)
     warn(fmt::format("{}: {} labels ask for other tokens than those at their places", plan.data.train.path, count));
   // Opened after the forecast, which counts what the process holds; the head's rows are looked at for an adapter alone.
@@ -167,10 +159,11 @@ int run_check(const Words& words) {
                                         : load_model(train.model_folder, meta_device(cpu_device(1)), plan.load);
   if (plan.adapter) warn_of_untrained_ends(*model, *plan.adapter, plan.data.train, pointer(plan.tokenizer));
   std::vector<std::string> hints = advice(train, plan, *model);
+  const TrainState* state = from ? &from->state : nullptr;
   if (train.training.json)
-    print_json(check_json(train, plan, hints));
+    print_json(check_json(train, plan, hints, state));
   else
-    print_check(train, plan, hints);
+    print_check(train, plan, hints, state);
   return 0;
 }
 

@@ -16,12 +16,17 @@ std::vector<TokenId> end_tokens(const ModelConfig& config, const Tokenizer* toke
   return {};
 }
 
+std::string token_text(TokenId id, const Tokenizer* tokenizer) {
+  const std::string* text = tokenizer ? tokenizer->token(id) : nullptr;
+  return text ? fmt::format("\"{}\" ({})", escaped(*text), id) : fmt::format("{}", id);
+}
+
 void warn_of_end_tokens(const ModelConfig& config, const Tokenizer* tokenizer, const char* without) {
   std::vector<TokenId> ends = end_tokens(config, tokenizer);
   auto own = tokenizer ? tokenizer->end_token() : std::nullopt;
   if (own && std::find(ends.begin(), ends.end(), *own) == ends.end())
     warn(fmt::format(
-        "the tokenizer's end token, \"{}\" ({}), {}", escaped(*tokenizer->token(*own)), *own,
+        "the tokenizer's end token, {}, {}", token_text(*own, tokenizer),
         ends.empty()
             ? fmt::format("is beyond the model's vocabulary of {}: {}", config.vocab_size, without)
             : fmt::format("is not among the model's, which end a text: {} (eos_token_id)", fmt::join(ends, ", "))));

@@ -54,7 +54,7 @@ int run_extract(const Words& words) {
   flags.toggle("json", json, "print the result as JSON");
   flags.require({"model", "tuned", "output"});
   if (!flags.parse(words)) return print(flags.help()), 0;
-  options.targets = TargetModules::parse(target);
+  options.targets = TargetModules::parse(target, "--target");
   model_folder = needed_folder(model_folder, "config.json");
   tuned_folder = needed_folder(tuned_folder, "config.json");
   output_folder = folder_path(output_folder);

@@ -13,16 +13,6 @@
 #include "train/progress.h"
 
 namespace loragrad {
-namespace {
-
-std::string modules_text(const TrainingPlan& plan) {
-  std::string text;
-  for (const auto& [name, count] : plan.modules())
-    text += fmt::format("{}{} {}", text.empty() ? "" : ", ", name, count);
-  return fmt::format("adapted modules: {} ({})", plan.adapter->modules.size(), text);
-}
-
-}  // namespace
 
 void TrainFlags::add(Flags& flags) {
   flags.text("model", model_folder, "DIR", "a Hugging Face model folder");
@@ -65,6 +55,13 @@ std::map<std::string, std::int64_t> TrainingPlan::modules() const {
   if (adapter)
     for (const LoraModule& module : adapter->modules) ++counts[module.name.substr(module.name.rfind('.') + 1)];
   return counts;
+}
+
+std::string TrainingPlan::modules_text() const {
+  if (!adapter) return "all parameters (--full)";
+  std::string text;
+  for (const auto& [name, count] : modules()) text += fmt::format("{}{} {}", text.empty() ? "" : ", ", name, count);
+  return fmt::format("{} ({})", adapter->modules.size(), text);
 }
 
 namespace {
@@ -136,10 +133,10 @@ void start_from_base(const TrainFlags& flags, TrainingPlan& plan, CausalLm& mode
   put_parameters(model, *plan.adapter);
 }
 
-void report_training(const TrainFlags& flags, const TrainingPlan& plan) {
+void report_training(const TrainFlags& flags, const TrainingPlan& plan, const TrainState* from) {
   report_plan(flags.training, trainable_parameters_text(plan.trainable, plan.parameters));
-  if (plan.adapter) report_plan(flags.training, modules_text(plan));
-  report_data(flags.training, plan.data);
+  if (plan.adapter) report_plan(flags.training, "adapted modules: " + plan.modules_text());
+  report_data(flags.training, plan.data, from);
   report_memory(flags.training, plan.memory);
   if (flags.profile == "memory") report_plan(flags.training, "\n" + memory_profile_text(plan.memory.forecast) + "\n");
 }

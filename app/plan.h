@@ -37,6 +37,8 @@ struct TrainingPlan {
 
   /// Adapted modules, counted by the last part of their names.
   std::map<std::string, std::int64_t> modules() const;
+  /// "4 (q_proj 2, v_proj 2)"
+  std::string modules_text() const;
 };
 
 /// Opens and checks everything that a run needs but the weights, and forecasts its memory. The run's device is what
@@ -49,7 +51,7 @@ TrainingPlan plan_training(const TrainFlags& flags, bool goes_on,
 /// and the parameters that are trained beside it are in their places.
 void start_from_base(const TrainFlags& flags, TrainingPlan& plan, CausalLm& model);
 
-/// The plan in lines, as report_plan prints them.
-void report_training(const TrainFlags& flags, const TrainingPlan& plan);
+/// The plan in lines, as report_plan prints them; the run goes on from a state, or begins.
+void report_training(const TrainFlags& flags, const TrainingPlan& plan, const TrainState* from);
 
 }  // namespace loragrad

@@ -115,10 +115,11 @@ int run_pretrain(const Words& words) {
   });
 
   report_plan(training, fmt::format("new {} model: {} parameters", config.model_type, grouped(parameters)));
-  report_data(training, data);
+  report_data(training, data, from ? &from->state : nullptr);
   report_memory(training, memory);
   auto record = [&] {
-    RunRecord record = run_record(training, data_flags, data, memory.options, device_flags.words(*chosen.device()));
+    RunRecord record = run_record(training, data_flags, data, memory.options, device_flags.words(*chosen.device()),
+                                  from ? &from->state : nullptr);
     record.base = folder.config_hash();
     record.options.emplace_back("tf32", device_flags.tf32 ? "yes" : "no");
     return record;

@@ -13,7 +13,9 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
+#include <mutex>
 #include <new>
+#include <utility>
 
 namespace {
 
@@ -62,23 +64,67 @@ struct Fresh {
 };
 constinit thread_local std::array<Fresh, classes> fresh_objects{};
 
+/// The rest of a page, noted at its beginning.
+struct Rest {
+  Rest* next;
+  std::byte* end;
+};
+static_assert(sizeof(Rest) <= step);
+
+/// What threads left that have ended: a run may have one for each checkpoint.
+struct Left {
+  std::mutex mutex;
+  std::array<Free*, classes> objects{};
+  std::array<Rest*, classes> rests{};
+};
+constinit Left left;
+
+/// At the end of the thread.
+struct HandBack {
+  ~HandBack() {
+    std::lock_guard lock(left.mutex);
+    for (std::size_t i = 0; i < classes; ++i) {
+      while (Free* object = free_objects[i]) {
+        free_objects[i] = object->next;
+        left.objects[i] = new (object) Free{left.objects[i]};
+      }
+      if (auto [begin, end] = std::exchange(fresh_objects[i], {}); begin != end)
+        left.rests[i] = new (begin) Rest{left.rests[i], end};
+    }
+  }
+};
+
+/// Gives the thread objects of the class, those that others left or a new page; false where there is none.
+bool refill(std::size_t index) {
+  static thread_local HandBack at_the_end;
+  static_cast<void>(at_the_end);
+  std::lock_guard lock(left.mutex);
+  free_objects[index] = std::exchange(left.objects[index], nullptr);
+  if (free_objects[index]) return true;
+  if (Rest* rest = left.rests[index]) {
+    left.rests[index] = rest->next;
+    fresh_objects[index] = {reinterpret_cast<std::byte*>(rest), rest->end};
+    return true;
+  }
+  auto [memory, pages] = region();
+  std::size_t at = next_page.fetch_add(1);
+  if (at >= pages) return false;
+  class_of[at] = static_cast<std::uint8_t>(index);
+  fresh_objects[index] = {memory + at * page, memory + (at + 1) * page};
+  return true;
+}
+
 void* small(std::size_t bytes) {
   std::size_t index = bytes == 0 ? 0 : (bytes - 1) / step, size = (index + 1) * step;
+  auto has_room = [&] {
+    return static_cast<std::size_t>(fresh_objects[index].end - fresh_objects[index].begin) >= size;
+  };
+  if (!free_objects[index] && !has_room() && !refill(index)) return nullptr;
   if (Free* object = free_objects[index]) {
     free_objects[index] = object->next;
     return object;
   }
-  Fresh& fresh = fresh_objects[index];
-  if (static_cast<std::size_t>(fresh.end - fresh.begin) < size) {
-    auto [memory, pages] = region();
-    std::size_t at = next_page.fetch_add(1);
-    if (at >= pages) return nullptr;
-    class_of[at] = static_cast<std::uint8_t>(index);
-    fresh = {memory + at * page, memory + (at + 1) * page};
-  }
-  void* object = fresh.begin;
-  fresh.begin += size;
-  return object;
+  return std::exchange(fresh_objects[index].begin, fresh_objects[index].begin + size);
 }
 
 }  // namespace

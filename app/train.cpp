@@ -18,9 +18,10 @@
 namespace loragrad {
 namespace {
 
-RunRecord record_of(const TrainFlags& train, const TrainingPlan& plan, const CausalLm& model, const std::string& base) {
-  RunRecord record =
-      run_record(train.training, train.data, plan.data, plan.memory.options, train.compute.device.words(*plan.device));
+RunRecord record_of(const TrainFlags& train, const TrainingPlan& plan, const CausalLm& model, const std::string& base,
+                    const TrainState* from) {
+  RunRecord record = run_record(train.training, train.data, plan.data, plan.memory.options,
+                                train.compute.device.words(*plan.device), from);
   record.base = base;
   record.options.emplace_back("precision", std::string(name_of(model.compute_dtype())));
   record.options.emplace_back("tf32", train.compute.device.tf32 ? "yes" : "no");
@@ -47,14 +48,14 @@ int run_plan(const Flags& flags, TrainFlags& train, TrainingPlan& plan, RunFolde
              TimeProfile* times) {
   // Nothing is trained yet: a signal is obeyed at once.
   stop_if_interrupted();
-  report_training(train, plan);
+  report_training(train, plan, from ? &from->state : nullptr);
   std::unique_ptr<CausalLm> model = load_model(train.model_folder, plan.device, plan.load);
   stop_if_interrupted();
   const Adapter* adapter = plan.adapter ? &*plan.adapter : nullptr;
   // Of the base as it is now: whatever becomes of the folder during a long run.
   std::string hash = base_hash(*model, BaseTensors(*model, train.model_folder));
   start_from_base(train, plan, *model);
-  auto record = [&] { return record_of(train, plan, *model, hash); };
+  auto record = [&] { return record_of(train, plan, *model, hash, from ? &from->state : nullptr); };
   if (from) {
     check_resume(train.training, *from, record());
     if (std::string why = nothing_left(train.training, plan.data, output, *from); !why.empty()) {

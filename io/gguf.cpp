@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <cmath>
 #include <cstring>
 #include <set>
 
@@ -101,6 +102,13 @@ DType tensor_dtype(const Reader& reader, const std::string& name, std::uint32_t 
   reader.fail(name, "f32, f16 or bf16 (types 0, 1, 30)", "type " + std::to_string(type));
 }
 
+std::uint64_t alignment_of(const Reader& reader, double given) {
+  constexpr double most = 1 << 20;
+  if (!(given >= 1 && given <= most && std::trunc(given) == given))
+    reader.fail(alignment_key, "a whole number in [1, 2^20]", fmt::to_string(given));
+  return static_cast<std::uint64_t>(given);
+}
+
 /// What a file is made of, as it grows.
 class Bytes {
  public:
@@ -155,14 +163,15 @@ GgufFile open_gguf(const std::string& path) {
   if (version != 2 && version != written_version) reader.fail("version", "2 or 3", std::to_string(version));
   auto tensors = reader.number<std::uint64_t>("number of tensors");
   auto values = reader.number<std::uint64_t>("number of values");
+  std::set<std::string> keys;
   for (std::uint64_t i = 0; i < values; ++i) {
     std::string key = reader.string("key");
+    if (!keys.insert(key).second) reader.fail(key, "one value of a key", "two");
     auto type = reader.number<std::uint32_t>(key);
     if (auto value = reader.value(type, key)) result.metadata.emplace(key, *value);
   }
   std::uint64_t alignment =
-      result.metadata.count(alignment_key) ? static_cast<std::uint64_t>(result.number(alignment_key)) : usual_alignment;
-  if (alignment == 0 || alignment > 1 << 20) reader.fail(alignment_key, "1 to 2^20", std::to_string(alignment));
+      keys.count(alignment_key) ? alignment_of(reader, result.number(alignment_key)) : usual_alignment;
 
   std::vector<std::uint64_t> offsets;
   std::set<std::string> names;

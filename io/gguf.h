@@ -41,8 +41,8 @@ struct GgufFile {
   double number(const std::string& key) const;
 };
 
-/// InputError "FILE: KEY: expected X, found Y" for what is no such file, is cut short, or has a tensor of another type
-/// (quantised ones), of more than two dimensions or outside the file.
+/// InputError "FILE: KEY: expected X, found Y" for what is no such file, is cut short, has a key or a tensor twice, or has a
+/// tensor of another type (quantised ones), of more than two dimensions or outside the file.
 GgufFile open_gguf(const std::string& path);
 /// Whether a file begins as one.
 bool is_gguf(const std::string& path);

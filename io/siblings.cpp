@@ -39,6 +39,11 @@ std::string parent_of(const std::string& path) {
   return parent.empty() ? "." : parent;
 }
 
+std::string last_name(const std::string& path) {
+  fs::path normal = fs::path(path).lexically_normal();
+  return (normal.has_filename() ? normal : normal.parent_path()).filename().string();
+}
+
 std::string hidden_sibling(const std::string& path, const std::string& ending) {
   fs::path target(path);
   std::string name = target.filename().string();

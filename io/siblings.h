@@ -9,6 +9,9 @@ namespace loragrad {
 /// The folder that holds `path`; "." for a plain name.
 std::string parent_of(const std::string& path);
 
+/// The last part of a path, by which people call it: "b" of "a/b", "a/b/" and "a/b/."; "" of "/".
+std::string last_name(const std::string& path);
+
 /// A name beside `path` that listings leave out: `.NAME` and `ending`. IoError where `path` ends in no name.
 std::string hidden_sibling(const std::string& path, const std::string& ending);
 

@@ -5,20 +5,11 @@
 #include <utility>
 
 #include "engine/error.h"
+#include "io/message.h"
 #include "lora/patterns.h"
 #include "lora/variant.h"
 
 namespace loragrad {
-namespace {
-
-std::string with_commas(std::int64_t number) {
-  std::string text = fmt::to_string(number);
-  for (auto at = static_cast<std::ptrdiff_t>(text.size()) - 3; at > (number < 0 ? 1 : 0); at -= 3)
-    text.insert(static_cast<std::size_t>(at), ",");
-  return text;
-}
-
-}  // namespace
 
 std::string rows_name(const std::string& module) { return module + ".token_adapter.trainable_tokens_delta"; }
 
@@ -71,8 +62,8 @@ Adapter make_adapter(const DevicePtr& device, const LoraConfig& config, const st
 
 std::string trainable_parameters_text(std::int64_t trainable, std::int64_t all) {
   double percent = all > 0 ? 100 * static_cast<double>(trainable) / static_cast<double>(all) : 0;
-  return fmt::format("trainable params: {} || all params: {} || trainable%: {:.4f}", with_commas(trainable),
-                     with_commas(all), percent);
+  return fmt::format("trainable params: {} || all params: {} || trainable%: {:.4f}", grouped(trainable), grouped(all),
+                     percent);
 }
 
 }  // namespace loragrad

@@ -27,7 +27,7 @@ std::string_view trimmed(std::string_view text) {
 
 }  // namespace
 
-TargetModules TargetModules::parse(std::string_view text) {
+TargetModules TargetModules::parse(std::string_view text, std::string_view field) {
   constexpr std::string_view regex = "regex:";
   TargetModules result;
   if (text == "all-linear") {
@@ -35,13 +35,13 @@ TargetModules TargetModules::parse(std::string_view text) {
   } else if (text.starts_with(regex)) {
     result.kind = Kind::regex;
     result.pattern = text.substr(regex.size());
-    if (result.pattern.empty()) fail("target_modules", "a pattern after regex:", "none");
+    if (result.pattern.empty()) fail(field, "a pattern after regex:", "none");
   } else {
     for (std::size_t begin = 0, end; begin <= text.size(); begin = end + 1) {
       end = std::min(text.find(',', begin), text.size());
       std::string_view name = trimmed(text.substr(begin, end - begin));
       if (name.empty())
-        fail("target_modules", "names with commas between, all-linear or regex:PATTERN", '"' + escaped(text) + '"');
+        fail(field, "names with commas between, all-linear or regex:PATTERN", '"' + escaped(text) + '"');
       result.names.push_back(with_new_head_name(std::string(name)));
     }
   }

@@ -19,8 +19,8 @@ struct TargetModules {
 
   TargetModules() = default;
   TargetModules(std::initializer_list<std::string> list) : names(list) {}
-  /// "q_proj,v_proj", "all-linear" or "regex:PATTERN"; UsageError for an empty name or pattern.
-  static TargetModules parse(std::string_view text);
+  /// "q_proj,v_proj", "all-linear" or "regex:PATTERN"; UsageError, of the field, for an empty name or pattern.
+  static TargetModules parse(std::string_view text, std::string_view field = "target_modules");
   std::string text() const;
 };
 

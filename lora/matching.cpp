@@ -28,13 +28,14 @@ std::string last_parts(const std::string& name, std::size_t parts) {
 
 }  // namespace
 
-TargetSelection select_targets(const TargetModules& targets, const std::vector<LinearShape>& all) {
+TargetSelection select_targets(const TargetModules& targets, const std::vector<LinearShape>& all,
+                               std::string_view field) {
   TargetSelection result;
   if (targets.kind == TargetModules::Kind::all_linear) {
     for (const LinearShape& shape : all)
       if (!shape.is_embedding && !shape.is_head) result.modules.push_back(shape);
   } else if (targets.kind == TargetModules::Kind::regex) {
-    NamePattern pattern("target_modules", targets.pattern);
+    NamePattern pattern(std::string(field), targets.pattern);
     for (const LinearShape& shape : all)
       if (pattern.matches(shape.name)) result.modules.push_back(shape);
     if (result.modules.empty()) result.unmatched.push_back(targets.pattern);

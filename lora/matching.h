@@ -15,8 +15,10 @@ struct TargetSelection {
 };
 
 /// A list entry selects the module of that name and those whose name ends with it after a dot; a pattern, the modules
-/// whose whole name it matches; all-linear, all but embeddings and the head. UsageError for a pattern that is none.
-TargetSelection select_targets(const TargetModules& targets, const std::vector<LinearShape>& all);
+/// whose whole name it matches; all-linear, all but embeddings and the head. UsageError, of the field, for a pattern that
+/// is none.
+TargetSelection select_targets(const TargetModules& targets, const std::vector<LinearShape>& all,
+                               std::string_view field = "target_modules");
 
 /// What of that is left out: PEFT's exclude_modules, layers_to_transform and layers_pattern.
 struct ModuleLimits {

@@ -4,6 +4,7 @@
 
 #include <functional>
 #include <string_view>
+#include <utility>
 
 #include "engine/error.h"
 #include "lora/variant.h"
@@ -31,21 +32,34 @@ bool has_later_label(const Row& row) {
 
 }  // namespace
 
+FirstStepProof::FirstStepProof(const Adapter& adapter) : has_dropout_(adapter.config.lora_dropout > 0) {
+  for (const LoraModule& module : adapter.modules)
+    for (const VariantTensor& part : module.variant->tensors())
+      if (part.proves) waiting_.push_back({module.name, std::string(part.name), module.*part.place});
+}
+
 bool FirstStepProof::exempt(const std::string& module) const {
   return !scores_matter_ && (module.ends_with("q_proj") || module.ends_with("k_proj"));
 }
 
 void FirstStepProof::before_update(const StepRows& rows) {
   for (const Row* row : rows) scores_matter_ = scores_matter_ || has_later_label(*row);
-  for (const LoraModule& module : adapter_.modules)
-    for (const VariantTensor& part : module.variant->tensors()) {
-      if (!part.proves || exempt(module.name)) continue;
-      Tensor tensor = module.*part.place, gradient = tensor.grad();
-      if (!gradient.defined() || is_zero(gradient))
-        throw NumericError(fmt::format("{}: expected a gradient on {} in the first step, found {}", module.name,
-                                       part.name, gradient.defined() ? "zeros" : "none"));
-      proofs_.push_back({module.name, std::string(part.name), tensor, fingerprint(tensor)});
+  std::vector<Proof> parts = std::exchange(waiting_, {});
+  proofs_.clear();
+  for (Proof& part : parts) {
+    if (exempt(part.module)) continue;
+    Tensor gradient = part.tensor.grad();
+    bool is_nothing = gradient.defined() && is_zero(gradient);
+    if (is_nothing && has_dropout_) {
+      waiting_.push_back(std::move(part));
+      continue;
     }
+    if (!gradient.defined() || is_nothing)
+      throw NumericError(fmt::format("{}: expected a gradient on {} in the first step, found {}", part.module,
+                                     part.name, is_nothing ? "zeros" : "none"));
+    part.fingerprint = fingerprint(part.tensor);
+    proofs_.push_back(std::move(part));
+  }
 }
 
 void FirstStepProof::after_update() const {

@@ -9,6 +9,7 @@
 #include "engine/error.h"
 #include "io/json.h"
 #include "io/mapped_file.h"
+#include "io/siblings.h"
 #include "train/progress.h"
 
 namespace loragrad {
@@ -32,12 +33,6 @@ std::string code(const std::string& text) {
     out += c == '`' ? '\'' : c;
   }
   return "`" + out + "`";
-}
-
-/// The last part of a path that may end in a slash.
-std::string last_name(const std::string& path) {
-  std::filesystem::path p(path);
-  return p.has_filename() ? p.filename().string() : p.parent_path().filename().string();
 }
 
 void line(std::string& out, std::string_view key, const std::string& value) {

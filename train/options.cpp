@@ -18,9 +18,6 @@ void count(std::string_view flag, std::int64_t value, std::int64_t min, std::int
     throw UsageError(fmt::format("{}: expected an integer in [{}, {}], found {}", flag, min, max, value));
 }
 
-// Far above any use, and far below where a product of two of them overflows.
-constexpr std::int64_t many = 1'000'000'000, most_rows = 1'000'000;
-
 }  // namespace
 
 void TrainOptions::check() const {
@@ -29,7 +26,7 @@ void TrainOptions::check() const {
   number("beta1", beta1, beta1 >= 0 && beta1 < 1, "a number in [0, 1)");
   number("beta2", beta2, beta2 >= 0 && beta2 < 1, "a number in [0, 1)");
   number("eps", eps, eps > 0, "a number > 0");
-  number("loraplus-ratio", loraplus_ratio, loraplus_ratio >= 0, "a number >= 0");
+  number("loraplus-ratio", loraplus_ratio, loraplus_ratio > 0, "a number > 0");
   number("clip", clip, clip >= 0, "a number >= 0 (0: off)");
   count("warmup-steps", warmup_steps, 0, many);
   count("batch-size", batch_size, 1, most_rows);

@@ -204,7 +204,7 @@ class Run {
     optimizer_.step(report.lr, clip_factor);
     if (prove) {
       proof_->after_update();
-      proof_.reset();
+      if (proof_->is_complete()) proof_.reset();
     }
     for (Tensor& tensor : trained_) tensor.clear_grad();
   }

@@ -37,6 +37,8 @@ struct TrainOptions {
   std::int64_t eval_every = 0;  ///< steps between evaluations; 0: only after the last step
   std::int64_t early_stop = 0;  ///< ends after so many evaluations in a row without a lower loss than before; 0: never
 
+  /// Far above any use, and far below where a product of two of them overflows.
+  static constexpr std::int64_t many = 1'000'000'000, most_rows = 1'000'000;
   /// UsageError naming the first flag whose value is out of range.
   void check() const;
   std::int64_t rows_per_step() const { return batch_size * grad_accum; }

@@ -8,15 +8,10 @@
 #include "engine/error.h"
 #include "io/json.h"
 #include "io/message.h"
+#include "io/siblings.h"
 
 namespace loragrad {
 namespace {
-
-/// The last part of a path, which is what people call its adapter.
-std::string name_of(const std::string& folder) {
-  std::filesystem::path path(folder);
-  return path.has_filename() ? path.filename().string() : path.parent_path().filename().string();
-}
 
 std::string weight_text(double weight) { return weight == 1 ? "" : fmt::format(" ({})", weight); }
 
@@ -33,7 +28,7 @@ ChatAdapters::ChatAdapters(const Base& base, const std::vector<std::string>& arg
 }
 
 std::size_t ChatAdapters::open(const AdapterArgument& argument) {
-  std::string name = argument.name.empty() ? name_of(argument.folder) : argument.name;
+  std::string name = argument.name.empty() ? last_name(argument.folder) : argument.name;
   auto has_name = [&](const Opened& other) { return other.name == name; };
   if (name.empty() || name == "none" || std::any_of(opened_.begin(), opened_.end(), has_name)) name = argument.folder;
   Adapter adapter = open_adapter(argument.folder, base_, base_.model.device(), false);

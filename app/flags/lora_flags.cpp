@@ -107,7 +107,7 @@ LoraConfig LoraFlags::config(const std::string& model_type, const Tokenizer* tok
   config.r = rank;
   config.lora_alpha = alpha.value_or(2 * static_cast<double>(rank));
   config.lora_dropout = dropout;
-  config.target_modules = target ? TargetModules::parse(*target) : default_targets(model_type);
+  config.target_modules = target ? TargetModules::parse(*target, "--target") : default_targets(model_type);
   config.use_rslora = rslora;
   config.lora_bias = lora_bias;
   config.use_dora = dora;
@@ -118,6 +118,11 @@ LoraConfig LoraFlags::config(const std::string& model_type, const Tokenizer* tok
   if (alpha_pattern) config.alpha_pattern = alphas_of(*alpha_pattern);
   config.init_lora_weights = init_named(init).value_or(LoraInit::standard);
   config.check();
+  if (config.lora_alpha == 0)
+    throw UsageError("--alpha: expected a number other than 0, with which nothing is learnt, found 0");
+  for (const auto& [name, value] : config.alpha_pattern)
+    if (value == 0)
+      throw UsageError(fmt::format("--alpha-pattern {}: expected a number other than 0, found 0", escaped(name, 200)));
   return config;
 }
 
@@ -128,10 +133,10 @@ void LoraFlags::choose_modules(LoraConfig& config, const std::vector<LinearShape
   TargetModules& targets = config.target_modules;
   ModuleLimits limits;
   if (exclude) {
-    limits.exclude = TargetModules::parse(*exclude);
+    limits.exclude = TargetModules::parse(*exclude, "--exclude");
     if (limits.exclude->kind == TargetModules::Kind::all_linear)
       throw UsageError("--exclude: expected names or regex:PATTERN, found all-linear");
-    TargetSelection selection = select_targets(*limits.exclude, all);
+    TargetSelection selection = select_targets(*limits.exclude, all, "--exclude");
     if (!selection.unmatched.empty())
       throw InputError(fmt::format("--exclude: expected names of modules, found \"{}\", which matches none{}",
                                    escaped(selection.unmatched.front(), 200),
@@ -169,6 +174,7 @@ Adapter LoraFlags::adapter(const LoraConfig& config, const DevicePtr& device, co
 
 std::string LoraFlags::by_flag(const std::string& message) {
   for (auto [field, flag] : {std::pair("r", "rank"),
+                             {"target_modules", "target"},
                              {"lora_alpha", "alpha"},
                              {"lora_dropout", "dropout"},
                              {"rank_pattern", "rank-pattern"},

@@ -47,7 +47,7 @@ std::vector<std::pair<std::string, T>> pattern_of(const char* flag, const std::s
 }  // namespace
 
 std::vector<std::string> module_names_of(const std::string& text) {
-  TargetModules list = TargetModules::parse(text);
+  TargetModules list = TargetModules::parse(text, "--modules-to-save");
   if (list.kind != TargetModules::Kind::names)
     throw UsageError(fmt::format("--modules-to-save: expected names, found \"{}\"", escaped(text)));
   return list.names;

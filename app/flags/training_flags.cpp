@@ -12,7 +12,7 @@ namespace loragrad {
 namespace {
 
 constexpr double any = std::numeric_limits<double>::max();
-constexpr std::int64_t many = 1'000'000'000;
+constexpr std::int64_t many = TrainOptions::many, most_rows = TrainOptions::most_rows;
 
 /// An earlier run's metrics may be begun anew, and nothing else. Pipes, terminals and /dev/null lose nothing.
 void require_metrics_file(const std::string& path) {
@@ -36,11 +36,11 @@ void TrainingFlags::add(Flags& flags) {
   flags.choice("schedule", schedule, {"linear", "constant", "cosine"}, "of the learning rate, as transformers'");
   flags.integer("warmup-steps", options.warmup_steps, 0, many, "steps over which the learning rate rises");
   flags.number("clip", options.clip, 0, any, "largest norm of all gradients together; 0: off");
-  flags.integer("batch-size", options.batch_size, 1, many, "rows taken at once");
-  flags.integer("grad-accum", options.grad_accum, 1, many, "batches of a step");
+  flags.integer("batch-size", options.batch_size, 1, most_rows, "rows taken at once");
+  flags.integer("grad-accum", options.grad_accum, 1, most_rows, "batches of a step");
   flags.integer("max-tokens-per-batch", options.max_tokens_per_batch, 0, many,
                 "take a step's rows together by their tokens, up to so many; 0: --batch-size rows. The same result");
-  flags.integer("micro-batch", options.micro_batch, 0, many,
+  flags.integer("micro-batch", options.micro_batch, 0, most_rows,
                 "rows taken at once, where --batch-size would take too much memory; 0: as many. The same result");
   flags.toggle("checkpoint-activations", options.checkpoint_activations,
                "keep each block's input alone and run the block again in backward: less memory, more time");
@@ -69,7 +69,11 @@ void TrainingFlags::finish(std::vector<InputPath> inputs) {
     throw UsageError("--eval-every: expected --eval-data beside it, found none");
   if (options.early_stop > 0 && options.eval_every == 0)
     throw UsageError("--early-stop: expected --eval-every beside it, found none");
-  options.check();
+  try {
+    options.check();
+  } catch (const UsageError& error) {
+    throw UsageError("--" + std::string(error.what()));
+  }
   save.check();
   options.copies_state = !save.every.empty();
   inputs.push_back({"data", data});

@@ -11,11 +11,6 @@
 namespace loragrad {
 namespace {
 
-std::string token_text(TokenId id, const Tokenizer* tokenizer) {
-  if (!tokenizer || id >= tokenizer->vocab_size()) return fmt::format("{}", id);
-  return fmt::format("{} ({})", id, tokenizer->decode({id}, false));
-}
-
 void warn_of_unread_columns(const Dataset& data) {
   for (const std::string& column : data.unread_columns)
     warn(data.path + ": " + column +

@@ -28,7 +28,7 @@ std::optional<Checkpoint> find_checkpoint(TrainingFlags& flags, const RunFolder&
 }
 
 RunRecord run_record(const TrainingFlags& flags, const DataFlags& data_flags, const TrainingData& data,
-                     const TrainOptions& options, const std::string& device) {
+                     const TrainOptions& options, const std::string& device, const TrainState* from) {
   RunRecord record;
   record.add(options);
   record.data_options = {{"seq-len", fmt::to_string(data_flags.seq_len)},
@@ -37,7 +37,7 @@ RunRecord run_record(const TrainingFlags& flags, const DataFlags& data_flags, co
   record.data = rows_hash(data.train);
   if (data.eval) record.eval_data = rows_hash(*data.eval);
   record.device = device;
-  record.steps = flags.options.total_steps(rows_of(data));
+  record.steps = flags.options.total_steps(rows_of(data), from);
   record.micro_batch = options.micro_batch;
   return record;
 }

@@ -13,9 +13,10 @@ namespace loragrad {
 /// taken over into the flags; none, which is said, where there is none.
 std::optional<Checkpoint> find_checkpoint(TrainingFlags& flags, const RunFolder& output);
 
-/// What the flags, data and device of train and pretrain say of a run; the adapter's options and the base come to it.
+/// What the flags, data and device of train and pretrain say of a run, that goes on from a state or begins; the adapter's
+/// options and the base come to it.
 RunRecord run_record(const TrainingFlags& flags, const DataFlags& data_flags, const TrainingData& data,
-                     const TrainOptions& options, const std::string& device);
+                     const TrainOptions& options, const std::string& device, const TrainState* from);
 
 /// Whether the run may go on from the checkpoint: InputError with all that differs, unless --force-resume says to go on,
 /// and then a warning. What may differ is noted.

@@ -23,7 +23,7 @@ std::string filling_text(const Dataset& data, const TrainOptions& options) {
                      filling.rows_batches_a_step());
 }
 
-void report_data(const TrainingFlags& flags, const TrainingData& data) {
+void report_data(const TrainingFlags& flags, const TrainingData& data, const TrainState* from) {
   auto line = [&](const char* label, const Dataset& set) {
     report_plan(flags, fmt::format("{}: {} rows ({}), {} tokens, {} supervised", label,
                                    grouped(static_cast<std::int64_t>(set.rows.size())), set.format, grouped(set.tokens),
@@ -31,7 +31,7 @@ void report_data(const TrainingFlags& flags, const TrainingData& data) {
   };
   line("data", data.train);
   if (data.eval) line("evaluation data", *data.eval);
-  std::int64_t steps = flags.options.total_steps(static_cast<std::int64_t>(data.train.rows.size()));
+  std::int64_t steps = flags.options.total_steps(static_cast<std::int64_t>(data.train.rows.size()), from);
   report_plan(flags, fmt::format("steps: {} of {} rows", grouped(steps), grouped(flags.options.rows_per_step())));
   if (std::string text = filling_text(data.train, flags.options); !text.empty())
     report_plan(flags, "micro-batches: " + text);

@@ -12,8 +12,8 @@ namespace loragrad {
 void report_plan(const TrainingFlags& flags, const std::string& line);
 /// How --max-tokens-per-batch fills micro-batches, beside what rows would give; "" without it.
 std::string filling_text(const Dataset& data, const TrainOptions& options);
-/// The plan's lines about the data.
-void report_data(const TrainingFlags& flags, const TrainingData& data);
+/// The plan's lines about the data; the run goes on from a state, or begins.
+void report_data(const TrainingFlags& flags, const TrainingData& data, const TrainState* from);
 
 /// The options of a run on `device` (which was opened with the limit) as --max-memory needs them, with their forecast;
 /// without the flag as they are.

@@ -2,12 +2,11 @@
 
 #include <fmt/format.h>
 
-#include <filesystem>
-
 #include "app/terminal/console.h"
 #include "app/terminal/interrupt.h"
 #include "app/training/training_plan.h"
 #include "engine/error.h"
+#include "io/siblings.h"
 #include "train/process_memory.h"
 
 namespace loragrad {
@@ -23,14 +22,10 @@ Json eval_json(const EvalReport& report) {
 
 CardFacts card_facts(const TrainingFlags& flags, const DataFlags& data_flags, const TrainingData& data,
                      const TrainResult& result) {
-  // Names, not paths: a card is read elsewhere.
-  auto name = [](const std::string& path) {
-    std::filesystem::path normal = std::filesystem::path(path).lexically_normal();
-    return (normal.has_filename() ? normal : normal.parent_path()).filename().string();
-  };
   CardFacts facts;
-  facts.data = name(flags.data);
-  if (flags.eval_data) facts.eval_data = name(*flags.eval_data);
+  // Names, not paths: a card is read elsewhere.
+  facts.data = last_name(flags.data);
+  if (flags.eval_data) facts.eval_data = last_name(*flags.eval_data);
   facts.rows = static_cast<std::int64_t>(data.train.rows.size());
   facts.supervised_tokens = data.train.supervised_tokens;
   facts.seq_len = data_flags.seq_len;

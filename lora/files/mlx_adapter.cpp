@@ -1,6 +1,7 @@
 #include "lora/files/mlx_adapter.h"
 
 #include <algorithm>
+#include <limits>
 #include <map>
 #include <set>
 
@@ -75,7 +76,7 @@ Adapter read_mlx_adapter(const std::string& folder, const std::vector<LinearShap
   if (auto type = file.find("fine_tune_type"); type && (!type->is_string() || type->string() != "lora"))
     type->fail("\"lora\"");
   JsonRef parameters = file.at("lora_parameters");
-  constexpr double largest = 1e30;
+  constexpr double largest = std::numeric_limits<float>::max();
   Adapter adapter;
   LoraConfig& config = adapter.config;
   config.r = parameters.at("rank").integer(1, 1 << 20);
@@ -115,26 +116,28 @@ void write_mlx_adapter(const Adapter& adapter, const std::vector<LinearShape>& a
     keys.insert(key_of(module, first));
     modules[module.name] = &module;
   }
+  double scale = adapter.modules.front().scale;
+  require_finite("lora_parameters.scale", scale);
   std::vector<std::vector<float>> values;
   std::vector<TensorToWrite> tensors;
-  auto add = [&](const std::string& name, Shape shape, std::vector<float> numbers) {
-    values.push_back(std::move(numbers));
+  auto add = [&](const std::string& name, Shape shape, const Tensor* factor) {
+    values.push_back(factor ? finite_values(name, transposed(*factor))
+                            : std::vector<float>(static_cast<std::size_t>(shape.numel())));
     tensors.push_back({name, DType::f32, {shape.rows, shape.cols}, values.back().data()});
   };
   for (const LinearShape& map : all) {
     if (!is_made(map, keys, first)) continue;
     auto found = modules.find(map.name);
-    Shape a{map.in, adapter.config.r}, b{adapter.config.r, map.out};
-    auto zeros = [](Shape shape) { return std::vector<float>(static_cast<std::size_t>(shape.numel())); };
-    add(map.name + ".lora_a", a, found == modules.end() ? zeros(a) : transposed(found->second->a).values<float>());
-    add(map.name + ".lora_b", b, found == modules.end() ? zeros(b) : transposed(found->second->b).values<float>());
+    const LoraModule* module = found == modules.end() ? nullptr : found->second;
+    add(map.name + ".lora_a", {map.in, adapter.config.r}, module ? &module->a : nullptr);
+    add(map.name + ".lora_b", {adapter.config.r, map.out}, module ? &module->b : nullptr);
   }
   write_safetensors(folder + tensor_file, tensors);
   Json json(Json::Object{
       {"fine_tune_type", "lora"},
       {"num_layers", layers - first},
       {"lora_parameters", Json::Object{{"rank", adapter.config.r},
-                                       {"scale", adapter.modules.front().scale},
+                                       {"scale", scale},
                                        {"dropout", adapter.config.lora_dropout},
                                        {"keys", Json::Array(keys.begin(), keys.end())}}},
   });

@@ -22,7 +22,7 @@ Adapter read_mlx_adapter(const std::string& folder, const std::vector<LinearShap
 
 /// Writes an adapter of one scale (lora/merge/one_scale.h) into an existing folder. `all` are the maps of a model of `layers`
 /// layers: what a key names in a layer that has no such module gets zeros. InputError for a model whose maps mlx-lm
-/// names otherwise.
+/// names otherwise; NumericError for NaN and Inf. Neither leaves a file behind.
 void write_mlx_adapter(const Adapter& adapter, const std::vector<LinearShape>& all, std::int64_t layers,
                        const std::string& folder);
 

@@ -1,5 +1,10 @@
 #include "lora/merge/plain_factors.h"
 
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+
 #include "engine/error.h"
 
 namespace loragrad {
@@ -21,6 +26,18 @@ Tensor transposed(const Tensor& x) {
     for (std::int64_t j = 0; j < x.cols(); ++j)
       out[static_cast<std::size_t>(j * x.rows() + i)] = from[static_cast<std::size_t>(i * x.cols() + j)];
   return Tensor::from(x.device(), {x.cols(), x.rows()}, std::move(out));
+}
+
+std::vector<float> finite_values(const std::string& name, const Tensor& tensor) {
+  std::vector<float> values = tensor.values<float>();
+  if (!std::all_of(values.begin(), values.end(), [](float value) { return std::isfinite(value); }))
+    throw NumericError(name + ": expected finite numbers to save, found NaN or Inf in f32");
+  return values;
+}
+
+void require_finite(const std::string& name, double value) {
+  if (!std::isfinite(static_cast<float>(value)))
+    throw NumericError(fmt::format("{}: expected a number that is finite in f32 to save, found {:g}", name, value));
 }
 
 Tensor padded(const DevicePtr& device, const HostMatrix& values, Shape shape, double factor) {

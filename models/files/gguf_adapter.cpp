@@ -28,6 +28,16 @@ void expect(const GgufFile& file, const char* key, const std::string& expected) 
     throw InputError(fmt::format("{}: {}: expected \"{}\", found \"{}\"", file.path, key, expected, escaped(found)));
 }
 
+double alpha_of(const GgufFile& file) {
+  double alpha = file.number(alpha_key);
+  if (!std::isfinite(alpha))
+    throw InputError(fmt::format("{}: {}: expected a finite number, found {}", file.path, alpha_key,
+                                 std::isnan(alpha) ? "NaN"
+                                 : alpha > 0       ? "Inf"
+                                                   : "-Inf"));
+  return alpha;
+}
+
 /// Rows of B in the file's order, or back in ours.
 std::vector<float> reordered(const std::vector<float>& b, std::int64_t rank, const std::vector<std::int64_t>& order,
                              bool back) {
@@ -67,7 +77,7 @@ Adapter read_gguf_adapter(const std::string& path, const std::vector<LinearShape
   expect(file, type_key, "adapter");
   expect(file, kind_key, "lora");
   expect(file, architecture_key, gguf_architecture(config));
-  double alpha = file.number(alpha_key);
+  double alpha = alpha_of(file);
   std::map<std::string, const GgufTensor*> tensors;
   for (const GgufTensor& tensor : file.tensors) tensors[tensor.name] = &tensor;
 
@@ -110,6 +120,11 @@ Adapter read_gguf_adapter(const std::string& path, const std::vector<LinearShape
 }
 
 void write_gguf_adapter(const Adapter& adapter, const ModelConfig& config, const std::string& path) {
+  double alpha = adapter.config.lora_alpha;
+  require_finite(alpha_key, alpha);
+  // llama.cpp takes zero for none: a scale of one.
+  if (static_cast<float>(alpha) == 0)
+    throw NumericError(fmt::format("{}: expected a number that is not 0 in f32 to save, found {:g}", alpha_key, alpha));
   std::vector<GgufTensorToWrite> tensors;
   for (const LoraModule& module : adapter.modules) {
     LinearShape map{.name = module.name,
@@ -121,17 +136,15 @@ void write_gguf_adapter(const Adapter& adapter, const ModelConfig& config, const
     GgufMap theirs = gguf_map(map, config);
     std::int64_t rank = module.a.rows();
     Tensor a = map.is_embedding ? transposed(module.a) : module.a;
-    tensors.push_back({theirs.name + ".lora_a", {a.rows(), a.cols()}, a.values<float>()});
-    tensors.push_back({theirs.name + ".lora_b",
-                       {module.b.rows(), rank},
-                       reordered(module.b.values<float>(), rank, theirs.order, false)});
+    std::string name_a = theirs.name + ".lora_a", name_b = theirs.name + ".lora_b";
+    tensors.push_back({name_a, {a.rows(), a.cols()}, finite_values(name_a, a)});
+    tensors.push_back(
+        {name_b, {module.b.rows(), rank}, reordered(finite_values(name_b, module.b), rank, theirs.order, false)});
   }
-  write_gguf(path,
-             {{architecture_key, gguf_architecture(config)},
-              {type_key, "adapter"},
-              {kind_key, "lora"},
-              {alpha_key, adapter.config.lora_alpha}},
-             tensors);
+  write_gguf(
+      path,
+      {{architecture_key, gguf_architecture(config)}, {type_key, "adapter"}, {kind_key, "lora"}, {alpha_key, alpha}},
+      tensors);
 }
 
 }  // namespace loragrad

@@ -97,9 +97,7 @@ void multiply_converted(Device& device, const GemmArgs& g, void* workspace) {
 
 }  // namespace
 
-bool is_tiled(const GemmArgs& g) {
-  return inner(g) > 0 && !is_gemm_rows(g) && !takes_copies(g) && !takes_converted(g);
-}
+bool is_tiled(const GemmArgs& g) { return inner(g) > 0 && !is_gemm_rows(g) && !takes_copies(g) && !takes_converted(g); }
 
 std::size_t scratch_bytes(Device& device, const GemmArgs& g) {
   if (inner(g) == 0 || g.c.rows == 0 || g.c.cols == 0) return 0;

@@ -6,9 +6,9 @@
 
 namespace loragrad::cpu {
 
-// The places where a library multiplies matrices; the build picks onednn_gemm.cpp or openblas_gemm.cpp for the first
-// two. All run on the calling thread alone and may be called from several threads at once, except where the library is
-// given threads of its own.
+// The places where a library multiplies matrices; the build picks onednn_gemm.cpp or openblas_gemm.cpp for all but
+// blas_gemm_f64. All run on the calling thread alone and may be called from several threads at once, except where the
+// library is given threads of its own.
 
 /// A product as GemmArgs says, a and b both f32 or both bf16, c f32 or of their type; a bias only where alpha is 1.
 /// bf16 only where library_has_bf16(). `scratch` has library_scratch(args, threads) bytes and is the caller's alone.

@@ -74,7 +74,8 @@ struct Cut {
           rows_stand_alone(g) ? height_of_whole_rows(c.rows, products, threads) : height_by_shape(c.rows, products);
     } else {
       Index wanted = std::max<Index>(1, 16 / std::max<Index>(1, parts(c.rows, tallest)));
-      cols.size = std::max(has_long_rows(g) ? narrowest_of_long : narrowest, rounded(parts(c.cols, wanted), 64));
+      bool has_dear_copies = has_long_rows(g) || is_of_bf16_tiles(g);
+      cols.size = std::max(has_dear_copies ? narrowest_of_long : narrowest, rounded(parts(c.cols, wanted), 64));
       // f32 weights as they lie are as fast in lower tiles, whose copies take less memory.
       Index height = !g.transpose_b && g.b.dtype == DType::f32 ? tallest / 2 : tallest,
             across = cols.count() * products;

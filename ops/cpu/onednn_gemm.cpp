@@ -216,20 +216,19 @@ bool library_rows_stand_alone(const GemmArgs& g) {
   static std::mutex mutex;
   static std::map<Key, bool> known;
   std::lock_guard lock(mutex);
-  auto [at, is_new] = known.try_emplace(key_of(g, 1), false);
-  if (!is_new) return at->second;
+  Key key = key_of(g, 1);
+  if (auto found = known.find(key); found != known.end()) return found->second;
   Team team(1);
   auto kernel = [&](std::int64_t rows) -> std::string {
     GemmArgs part = g;
     part.a = row_range(g.a, 0, rows);
     part.c = row_range(g.c, 0, rows);
     Matmul operands;
-    return describe(part, &operands).impl_info_str();
+    return with_product_named(part, [&] { return describe(part, &operands).impl_info_str(); });
   };
   std::string whole = kernel(g.c.rows);
-  at->second = whole.starts_with("brg") && whole.find("amx") == std::string::npos && kernel(2) == whole &&
-               kernel(std::min<std::int64_t>(16, g.c.rows)) == whole;
-  return at->second;
+  return known[key] = whole.starts_with("brg") && whole.find("amx") == std::string::npos && kernel(2) == whole &&
+                      kernel(std::min<std::int64_t>(16, g.c.rows)) == whole;
 }
 
 void library_gemm(const GemmArgs& g, void* scratch, int threads) {
@@ -239,10 +238,19 @@ void library_gemm(const GemmArgs& g, void* scratch, int threads) {
 bool library_has_bf16() { return has_isa(dnnl_cpu_isa_avx512_core_bf16); }
 bool library_has_bf16_tiles() { return has_isa(dnnl_cpu_isa_avx512_core_amx); }
 
+/// What the library multiplies with, of what changes bits.
+static std::string_view instructions() {
+  if (has_isa(dnnl_cpu_isa_avx512_core_amx)) return "AMX";
+  if (has_isa(dnnl_cpu_isa_avx512_core_bf16)) return "AVX-512 and bf16";
+  if (has_isa(dnnl_cpu_isa_avx512_core)) return "AVX-512";
+  return has_isa(dnnl_cpu_isa_avx2) ? "AVX2" : "SSE4.1";
+}
+
 std::string_view library_name() {
   static const std::string name = [] {
     const dnnl_version_t* v = dnnl_version();
-    return "oneDNN " + std::to_string(v->major) + "." + std::to_string(v->minor) + "." + std::to_string(v->patch);
+    return "oneDNN " + std::to_string(v->major) + "." + std::to_string(v->minor) + "." + std::to_string(v->patch) +
+           " with " + std::string(instructions());
   }();
   return name;
 }

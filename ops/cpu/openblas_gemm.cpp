@@ -35,7 +35,7 @@ std::string_view library_name() {
   static const std::string name = [] {
     std::string config = openblas_get_config();
     auto end = config.find(' ', config.find(' ') + 1);
-    return config.substr(0, end);
+    return config.substr(0, end) + " with kernels for " + openblas_get_corename();
   }();
   return name;
 }

@@ -1,5 +1,5 @@
 """Adapters of mlx-lm and llama.cpp. The files are read here by the formats' rules, not by what the program takes them for."""
-import json, math, struct, subprocess, unittest
+import json, math, shutil, struct, subprocess, unittest
 
 from support import CONFIG, PYTHON, CliTest, floats, read_safetensors, write_safetensors
 
@@ -237,6 +237,29 @@ class Convert(CliTest):
         self.fails(3, *self.words(mlx, "peft", "o"), says=(name, "found lora_a alone"))
         bias = self.trained("bias", "--lora-bias")
         self.fails(3, *self.words(bias, "mlx", "o"), says="expected A and B alone")
+
+    def test_numbers_that_are_not_finite(self):
+        self.ok(*self.words(self.adapter, "gguf", "a.gguf"))
+        path, earlier = self.folder / "a.gguf", (self.folder / "a.gguf").read_bytes()
+        key = b"adapter.lora.alpha" + struct.pack("<I", 6)
+        at = earlier.index(key) + len(key)
+        for alpha, found in (("nan", "NaN"), ("inf", "Inf"), ("-inf", "-Inf")):
+            path.write_bytes(earlier[:at] + struct.pack("<f", float(alpha)) + earlier[at + 4:])
+            for to in ("peft", "mlx"):
+                self.assertTrue(self.fails(3, *self.words(path, to, "o")).endswith(f"a.gguf: adapter.lora.alpha: expected a finite number, found {found}"))
+        path.write_bytes(earlier)
+
+        several = self.with_patterns()
+        adapters = ((several, "model.layers.0.self_attn.q_proj.lora_b", "blk.0.attn_q.weight.lora_b"), (self.adapter, "lora_parameters.scale", "adapter.lora.alpha"))
+        for number, (adapter, of_mlx, of_gguf) in enumerate(adapters):
+            large = self.folder / f"large-{number}"
+            shutil.copytree(adapter, large)
+            config = json.loads((large / "adapter_config.json").read_text())
+            (large / "adapter_config.json").write_text(json.dumps({**config, "lora_alpha": 1e60}))
+            self.fails(5, *self.words(large, "mlx", "o"), says=(of_mlx, "finite", "to save"))
+            self.fails(5, *self.words(large, "gguf", "o"), says=(of_gguf, "finite", "to save"))
+            self.fails(5, *self.words(large, "gguf", "a.gguf", "--overwrite"), says=(of_gguf, "finite", "to save"))
+            self.assertEqual(earlier, path.read_bytes())
 
     @unittest.skipUnless(PYTHON and not subprocess.run([PYTHON, "-c", "import gguf"], capture_output=True).returncode, "SKIPPED: LORAGRAD_PYTHON has no gguf")
     def test_ggufs_own_reader(self):

@@ -160,7 +160,7 @@ class EndToken(Learnable):
             with self.subTest(found):
                 model = self.with_tensor(self.EMBEDDING, change)
                 (warning,) = self.warnings(*self.words(model=model, steps=1))
-                self.assertIn(f"end token {END} (<|endoftext|>): its row of {self.EMBEDDING} is {found}, as if never trained", warning)
+                self.assertIn(f'end token "<|endoftext|>" ({END}): its row of {self.EMBEDDING} is {found}, as if never trained', warning)
                 for help in ("--target does not", f"--trainable-tokens {END}", "--full"): self.assertIn(help, warning)
                 self.assertEqual([warning], self.warnings(*self.words("check", model=model)))
                 # Where the rows do not ask for it, or the head is trained, there is nothing to say.

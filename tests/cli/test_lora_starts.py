@@ -43,6 +43,19 @@ class LoraStarts(CliTest):
         self.fails(2, *words, "--layers", "0,", says=("--layers", "0,"))
         self.fails(3, *words, "--exclude", "q_prj", says=("--exclude", "q_prj", "q_proj"))
         self.fails(2, *words, "--exclude", "q_proj,v_proj", says=("--exclude",))
+        for flag in ("--target", "--exclude", "--modules-to-save"):
+            for text in (",", "", "regex:"):
+                with self.subTest((flag, text)): self.assertRegex(self.fails(2, *words, flag, text), rf"^error: {flag}: expected ")
+        for flag in ("--target", "--exclude"): self.assertRegex(self.fails(2, *words, flag, "regex:("), rf"^error: {flag}: expected ")
+
+    def test_what_could_not_train_is_refused_by_its_flag(self):
+        words = self.words(self.folder / "o", "--steps", 1)
+        for flags in (("--alpha", 0), ("--alpha-pattern", "q_proj=0"), ("--loraplus-ratio", 0), ("--batch-size", 2_000_000)):
+            with self.subTest(flags): self.assertRegex(self.fails(2, *words, *flags), rf"^error: {flags[0]}[: ]")
+        # Nothing of a narrow model's features may be left: the proof waits for a step with some.
+        words = self.words(self.folder / "dropped", "--steps", 3)
+        words[words.index("--dropout") + 1] = 0.999
+        self.ok(*words)
 
     def test_lora_plus_moves_b_further_and_a_as_far(self):
         # The first step's update is the learning rate in size, whatever the gradient; A has none yet.

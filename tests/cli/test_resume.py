@@ -176,6 +176,23 @@ class Resume(CliTest):
         self.assertEqual(0, done.returncode, done.stderr)
         self.assertEqual(self.bytes("saved")[1], self.bytes()[1])
 
+    def test_more_epochs_count_the_steps_that_were(self):
+        # 10 rows by 4: the first run's last step took 2 of them, so the second has one more than ten by four, twice.
+        data = write_rows(self.folder / "ten.jsonl", [{"text": f"row {i} of ten"} for i in range(10)])
+        flags = {"data": data, "steps": None, "batch_size": 4, "grad_accum": None}
+        self.ok(*self.words(save_every=1, epochs=1, **flags))
+        self.assertEqual(6, self.json("check", *self.words("out", "--resume", epochs=2, **flags)[1:])["steps"])
+        done = run(*self.words("out", "--resume", save_every=1, epochs=2, **flags))
+        self.assertEqual(0, done.returncode, done.stderr)
+        self.assertIn("steps: 6 of 4 rows\n", done.stdout)
+        self.assertIn("6 steps instead of 3", done.stderr)
+        self.assertEqual({"step": 6, "of_steps": 6}, {key: self.json("inspect", self.folder / "out/checkpoints/step-6")[key] for key in ("step", "of_steps")})
+
+    def test_checkpoints_leave_no_memory_behind(self):
+        self.ok(*self.words(save_every=1, steps=150, lr=1e-3))
+        peaks = [row["peak_bytes"] for row in self.metrics(self.folder / "out")]
+        self.assertLess(peaks[-1] - peaks[29], 2 << 20)  # a page of small objects each would be 8 MiB
+
     def test_forced(self):
         self.ok(*self.words("saved", save_every=5, keep=9))
         self.crashed("saved", 5)

@@ -20,6 +20,16 @@ TEST_CASE("names of what a run leaves behind") {
     CHECK_FALSE(is_any_left_over(name));
 }
 
+TEST_CASE("the last part of a path") {
+  for (const char* path : {"b", "b/", "a/b", "a/b/", "a/b//", "a/b/.", "a/b/./", "/b/", "./b", "a/c/../b/"})
+    CHECK_MESSAGE(last_name(path) == "b", path);
+  CHECK(last_name(".b.c") == ".b.c");
+  CHECK(last_name(".") == ".");
+  CHECK(last_name("../..") == "..");
+  CHECK(last_name("/") == "");
+  CHECK(last_name("") == "");
+}
+
 TEST_CASE("a folder is cleared of what dead processes left in it") {
   TempFolder folder;
   fs::create_directory(folder / ".step-3.tmp-77");

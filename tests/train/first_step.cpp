@@ -28,6 +28,27 @@ TEST_CASE("queries and keys need a gradient only where attention has a choice") 
   CHECK(contains(message_of<NumericError>([&] { before({&two}); }), "layers.0.self_attn.v_proj: expected a gradient"));
 }
 
+TEST_CASE("what dropout left nothing of is looked at again in the next step") {
+  TinyModel folder;
+  std::unique_ptr<CausalLm> model = load_model(folder.path(), test_device(1));
+  Adapter adapter = tiny_adapter(*model, {"v_proj"}, 0.5);
+  for (LoraModule& module : adapter.modules)
+    module.b.impl()->grad = Tensor::zeros(model->device(), module.b.shape(), DType::f32);
+  adapter.modules[0].b.grad().fill(1);
+  Row row{{3, 4, 5}, {3, 4, 5}};
+  FirstStepProof proof(adapter);
+  proof.before_update({&row});
+  adapter.modules[0].b.fill(1);
+  proof.after_update();
+  CHECK(!proof.is_complete());
+  adapter.modules[0].b.grad().fill(0);  // proved already
+  adapter.modules[1].b.grad().fill(1);
+  proof.before_update({&row});
+  CHECK(proof.is_complete());
+  CHECK(contains(message_of<NumericError>([&] { proof.after_update(); }),
+                 "layers.1.self_attn.v_proj: expected the first"));
+}
+
 TEST_CASE("what the first step leaves unchanged is named") {
   TinyModel folder;
   std::unique_ptr<CausalLm> model = load_model(folder.path(), test_device(1));
