@@ -31,7 +31,7 @@ void require_logits_file(const std::string& path) {
   require_folder_of(path);
   if (!fs::exists(path) || (fs::is_regular_file(path) && fs::is_empty(path))) return;
   try {
-    SafetensorsFile file = open_safetensors(path);
+    StoredTensors file = open_safetensors(path);
     if (std::all_of(file.tensors.begin(), file.tensors.end(), [](const StoredTensor& t) {
           return t.name.starts_with("row.") && t.dtype_name == "F32" && t.shape.size() == 2;
         }))

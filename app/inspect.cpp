@@ -40,7 +40,7 @@ struct TensorTotals {
   std::map<std::string, std::int64_t> elements_by_dtype;
 };
 
-TensorTotals totals(const SafetensorsFile& file) {
+TensorTotals totals(const StoredTensors& file) {
   TensorTotals sum;
   for (const StoredTensor& tensor : file.tensors) {
     std::int64_t elements = 1;
@@ -62,7 +62,7 @@ void add_totals(Facts& facts, const TensorTotals& sum) {
 }
 
 /// The names of the files that tensors are in.
-std::string files_text(const SafetensorsFile& file) {
+std::string files_text(const StoredTensors& file) {
   std::set<std::string> names;
   for (const StoredTensor& tensor : file.tensors) names.insert(fs::path(tensor.file->path()).filename().string());
   return list_text({names.begin(), names.end()}, 120);
@@ -180,7 +180,7 @@ Facts inspect_run(const std::string& folder, const std::vector<std::int64_t>& st
 }
 
 /// `kind` is "safetensors" or "pytorch".
-Facts inspect_tensors(const std::string& kind, const std::string& path, const SafetensorsFile& file) {
+Facts inspect_tensors(const std::string& kind, const std::string& path, const StoredTensors& file) {
   TensorTotals sum = totals(file);
   Facts facts{{"kind", kind}, {"path", path}, {"elements", sum.elements}};
   add_totals(facts, sum);

@@ -15,7 +15,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-using OpenFile = SafetensorsFile (*)(const std::string& path);
+using OpenFile = StoredTensors (*)(const std::string& path);
 
 /// What a folder's tensors may be in, in the order of transformers' choice.
 struct Format {
@@ -61,13 +61,13 @@ Shards read_index(const fs::path& folder, std::string_view name) {
   return shards;
 }
 
-SafetensorsFile open_shards(const fs::path& folder, const Format& format) {
+StoredTensors open_shards(const fs::path& folder, const Format& format) {
   Shards shards = read_index(folder, format.index);
-  SafetensorsFile result;
+  StoredTensors result;
   std::map<std::string, std::string> found_in;
   std::vector<std::string> wrong;
   for (const auto& [shard, path] : shards.paths) {
-    SafetensorsFile file = format.open(path.string());
+    StoredTensors file = format.open(path.string());
     result.metadata.merge(file.metadata);
     for (StoredTensor& tensor : file.tensors) {
       auto [first, is_new] = found_in.emplace(tensor.name, shard);
@@ -107,7 +107,7 @@ SafetensorsFile open_shards(const fs::path& folder, const Format& format) {
 
 }  // namespace
 
-SafetensorsFile open_model_folder(const std::string& folder) {
+StoredTensors open_model_folder(const std::string& folder) {
   std::error_code error;
   fs::file_status status = fs::status(folder, error);
   if (error) throw IoError(system_message(folder, "read", error.value()));

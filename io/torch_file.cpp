@@ -137,7 +137,7 @@ class TensorPlacer {
 
 }  // namespace
 
-SafetensorsFile open_torch_file(const std::string& path) {
+StoredTensors open_torch_file(const std::string& path) {
   auto file = MappedFile::open(path);
   refuse_other_content(path, file->text(), Content::torch_zip);
   std::string where = path_text(path) + ": ";
@@ -148,7 +148,7 @@ SafetensorsFile open_torch_file(const std::string& path) {
   if (order && archive.text(*order) != "little")
     throw InputError(where + "byteorder: expected little, found " + escaped(archive.text(*order)));
   TensorPlacer placer(archive);
-  SafetensorsFile result;
+  StoredTensors result;
   for (const PickledTensor& tensor : read_tensor_pickle(archive.text(*pickle), where + "data.pkl"))
     result.tensors.push_back(placer.place(tensor));
   sort_by_name(result.tensors);

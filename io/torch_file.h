@@ -2,7 +2,7 @@
 // Threads: values and functions of their arguments alone; any thread may use them.
 #include <string>
 
-#include "io/safetensors.h"
+#include "io/stored_tensors.h"
 
 namespace loragrad {
 
@@ -13,6 +13,6 @@ namespace loragrad {
 /// InputError "FILE: TENSOR: expected X, found Y" for a storage that is missing, is shorter or longer than its elements
 /// or has two types; for elements outside of it, more of them than it has, more than 8 dimensions, or sizes that reach
 /// 2^63; for a file of the format before 1.6, of TorchScript or of big-endian numbers (docs/formats.md lists all).
-SafetensorsFile open_torch_file(const std::string& path);
+StoredTensors open_torch_file(const std::string& path);
 
 }  // namespace loragrad

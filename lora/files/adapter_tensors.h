@@ -24,7 +24,7 @@ class AdapterTensors {
   AdapterTensors(AdapterTensors&&) = default;
 
   const std::string& path() const { return path_; }
-  const SafetensorsFile& file() const { return file_; }
+  const StoredTensors& file() const { return file_; }
   /// "NAME.lora_A.weight", "NAME.lora_B.weight"; null where there is none.
   const StoredTensor* find(const std::string& name) const;
   /// All that are PEFT's, by name.
@@ -36,7 +36,7 @@ class AdapterTensors {
 
  private:
   std::string path_;
-  SafetensorsFile file_;
+  StoredTensors file_;
   std::map<std::string, const StoredTensor*> tensors_;
   std::vector<const StoredTensor*> others_;
 };

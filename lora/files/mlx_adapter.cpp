@@ -52,7 +52,7 @@ bool is_made(const LinearShape& map, const std::set<std::string>& keys, std::int
   return name && name->head == layers_name && name->layer >= first && keys.count(std::string(name->tail));
 }
 
-void refuse_unread(const std::string& path, const SafetensorsFile& file, const std::set<std::string>& read) {
+void refuse_unread(const std::string& path, const StoredTensors& file, const std::set<std::string>& read) {
   std::vector<std::string> others;
   bool dora = false;
   for (const StoredTensor& tensor : file.tensors) {
@@ -84,7 +84,7 @@ Adapter read_mlx_adapter(const std::string& folder, const std::vector<LinearShap
   if (auto dropout = parameters.find("dropout")) config.lora_dropout = dropout->number(0, 0.999999);
   config.lora_alpha = scale * static_cast<double>(config.r);
 
-  SafetensorsFile tensors = open_safetensors(tensor_path);
+  StoredTensors tensors = open_safetensors(tensor_path);
   std::set<std::string> read;
   for (const LinearShape& map : all) {
     const StoredTensor *a = tensors.find(map.name + ".lora_a"), *b = tensors.find(map.name + ".lora_b");

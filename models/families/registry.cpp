@@ -76,7 +76,7 @@ std::unique_ptr<CausalLm> load_model(const std::string& folder, const DevicePtr&
   JsonRef whole(json, config_file), root = text_part ? whole.at("text_config") : whole;
   const Family& family = family_of(root);
   FamilyConfig found = read_config(family, root, folder);
-  SafetensorsFile file = open_model_folder(folder);
+  StoredTensors file = open_model_folder(folder);
   DType stored = stored_dtype(file);
   DType compute = resolve(options.precision, stored, *device);
   auto source = stored_source(folder, std::move(file), device, options, compute, family, text_part);

@@ -7,7 +7,7 @@
 
 namespace loragrad {
 
-const StoredTensor* find_stored(const SafetensorsFile& file, const std::string& name, const std::string& base_prefix) {
+const StoredTensor* find_stored(const StoredTensors& file, const std::string& name, const std::string& base_prefix) {
   if (const StoredTensor* stored = file.find(name)) return stored;
   std::string other = name.starts_with(base_prefix) ? name.substr(base_prefix.size()) : base_prefix + name;
   if (const StoredTensor* stored = file.find(other)) return stored;

@@ -60,11 +60,11 @@ struct Family;
 /// From the tensors of a model folder. The family's base prefix ("model.", "transformer.") may be missing from names in
 /// the file, or be before those that have none; its ignored buffers may be there, and of a text part the other parts'
 /// tensors. `compute`: the type of products.
-std::unique_ptr<ParameterSource> stored_source(const std::string& folder, SafetensorsFile file, const DevicePtr& device,
+std::unique_ptr<ParameterSource> stored_source(const std::string& folder, StoredTensors file, const DevicePtr& device,
                                                const LoadOptions& options, DType compute, const Family& family,
                                                bool text_part);
 /// The dtype most bytes of a folder's tensors have.
-DType stored_dtype(const SafetensorsFile& file);
+DType stored_dtype(const StoredTensors& file);
 /// Fresh trainable parameters: normal(0, 0.02), residual projections divided by sqrt(2 layers), each from its own
 /// stream (seed, name).
 std::unique_ptr<ParameterSource> fresh_source(const DevicePtr& device, std::uint64_t seed, std::int64_t layers);

@@ -16,7 +16,7 @@ namespace {
 
 class StoredSource final : public ParameterSource {
  public:
-  StoredSource(const std::string& folder, SafetensorsFile file, DevicePtr device, const LoadOptions& options,
+  StoredSource(const std::string& folder, StoredTensors file, DevicePtr device, const LoadOptions& options,
                DType compute, const Family& family, bool text_part)
       : ParameterSource(text_part),
         folder_(folder),
@@ -116,7 +116,7 @@ class StoredSource final : public ParameterSource {
   }
 
   std::string folder_;
-  SafetensorsFile file_;
+  StoredTensors file_;
   DevicePtr device_;
   bool trainable_;
   DType compute_, vectors_;
@@ -129,13 +129,13 @@ class StoredSource final : public ParameterSource {
 
 }  // namespace
 
-std::unique_ptr<ParameterSource> stored_source(const std::string& folder, SafetensorsFile file, const DevicePtr& device,
+std::unique_ptr<ParameterSource> stored_source(const std::string& folder, StoredTensors file, const DevicePtr& device,
                                                const LoadOptions& options, DType compute, const Family& family,
                                                bool text_part) {
   return std::make_unique<StoredSource>(folder, std::move(file), device, options, compute, family, text_part);
 }
 
-DType stored_dtype(const SafetensorsFile& file) {
+DType stored_dtype(const StoredTensors& file) {
   std::map<DType, std::size_t> bytes;
   for (const StoredTensor& tensor : file.tensors)
     if (is_parameter_dtype(tensor)) bytes[tensor.dtype()] += tensor.byte_count;

@@ -46,7 +46,7 @@ TEST_CASE("model folder with one file") {
 
 TEST_CASE("model folder with shards") {
   Sharded model;
-  SafetensorsFile file = open_model_folder(model.folder.path());
+  StoredTensors file = open_model_folder(model.folder.path());
   REQUIRE(file.tensors.size() == 3);
   CHECK(file.tensors[2].name == "c");
   CHECK(file.find("b")->file->path() == (model.folder / "one"));
@@ -130,7 +130,7 @@ TEST_CASE("model folders of PyTorch's files") {
   TempFolder folder;
   const float first[] = {1, 2}, second[] = {3};
   put(folder / "pytorch_model.bin", torch_file_of({{"a", DType::f32, {2}, first}}));
-  SafetensorsFile one = open_model_folder(folder.path());
+  StoredTensors one = open_model_folder(folder.path());
   REQUIRE(one.tensors.size() == 1);
   CHECK(one.tensors[0].shape_text() == "[2]");
   // Shards, by the same rules.

@@ -26,7 +26,7 @@ std::string entry(const std::string& name, const std::string& dtype, const std::
   return "\"" + name + "\":{\"dtype\":\"" + dtype + "\",\"shape\":" + shape + ",\"data_offsets\":" + offsets + "}";
 }
 
-SafetensorsFile open_content(const std::string& content) {
+StoredTensors open_content(const std::string& content) {
   TempFolder folder;
   put(folder / "x.safetensors", content);
   return open_safetensors(folder / "x.safetensors");  // the map outlives the file's name
@@ -50,7 +50,7 @@ std::string refusal_of(const std::string& dtype, const std::string& shape, const
 }  // namespace
 
 TEST_CASE("safetensors reads") {
-  SafetensorsFile file = open_content(file_of("{\"__metadata__\":{\"k\":\"v\"}," + good.substr(1), 11));
+  StoredTensors file = open_content(file_of("{\"__metadata__\":{\"k\":\"v\"}," + good.substr(1), 11));
   REQUIRE(file.tensors.size() == 2);
   CHECK(file.metadata == std::map<std::string, std::string>{{"k", "v"}});
   const StoredTensor* a = file.find("a");
@@ -279,7 +279,7 @@ TEST_CASE("safetensors writing and reading is bit-exact") {
       {"e", DType::f32, {0, 4}, nullptr}};
   std::string path = folder / "out.safetensors";
   write_safetensors(path, tensors, {{"format", "pt"}, {"note", "\"x\""}});
-  SafetensorsFile file = open_safetensors(path);
+  StoredTensors file = open_safetensors(path);
   CHECK(file.metadata == std::map<std::string, std::string>{{"format", "pt"}, {"note", "\"x\""}});
   REQUIRE(file.tensors.size() == tensors.size());
   for (const TensorToWrite& tensor : tensors) {
@@ -319,7 +319,7 @@ TEST_CASE("safetensors writing refuses what it could not read") {
 TEST_CASE("safetensors of the reference folder") {
   std::string path = shared("data/stories260k/model.safetensors");
   if (path.empty()) return;
-  SafetensorsFile file = open_safetensors(path);
+  StoredTensors file = open_safetensors(path);
   std::int64_t parameters = 0;
   std::vector<TensorToWrite> tensors;
   for (const StoredTensor& tensor : file.tensors) {

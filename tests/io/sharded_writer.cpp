@@ -21,7 +21,7 @@ std::set<std::string> written(const std::string& folder, std::uint64_t largest) 
   for (std::size_t i : {3, 0, 2, 1})
     file.add(outlines[i].name, values, static_cast<std::size_t>(outlines[i].shape[0]) * sizeof(float));
   file.commit();
-  SafetensorsFile read = open_model_folder(folder);
+  StoredTensors read = open_model_folder(folder);
   CHECK(read.tensors.size() == 4);
   for (const TensorOutline& outline : outlines) {
     const StoredTensor* tensor = read.find(outline.name);

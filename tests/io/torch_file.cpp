@@ -21,7 +21,7 @@ std::string archive_of(const std::string& pickle, std::vector<ZipFile> files = {
   return zip_of(files, form);
 }
 
-SafetensorsFile open_archive(const std::string& archive) {
+StoredTensors open_archive(const std::string& archive) {
   TempFolder folder;
   put(folder / "x.bin", archive);
   return open_torch_file(folder / "x.bin");
@@ -51,8 +51,8 @@ std::vector<float> floats(const StoredTensor& tensor) {
 }  // namespace
 
 TEST_CASE("what torch.save wrote is what safetensors has of it") {
-  SafetensorsFile file = open_torch_file(golden + "tensors.bin");
-  SafetensorsFile expected = open_safetensors(golden + "tensors.safetensors");
+  StoredTensors file = open_torch_file(golden + "tensors.bin");
+  StoredTensors expected = open_safetensors(golden + "tensors.safetensors");
   REQUIRE(file.tensors.size() == expected.tensors.size());
   int copies = 0;
   for (std::size_t i = 0; i < expected.tensors.size(); ++i) {

@@ -24,7 +24,7 @@ TEST_CASE("a head is adapted where it is named, and there and back under PEFT's 
   REQUIRE(adapter.modules.size() == 2);
   TempFolder folder;
   save_adapter(adapter, folder.path());
-  SafetensorsFile file = open_safetensors(folder / "adapter_model.safetensors");
+  StoredTensors file = open_safetensors(folder / "adapter_model.safetensors");
   const StoredTensor* b = file.find("base_model.model.lm_head.lora_B.weight");
   REQUIRE(b);
   CHECK(b->shape == std::vector<std::int64_t>{9, 2});

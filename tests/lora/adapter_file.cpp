@@ -40,7 +40,7 @@ std::string refusal(const auto& change, const auto& tensors) {
   change(json);
   put(folder / "adapter_config.json", json.dump(2, true));
   std::vector<TensorToWrite> list;
-  SafetensorsFile file = open_safetensors(folder / "adapter_model.safetensors");
+  StoredTensors file = open_safetensors(folder / "adapter_model.safetensors");
   for (const StoredTensor& t : file.tensors) list.push_back({t.name, t.dtype(), t.shape, t.bytes});
   tensors(list);
   write_safetensors(folder / "adapter_model.safetensors", list);

@@ -24,7 +24,7 @@ struct Renamed {
     config.lora_alpha = 7;
     config.target_modules = {"v_proj"};
     save_adapter(trained_adapter(config, llama_shapes()), folder.path());
-    SafetensorsFile saved = open_safetensors(folder / file);
+    StoredTensors saved = open_safetensors(folder / file);
     for (const StoredTensor& t : saved.tensors) more.push_back({rename(t.name), t.dtype(), t.shape, t.bytes});
     write_safetensors(folder / file, more);
   }

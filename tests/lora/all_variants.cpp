@@ -167,7 +167,7 @@ void check_file(const LoraVariant& variant, const LoraConfig& config) {
   TempFolder folder;
   save_adapter(adapter, folder.path());
   std::string path = folder / "adapter_model.safetensors";
-  SafetensorsFile file = open_safetensors(path);
+  StoredTensors file = open_safetensors(path);
   CHECK(file.tensors.size() == maps.size() * variant.tensors().size());
   auto load = [&] { return load_adapter(folder.path(), test_device(2), maps, true); };
   Adapter loaded = load();

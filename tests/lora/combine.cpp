@@ -36,7 +36,7 @@ HostMatrix host(const Tensor& t) {
 }
 
 HostMatrix stored(const std::string& name) {
-  static const SafetensorsFile file = open_safetensors(golden + "results.safetensors");
+  static const StoredTensors file = open_safetensors(golden + "results.safetensors");
   const StoredTensor* tensor = file.find(name);
   REQUIRE_MESSAGE(tensor != nullptr, name);
   const auto* values = reinterpret_cast<const float*>(tensor->bytes);
@@ -248,7 +248,7 @@ TEST_CASE("combine: what is refused") {
       "unexpected: base_model.model.embed_tokens.base_layer.weight"));
   TempFolder changed;
   std::string bytes = get(first[0] + "/adapter_model.safetensors");
-  SafetensorsFile file = open_safetensors(first[0] + "/adapter_model.safetensors");
+  StoredTensors file = open_safetensors(first[0] + "/adapter_model.safetensors");
   const StoredTensor* stored = file.find("base_model.model.embed_tokens.base_layer.weight");
   REQUIRE(stored);
   auto at = bytes.find(std::string(reinterpret_cast<const char*>(stored->bytes), stored->byte_count));

@@ -152,7 +152,7 @@ TEST_CASE("magnitudes start as the lengths of the base's rows, and are a vector 
   CHECK(adapter.parameters() == 2 * (3 + 2) + 2);
   TempFolder folder;
   save_adapter(adapter, folder.path());
-  SafetensorsFile file = open_safetensors(folder / "adapter_model.safetensors");
+  StoredTensors file = open_safetensors(folder / "adapter_model.safetensors");
   const StoredTensor* magnitude = file.find("base_model.model.m.q_proj.lora_magnitude_vector");
   REQUIRE(magnitude);
   CHECK(magnitude->shape == std::vector<std::int64_t>{2});
@@ -164,7 +164,7 @@ TEST_CASE("magnitudes have the names of PEFT's model too, and those of its older
   Adapter adapter = make_adapter(device, config_of({"q_proj"}), one_map(device), 1);
   TempFolder folder;
   save_adapter(adapter, folder.path());
-  SafetensorsFile file = open_safetensors(folder / "adapter_model.safetensors");
+  StoredTensors file = open_safetensors(folder / "adapter_model.safetensors");
   for (std::string end : {".default.weight", ".default", ".weight"}) {
     std::vector<TensorToWrite> renamed;
     for (const StoredTensor& t : file.tensors) {

@@ -54,7 +54,7 @@ TEST_CASE("of an embedding A starts at zero and B is normal, under PEFT's names;
   CHECK(adapter.parameters() == 3 * (4 + 3) + 2 * (3 + 3));
   TempFolder folder;
   save_adapter(adapter, folder.path());
-  SafetensorsFile file = open_safetensors(folder / "adapter_model.safetensors");
+  StoredTensors file = open_safetensors(folder / "adapter_model.safetensors");
   const StoredTensor *a = file.find("base_model.model.model.embed_tokens.lora_embedding_A"),
                      *up = file.find("base_model.model.model.embed_tokens.lora_embedding_B");
   REQUIRE(a);
@@ -81,7 +81,7 @@ TEST_CASE("an embedding has no dropout, and the names of PEFT's model in files a
   CHECK_FALSE(map.terms.at(0).dropout.on());
   TempFolder folder;
   save_adapter(adapter, folder.path());
-  SafetensorsFile file = open_safetensors(folder / "adapter_model.safetensors");
+  StoredTensors file = open_safetensors(folder / "adapter_model.safetensors");
   std::vector<TensorToWrite> renamed;
   for (const StoredTensor& t : file.tensors) renamed.push_back({t.name + ".default", t.dtype(), t.shape, t.bytes});
   TempFolder copy;

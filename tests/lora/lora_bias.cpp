@@ -46,7 +46,7 @@ TEST_CASE("B's bias is a vector in PEFT's file, and counted") {
   CHECK(adapter.parameters() == 2 * (16 + 16) + 16);
   TempFolder folder;
   save_adapter(adapter, folder.path());
-  SafetensorsFile file = open_safetensors(folder / tensor_file);
+  StoredTensors file = open_safetensors(folder / tensor_file);
   const StoredTensor* bias = file.find("base_model.model.model.layers.0.self_attn.q_proj.lora_B.bias");
   REQUIRE(bias);
   CHECK(bias->shape == std::vector<std::int64_t>{16});
@@ -58,7 +58,7 @@ TEST_CASE("an adapter's name is left out of a bias's name too") {
   fill_normal(adapter.modules[0].b_bias, 9);
   TempFolder folder;
   save_adapter(adapter, folder.path());
-  SafetensorsFile file = open_safetensors(folder / tensor_file);
+  StoredTensors file = open_safetensors(folder / tensor_file);
   std::vector<TensorToWrite> renamed;
   for (const StoredTensor& t : file.tensors) {
     std::string name = t.name;

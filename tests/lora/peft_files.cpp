@@ -91,7 +91,7 @@ TEST_CASE("of an adapted embedding all comes back but the base's table, which PE
   if (from.empty()) return;
   std::string path = from + "/adapter_model.safetensors";
   std::vector<LinearShape> all = adapter_outline(from);
-  SafetensorsFile theirs = open_safetensors(path);
+  StoredTensors theirs = open_safetensors(path);
   const StoredTensor* table = theirs.find("base_model.model.model.embed_tokens.base_layer.weight");
   REQUIRE(table);
   auto base = [&](const std::string& name) { return name == "model.embed_tokens.weight" ? table : nullptr; };
@@ -101,7 +101,7 @@ TEST_CASE("of an adapted embedding all comes back but the base's table, which PE
   TempFolder folder;
   save_adapter(adapter, folder.path());
   CHECK(get(folder / "adapter_config.json") == with_sorted_targets(from + "/adapter_config.json"));
-  SafetensorsFile ours = open_safetensors(folder / "adapter_model.safetensors");
+  StoredTensors ours = open_safetensors(folder / "adapter_model.safetensors");
   CHECK(ours.tensors.size() + 1 == theirs.tensors.size());
   for (const StoredTensor& tensor : ours.tensors) {
     INFO(tensor.name);

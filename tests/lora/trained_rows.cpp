@@ -52,7 +52,7 @@ TEST_CASE("trained rows there and back: a list is the embedding's, an object has
       }
       CHECK(contains(message_of<InputError>([&] { with_one_scale(loaded); }), "trainable_token_indices"));
     }
-    SafetensorsFile file = open_safetensors(folder / "adapter_model.safetensors");
+    StoredTensors file = open_safetensors(folder / "adapter_model.safetensors");
     CHECK(file.find("base_model.model.model.embed_tokens.token_adapter.trainable_tokens_delta") != nullptr);
     // The state dict of PEFT's model has the adapter's name in it.
     std::vector<TensorToWrite> renamed;

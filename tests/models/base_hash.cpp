@@ -9,7 +9,7 @@ using namespace loragrad;
 using namespace loragrad::test;
 
 TEST_CASE("a tensor's name may lack the family's prefix, or have it where it should not") {
-  SafetensorsFile file;
+  StoredTensors file;
   for (const char* name : {"a.x", "model.b.x", "model.lm_head.weight", "weight"}) {
     file.tensors.push_back({});
     file.tensors.back().name = name;

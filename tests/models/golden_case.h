@@ -14,7 +14,7 @@ struct GoldenCase {
     std::vector<std::int32_t> ids, labels;
   };
   std::vector<Row> rows;
-  SafetensorsFile tensors;
+  StoredTensors tensors;
   Json facts;
 
   /// Of the first batch's mean loss, by the name that a trained tensor has in PEFT's files: its parameters have others.

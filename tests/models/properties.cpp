@@ -241,7 +241,7 @@ TEST_CASE("with an adapter on the last block alone, recomputing records nothing 
 TEST_CASE("a tied model that stores its head: a copy is the embedding, another counts by itself, frozen or trained") {
   TempFolder folder;
   std::string model_folder = folder_of("llama") + "/model";
-  SafetensorsFile file = open_model_folder(model_folder);
+  StoredTensors file = open_model_folder(model_folder);
   Json config = read_json_file(model_folder + "/config.json");
   config.set("tie_word_embeddings", true);
   put(folder / "config.json", config.dump());

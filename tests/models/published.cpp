@@ -57,7 +57,7 @@ TEST_CASE("a trained sorting GPT-2 has its published activations") {
 
 TEST_CASE("stories260k: the loss and the gradients of whole weights") {
   REQUIRE_SHARED(shared);
-  SafetensorsFile golden = open_safetensors(shared + "/golden/stories260k/fwd_bwd.safetensors");
+  StoredTensors golden = open_safetensors(shared + "/golden/stories260k/fwd_bwd.safetensors");
   auto values = [&](const std::string& name) {
     const StoredTensor* t = golden.find(name);
     REQUIRE_MESSAGE(t, name);

@@ -30,7 +30,7 @@ struct NamedBytes {
 
 /// As make_config_golden.py's change_tensors: removed, copied, swapped, renamed, in this order.
 void write_changed_tensors(const std::string& from, const JsonRef& change, const std::string& to) {
-  SafetensorsFile file = open_model_folder(from);
+  StoredTensors file = open_model_folder(from);
   std::vector<NamedBytes> tensors;
   for (const StoredTensor& t : file.tensors) {
     bool removed = false;
@@ -117,7 +117,7 @@ TEST_CASE("a model of pytorch_model.bin is that of the same safetensors, bit for
   for (const char* name : {"llama", "gpt2"}) {
     std::string base = std::string("tests/models/golden/") + name;
     GoldenCase rows = read_golden_case(base);
-    SafetensorsFile source = open_model_folder(base + "/model");
+    StoredTensors source = open_model_folder(base + "/model");
     for (DType dtype : {DType::f32, DType::bf16, DType::f16}) {
       CAPTURE(name);
       CAPTURE(name_of(dtype));

@@ -34,7 +34,7 @@ using Rename = std::function<std::string(const std::string&)>;
 /// A copy of a folder's safetensors and configuration with other names ("": not there).
 void write_renamed(const std::string& from, const std::string& file, const std::string& to, const Rename& rename) {
   std::filesystem::create_directory(to);
-  SafetensorsFile tensors = open_safetensors(from + "/" + file + ".safetensors");
+  StoredTensors tensors = open_safetensors(from + "/" + file + ".safetensors");
   std::vector<TensorToWrite> written;
   for (const StoredTensor& t : tensors.tensors)
     if (std::string name = rename(t.name); !name.empty()) written.push_back({name, t.dtype(), t.shape, t.bytes});
@@ -49,7 +49,7 @@ void write_config(const std::string& folder, const Json& config) { write_file(fo
 
 /// All tensors of `a` that are of no text model have the same bytes in `b`, and names and configuration are the same.
 void check_other_parts(const std::string& a, const std::string& b) {
-  SafetensorsFile before = open_model_folder(a), after = open_model_folder(b);
+  StoredTensors before = open_model_folder(a), after = open_model_folder(b);
   CHECK(before.tensors.size() == after.tensors.size());
   int others = 0;
   for (const StoredTensor& t : before.tensors) {

@@ -137,7 +137,7 @@ TEST_CASE("a trained model is written as a checkpoint and loads again") {
   CHECK(get(folder / "out/tokenizer.json") == "{\"kept\": 1}");
   Json config = read_json_file(folder / "out/config.json");
   CHECK(std::get<std::string>(config.find("torch_dtype")->value()) == "float32");
-  SafetensorsFile file = open_safetensors(folder / "out/model.safetensors");
+  StoredTensors file = open_safetensors(folder / "out/model.safetensors");
   CHECK(file.find("model.norm.weight")->shape == std::vector<std::int64_t>{16});
   CHECK(file.find("model.embed_tokens.weight")->shape == std::vector<std::int64_t>{32, 16});
   CHECK(file.find("lm_head.weight") == nullptr);
