@@ -8,6 +8,8 @@ what was survived.
 import argparse, os, pathlib, re, shutil, subprocess, sys, tempfile, time
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
+SUITES = ["io", "data", "engine", "ops", "optim", "models", "lora", "train", "cli"]
+SHARED = ["threads", "engine", "optim", "train", "cli"]  # what works in several threads
 DISK = {"kills": "test_killed_at_random_moments", "crashes": "test_the_power_goes_at_any_call", "faults": "test_a_call_fails"}
 
 
@@ -15,11 +17,11 @@ def parts(program, shim, kills, seconds):
     """{name: (command, environment, what its figures look like)}"""
     shim = {"LORAGRAD_SOAK": str(kills), "LORAGRAD_DISK_SHIM": str(shim)}
     own = {"LORAGRAD_BUILD": None}  # they build elsewhere
-    tests = lambda kind: ([ROOT / "run", "test", "--sanitize", kind], own, r"^(\d+ passed, \d+ failed)$")
+    tests = lambda kind, suites: ([ROOT / "run", "test", "--sanitize", kind, *suites], own, r"^(\d+ passed, \d+ failed)$")
     return {**{name: ([sys.executable, ROOT / "tests/cli/run.py", program, "-k", test], shim, rf"{name}: ([^\n]*)")
                for name, test in DISK.items()},
             "fuzz": ([ROOT / "run", "fuzz", str(seconds)], own, r"^([\d,]+ inputs, \d+ findings)$"),
-            "address": tests("address"), "thread": tests("thread")}
+            "address": tests("address", SUITES), "thread": tests("thread", SHARED)}
 
 
 def soak(known, wanted):
