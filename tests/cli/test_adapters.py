@@ -110,7 +110,7 @@ class AdapterForms(CliTest):
             with self.subTest(pattern):
                 self.edit_config(adapter, target_modules=pattern)
                 self.fails(3, "eval", "--model", self.model, "--data", self.data, "--adapter", adapter, says=("target_modules", "as Python reads them"))
-                self.fails(2, *train, "regex:" + pattern, says=("target_modules", "as Python reads them"))
+                self.fails(2, *train, "regex:" + pattern, says=("--target", "as Python reads them"))
         self.ok(*train, r"regex:.*\.(?P<which>[qk])_proj\Z")
 
     def test_folders_of_other_kinds(self):

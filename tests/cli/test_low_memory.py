@@ -59,8 +59,8 @@ class LowMemory(CliTest):
 
     def test_a_forecast_above_the_limit(self):
         # Rows that do not fit at once; fewer would.
-        rows = write_rows(self.folder / "rows.jsonl", [{"text": f"{i} " * 20} for i in range(1000)])
-        done = limited([rows if word == self.data else word for word in self.commands["train"]] + ["--batch-size", 1000], resource.RLIMIT_AS, 300 * MIB)
+        rows = write_rows(self.folder / "rows.jsonl", [{"text": f"{i % 1000} " * 20} for i in range(2000)])
+        done = limited([rows if word == self.data else word for word in self.commands["train"]] + ["--batch-size", 2000], resource.RLIMIT_AS, 450 * MIB)
         self.assertEqual(4, done.returncode, done.stderr)
-        self.assertRegex(done.stderr, r"\Aerror: memory: \S+ MiB are left of ulimit -v 300 MiB, and \S+ [MG]iB more will be needed; --max-memory \d+MiB would fit \(\d+ rows? at a time\)\n\Z")
+        self.assertRegex(done.stderr, r"\Aerror: memory: \S+ MiB are left of ulimit -v 450 MiB, and \S+ [MG]iB more will be needed; --max-memory \d+MiB would fit \(\d+ rows? at a time\)\n\Z")
         self.assertEqual([rows], list(self.folder.iterdir()))

@@ -309,15 +309,18 @@ class Resume(CliTest):
         self.assertFalse((self.folder / "new").exists())
 
     def test_a_loss_that_is_no_number_ends_the_run_and_is_never_saved(self):
-        done = run(*self.words(lr=1e30, save_every=1, keep=9, schedule="constant"))
+        done = run(*self.words(lr=1e39, save_every=1, keep=9, schedule="constant", warmup_steps=1))
         self.assertEqual(5, done.returncode, done.stderr)
         self.assertIn("expected a finite loss", done.stderr)
+        # The second step's is told of in the third, which has no end.
+        self.assertIn("the checkpoint of step 2 is not written", done.stderr)
+        self.assertEqual([1], self.steps())
         self.assertFalse((self.folder / "out/adapter_config.json").exists())
         for step in self.steps(): self.json("inspect", self.folder / f"out/checkpoints/step-{step}")
         # What was there stays.
         self.ok(*self.words("other"))
         before = self.bytes("other")[0]
-        self.assertEqual(5, run(*self.words("other", "--overwrite", lr=1e30)).returncode)
+        self.assertEqual(5, run(*self.words("other", "--overwrite", lr=1e39)).returncode)
         self.assertEqual(before, self.bytes("other")[0])
         # Killed beside an earlier output, and before its first checkpoint, it begins anew.
         self.ok(*self.words("other", "--resume"))
