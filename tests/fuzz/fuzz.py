@@ -36,7 +36,7 @@ def main(build, seconds, wanted):
     for reader in readers:
         inputs, edges, found = fuzz(programs[reader], corpus / reader, findings, max(1, seconds // len(readers)))
         total, bad = total + inputs, bad + len(found)
-        print(f"{reader:16} {inputs:10,} inputs {edges:7,} edges {len(found):3} findings", flush=True)
+        print(f"{reader:20} {inputs:9,} inputs {edges:7,} edges {len(found):3} findings", flush=True)
         for file in found: print(f"                 {programs[reader]} {file}", flush=True)
     print(f"{total:,} inputs, {bad} findings")
     return 1 if bad or not total else 0
