@@ -10,6 +10,8 @@ needs_python = unittest.skipUnless(PYTHON, "SKIPPED: LORAGRAD_PYTHON names no Py
 # A sanitizer keeps addresses and memory for itself: what a test says of them is not the program's.
 SANITIZED = "LORAGRAD_SANITIZED" in os.environ
 needs_own_memory = unittest.skipIf(SANITIZED, "SKIPPED: a sanitizer takes addresses and memory of its own")
+# So does Clang's OpenMP, which it comes with, of files.
+needs_own_files = unittest.skipIf(SANITIZED, "SKIPPED: the sanitizer's OpenMP writes a file of its own")
 CONFIG = {"model_type": "llama", "vocab_size": 260, "hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2,
           "num_attention_heads": 4, "num_key_value_heads": 2, "max_position_embeddings": 96, "tie_word_embeddings": True}
 TEXTS = [f"{who} {did} the {what}." for who in ("Ann", "Zoë", "Kim") for did in ("saw", "lost") for what in ("cat", "hat", "bat")]

@@ -1,7 +1,7 @@
 """Limits of the system: file sizes, threads, memory, files that shrink."""
 import json, os, resource, signal, struct, subprocess
 
-from support import BINARY, CONFIG, CliTest, needs_own_memory, on_processor, run, write_rows
+from support import BINARY, CONFIG, CliTest, needs_own_files, needs_own_memory, on_processor, run, write_rows
 
 
 class Limits(CliTest):
@@ -10,6 +10,7 @@ class Limits(CliTest):
     def limited(self, kind, amount, words, **options):
         return subprocess.run(words, capture_output=True, text=True, timeout=120, preexec_fn=lambda: resource.setrlimit(kind, (amount, amount)), **options)
 
+    @needs_own_files
     def test_file_sizes(self):
         self.ok(*self.train()[1:])
         # An earlier run's metrics go at the first step.
@@ -58,6 +59,7 @@ class Limits(CliTest):
             self.assertRegex(done.stderr, r"\Aerror: threads: expected 4000 that can be started, found \d+: [^\n]+\n\Z")
             self.assertEqual([], list(self.folder.iterdir()))
 
+    @needs_own_memory
     def test_how_a_run_is_split_within_a_limit_of_memory_does_not_depend_on_its_threads(self):
         # Wide products, so that a thread takes some memory, and long rows, so that a split saves more than 16 threads take.
         wide = {**CONFIG, "intermediate_size": 2048, "num_hidden_layers": 1, "max_position_embeddings": 512}
