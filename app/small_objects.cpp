@@ -9,7 +9,6 @@
 
 #include <algorithm>
 #include <array>
-#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
@@ -49,7 +48,6 @@ const Region& region() {
   return memory;
 }
 
-constinit std::atomic<std::size_t> next_page{0};
 constinit std::array<std::uint8_t, most_pages> class_of{};
 
 /// The calling thread's free objects. One that another thread made joins this thread's.
@@ -71,9 +69,10 @@ struct Rest {
 };
 static_assert(sizeof(Rest) <= step);
 
-/// What threads left that have ended: a run may have one for each checkpoint.
+/// Pages from next_page on, and what threads left that have ended: a run may have one for each checkpoint.
 struct Left {
   std::mutex mutex;
+  std::size_t next_page = 0;
   std::array<Free*, classes> objects{};
   std::array<Rest*, classes> rests{};
 };
@@ -107,8 +106,8 @@ bool refill(std::size_t index) {
     return true;
   }
   auto [memory, pages] = region();
-  std::size_t at = next_page.fetch_add(1);
-  if (at >= pages) return false;
+  if (left.next_page >= pages) return false;
+  std::size_t at = left.next_page++;
   class_of[at] = static_cast<std::uint8_t>(index);
   fresh_objects[index] = {memory + at * page, memory + (at + 1) * page};
   return true;

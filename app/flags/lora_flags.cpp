@@ -107,7 +107,7 @@ LoraConfig LoraFlags::config(const std::string& model_type, const Tokenizer* tok
   config.r = rank;
   config.lora_alpha = alpha.value_or(2 * static_cast<double>(rank));
   config.lora_dropout = dropout;
-  config.target_modules = target ? TargetModules::parse(*target, "--target") : default_targets(model_type);
+  config.target_modules = target ? TargetModules::parse(*target) : default_targets(model_type);
   config.use_rslora = rslora;
   config.lora_bias = lora_bias;
   config.use_dora = dora;
