@@ -15,7 +15,7 @@ namespace loragrad::cpu {
 /// splitting: T. J. Dekker, A floating-point technique for extending the available precision, 1971; three parts of bf16: Henry, Tang,
 /// Heinecke, Leveraging the bfloat16 artificial intelligence datatype for higher-precision computations, 2019.)
 ///
-/// Three products take less time than one where bf16 is more than three times as fast: with AMX, five times.
+/// Three products take less time than one where bf16 is more than three times as fast: with AMX, 4.5 times.
 bool multiplies_split(DType a, DType b);
 
 /// Whether a product is one of them: a as it lies, c f32.
